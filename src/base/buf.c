@@ -1,0 +1,236 @@
+/* Slabs with a free list, and queues of slices. The ring of a queue grows by doubling and is kept until
+ * bufq_clear, so a busy connection allocates nothing. */
+#include "base/buf.h"
+
+#include <stdlib.h>
+#include <sys/uio.h>
+
+/* --- slabs ------------------------------------------------------------------------------------ */
+
+void buf_pool_init(struct buf_pool *pool)
+{
+    *pool = (struct buf_pool){0};
+}
+
+void buf_pool_deinit(struct buf_pool *pool)
+{
+    ASSERT(pool->in_use == 0);
+    while (pool->free != NULL) {
+        struct buf *buf = pool->free;
+        pool->free = buf->next_free;
+        free(buf);
+    }
+    pool->free_count = 0;
+}
+
+static struct buf *buf_take(struct buf_pool *pool, size_t size)
+{
+    struct buf *buf = pool->free;
+
+    if (size == BUF_SIZE && buf != NULL) {
+        pool->free = buf->next_free;
+        pool->free_count--;
+    } else {
+        buf = mem_resize(NULL, sizeof(*buf) + size);
+    }
+    *buf = (struct buf){.pool = pool, .refs = 1, .size = (uint32_t)size};
+    pool->in_use++;
+    pool->bytes_in_use += size;
+    return buf;
+}
+
+struct buf *buf_new(struct buf_pool *pool)
+{
+    return buf_take(pool, BUF_SIZE);
+}
+
+struct buf *buf_new_sized(struct buf_pool *pool, size_t size)
+{
+    return buf_take(pool, MAX(size, BUF_SIZE));
+}
+
+void buf_unref(struct buf **slot)
+{
+    struct buf *buf = *slot;
+
+    *slot = NULL;
+    if (buf == NULL || --buf->refs > 0)
+        return;
+
+    struct buf_pool *pool = buf->pool;
+    pool->in_use--;
+    pool->bytes_in_use -= buf->size;
+    if (buf->size != BUF_SIZE || pool->free_count >= BUF_POOL_KEEP) {
+        free(buf);
+        return;
+    }
+    buf->next_free = pool->free;
+    pool->free = buf;
+    pool->free_count++;
+}
+
+/* --- queues ----------------------------------------------------------------------------------- */
+
+void bufq_init(struct bufq *q, struct buf_pool *pool)
+{
+    *q = (struct bufq){.pool = pool};
+}
+
+void bufq_deinit(struct bufq *q)
+{
+    bufq_clear(q);
+}
+
+static struct bufq_seg *seg_at(const struct bufq *q, uint32_t i)
+{
+    return &q->segs[(q->first + i) & (q->cap - 1)];
+}
+
+static struct bufq_seg *seg_last(const struct bufq *q)
+{
+    return q->count > 0 ? seg_at(q, q->count - 1) : NULL;
+}
+
+static void ring_grow(struct bufq *q)
+{
+    uint32_t cap = q->cap > 0 ? q->cap * 2 : 8;
+    struct bufq_seg *segs = mem_resize(NULL, cap * sizeof(*segs));
+
+    for (uint32_t i = 0; i < q->count; i++)
+        segs[i] = *seg_at(q, i);
+    free(q->segs);
+    q->segs = segs;
+    q->first = 0;
+    q->cap = cap;
+}
+
+static struct bufq_seg *seg_push(struct bufq *q)
+{
+    if (q->count == q->cap)
+        ring_grow(q);
+    return seg_at(q, q->count++);
+}
+
+/* The last segment when at least `len` bytes may be appended to it, else a new one in a fresh slab. */
+static struct bufq_seg *seg_with_room(struct bufq *q, size_t len)
+{
+    struct bufq_seg *seg = seg_last(q);
+
+    if (seg != NULL && seg->tail_is_ours && seg->buf->size - (seg->off + seg->len) >= len)
+        return seg;
+    struct buf *buf = buf_new(q->pool);
+    seg = seg_push(q);
+    *seg = (struct bufq_seg){.buf = buf, .tail_is_ours = true};
+    return seg;
+}
+
+char *bufq_reserve(struct bufq *q, size_t len)
+{
+    ASSERT(len <= BUF_SIZE);
+    struct bufq_seg *seg = seg_with_room(q, len);
+    return seg->buf->data + seg->off + seg->len;
+}
+
+void bufq_commit(struct bufq *q, size_t len)
+{
+    struct bufq_seg *seg = seg_last(q);
+
+    ASSERT(seg != NULL && seg->tail_is_ours && seg->off + seg->len + len <= seg->buf->size);
+    seg->len += (uint32_t)len;
+    q->bytes += len;
+}
+
+void bufq_copy(struct bufq *q, const void *ptr, size_t len)
+{
+    const char *from = ptr;
+
+    while (len > 0) {
+        struct bufq_seg *seg = seg_with_room(q, 1);
+        size_t room = seg->buf->size - (seg->off + seg->len);
+        size_t n = MIN(len, room);
+        memcpy(seg->buf->data + seg->off + seg->len, from, n);
+        bufq_commit(q, n);
+        from += n;
+        len -= n;
+    }
+}
+
+void bufq_add(struct bufq *q, struct slice slice)
+{
+    if (slice.buf == NULL || slice.len <= BUFQ_COPY_MAX) {
+        bufq_copy(q, slice.ptr, slice.len);
+        return;
+    }
+    struct bufq_seg *seg = seg_push(q);
+    *seg = (struct bufq_seg){.buf = buf_ref(slice.buf),
+                             .off = (uint32_t)(slice.ptr - slice.buf->data),
+                             .len = (uint32_t)slice.len};
+    q->bytes += slice.len;
+}
+
+struct slice bufq_front(const struct bufq *q)
+{
+    for (uint32_t i = 0; i < q->count; i++) {
+        const struct bufq_seg *seg = seg_at(q, i);
+        if (seg->len > 0)
+            return (struct slice){seg->buf, seg->buf->data + seg->off, seg->len};
+    }
+    return (struct slice){0};
+}
+
+void bufq_drop(struct bufq *q, size_t len)
+{
+    ASSERT(len <= q->bytes);
+    q->bytes -= len;
+    while (q->count > 0) {
+        struct bufq_seg *seg = seg_at(q, 0);
+        size_t n = MIN(len, seg->len);
+        seg->off += (uint32_t)n;
+        seg->len -= (uint32_t)n;
+        len -= n;
+        if (seg->len > 0)
+            return;
+        buf_unref(&seg->buf);
+        q->first = (q->first + 1) & (q->cap - 1);
+        q->count--;
+    }
+}
+
+int bufq_iovec(const struct bufq *q, struct iovec *iov, int max)
+{
+    int n = 0;
+
+    for (uint32_t i = 0; i < q->count && n < max; i++) {
+        const struct bufq_seg *seg = seg_at(q, i);
+        if (seg->len > 0)
+            iov[n++] = (struct iovec){seg->buf->data + seg->off, seg->len};
+    }
+    return n;
+}
+
+void bufq_move(struct bufq *to, struct bufq *from)
+{
+    ASSERT(to->pool == from->pool);
+    if (to->bytes == 0) {
+        struct bufq swap = *to;
+        *to = *from;
+        *from = swap;
+    }
+    for (uint32_t i = 0; i < from->count; i++) {
+        struct bufq_seg *seg = seg_push(to);
+        *seg = *seg_at(from, i);
+        seg->tail_is_ours = false; /* the next segment's bytes may lie behind it only in `from` */
+        to->bytes += seg->len;
+    }
+    from->count = 0;
+    from->bytes = 0;
+    bufq_clear(from);
+}
+
+void bufq_clear(struct bufq *q)
+{
+    for (uint32_t i = 0; i < q->count; i++)
+        buf_unref(&seg_at(q, i)->buf);
+    free(q->segs);
+    *q = (struct bufq){.pool = q->pool};
+}

@@ -1,0 +1,95 @@
+/* Formats a log line and hands it to the calling thread's sink. */
+#include "base/log.h"
+
+#include "base/clock.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *const level_name[] = {"error", "warn", "info", "debug"};
+
+static _Atomic int max_level = LOG_LEVEL_INFO;
+static _Thread_local log_sink *thread_sink;
+static _Thread_local void *thread_sink_arg;
+
+void log_set_sink(log_sink *sink, void *arg)
+{
+    thread_sink = sink;
+    thread_sink_arg = arg;
+}
+
+void log_set_level(enum log_level level)
+{
+    atomic_store_explicit(&max_level, (int)level, memory_order_relaxed);
+}
+
+bool log_is_on(enum log_level level)
+{
+    return (int)level <= atomic_load_explicit(&max_level, memory_order_relaxed);
+}
+
+static size_t write_stamp(char *out, size_t size, enum log_level level, const char *event)
+{
+    int64_t now_us = clock_wall_us();
+    time_t seconds = (time_t)(now_us / 1000000);
+    struct tm tm;
+
+    gmtime_r(&seconds, &tm);
+    size_t len = strftime(out, size, "%Y-%m-%dT%H:%M:%S", &tm);
+    int more = snprintf(out + len, size - len, ".%03dZ %s %s", (int)(now_us / 1000 % 1000),
+                        level_name[level], event);
+    return len + (size_t)more;
+}
+
+/* Control characters in what peers sent must not reach a terminal or fake a second line. */
+static void mask_controls(char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c < 0x20 || c == 0x7f)
+            text[i] = '?';
+    }
+}
+
+void log_write(enum log_level level, const char *event, const char *fmt, ...)
+{
+    char line[1024];
+    size_t max = sizeof(line) - 1; /* room for the newline */
+    size_t len = write_stamp(line, max, level, event);
+    va_list args;
+
+    if (fmt[0] != '\0') {
+        line[len++] = ' ';
+        va_start(args, fmt);
+        int more = vsnprintf(line + len, max - len, fmt, args);
+        va_end(args);
+        if (more > 0)
+            len = MIN(len + (size_t)more, max - 1);
+    }
+    mask_controls(line, len);
+    line[len++] = '\n';
+
+    if (thread_sink != NULL) {
+        thread_sink(thread_sink_arg, line, len);
+        return;
+    }
+    ssize_t written = write(STDERR_FILENO, line, len);
+    (void)written; /* nobody is left to tell */
+}
+
+bool log_limit_pass(struct log_limit *limit, unsigned *held)
+{
+    int64_t now_ms = clock_mono_ms();
+
+    if (limit->since_ms != 0 && now_ms - limit->since_ms < 1000) {
+        limit->held++;
+        return false;
+    }
+    *held = limit->held;
+    limit->since_ms = now_ms;
+    limit->held = 0;
+    return true;
+}

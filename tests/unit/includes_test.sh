@@ -1,0 +1,66 @@
+#!/bin/sh
+# Dependencies point down: a room includes headers of the rooms below it, never above, and *_impl.h only
+# of its own. Each foreign API has its rooms too. Prints every line that breaks the promise.
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+
+below() {
+    case $1 in
+    base) echo "" ;;
+    config) echo "base" ;;
+    route) echo "config base" ;;
+    observe) echo "base" ;;
+    net) echo "base" ;;
+    tls) echo "net config base" ;;
+    http) echo "base" ;;
+    upstream) echo "http tls net observe config base" ;;
+    proxy) echo "upstream http tls net observe route config base" ;;
+    admin) echo "proxy upstream http tls net observe route config base" ;;
+    server) echo "admin proxy upstream http tls net observe route config base" ;;
+    cli) echo "server admin proxy upstream http tls net observe route config base" ;;
+    esac
+}
+
+# Rooms that may include a foreign header.
+foreign() {
+    case $1 in
+    openssl/*) echo "tls" ;;
+    nghttp2/*) echo "http" ;;
+    yaml.h) echo "config" ;;
+    ev.h) echo "net" ;;
+    ares.h) echo "upstream" ;;
+    *) echo "any" ;;
+    esac
+}
+
+bad=0
+complain() {
+    echo "$1" >&2
+    bad=1
+}
+
+for room in $(ls src); do
+    allowed="$room $(below "$room")"
+    for file in src/"$room"/*.c src/"$room"/*.h; do
+        [ -e "$file" ] || continue
+        for header in $(sed -n 's/^#include "\(.*\)".*/\1/p' "$file"); do
+            owner=${header%%/*}
+            case $header in weir/*) continue ;; esac
+            case " $allowed " in
+            *" $owner "*) ;;
+            *) complain "$file includes $header: $owner is not below $room" ;;
+            esac
+            case $header in
+            *_impl.h) [ "$owner" = "$room" ] || complain "$file includes $header: private to $owner" ;;
+            esac
+        done
+        for header in $(sed -n 's/^#include <\(.*\)>.*/\1/p' "$file"); do
+            rooms=$(foreign "$header")
+            case " $rooms " in
+            *" any "* | *" $room "*) ;;
+            *) complain "$file includes <$header>: only for $rooms" ;;
+            esac
+        done
+    done
+done
+exit $bad
