@@ -1,0 +1,124 @@
+/* A connection: a socket with its transport, one read in flight, one queue of bytes to write.
+ *
+ * Reading: when the socket is readable the connection takes a slab from the pool, reads once (and again
+ * only while the transport has more pending) and hands the bytes to `on_data`, which says how many it
+ * used. What it did not use is kept and offered again, first, with new bytes behind it or after
+ * conn_kick(). When all was used the slab goes back: an idle connection owns no buffer.
+ *
+ * Writing: whoever has bytes appends them to conn_out() and calls conn_flush_later(); all connections
+ * touched in a turn are written once, at its end. EPOLLOUT is asked for only after EAGAIN.
+ *
+ * Callbacks come from the loop, or from the end of the turn; never from inside a call made by the user.
+ * After on_closed (called at most once, and not after conn_close/conn_abort by the user) the connection
+ * is dead; its memory goes at the end of the turn. */
+#pragma once
+
+#include "base/addr.h"
+#include "base/buf.h"
+#include "base/reason.h"
+#include "net/loop.h"
+#include "net/transport.h"
+
+struct conn;
+
+struct conn_handler {
+    /* Connected, and the transport's handshake is done. */
+    void (*on_open)(struct conn *conn);
+
+    /* Bytes are here; answer how many were used. Slices that point into `data.buf` may be kept by
+     * reference (bufq_add). */
+    size_t (*on_data)(struct conn *conn, struct slice data);
+
+    /* The peer ended its sending side; unused bytes were offered before. We may still write. */
+    void (*on_eof)(struct conn *conn);
+
+    /* The write queue has fallen below the low mark after it was above the high mark. */
+    void (*on_writable)(struct conn *conn);
+
+    /* Dead: connect failed, handshake failed or late, reset, write deadline. `reason` is one of
+     * NONE (closed as asked, after conn_close), UPSTREAM_CONNECT, UPSTREAM_CONNECT_TIMEOUT,
+     * HANDSHAKE_FAILED, HANDSHAKE_TIMEOUT, UPSTREAM_TLS_VERIFY, CLIENT_RESET (a reset by the peer,
+     * either direction), WRITE_TIMEOUT. */
+    void (*on_closed)(struct conn *conn, enum reason reason);
+};
+
+enum {
+    CONN_HIGH_MARK = 64 * 1024, /* queued bytes above which conn_is_full() */
+    CONN_LOW_MARK = 16 * 1024,  /* … and at or below which on_writable comes */
+    CONN_LINGER_MS = 1000,      /* how long a closed connection still swallows the peer's bytes */
+};
+
+struct conn_limits {
+    uint32_t connect_ms;   /* TCP connect and handshake of a client connection */
+    uint32_t handshake_ms; /* handshake of an accepted connection */
+    uint32_t write_ms;     /* without progress while bytes are queued; 0: none */
+};
+
+/* Takes over an accepted, non-blocking `fd`. `setup` may install another transport (tls_accept);
+ * NULL: plain. The first callback comes from the loop. */
+struct conn *conn_accepted(struct loop *loop, int fd, const struct addr *peer,
+                           const struct conn_handler *handler, void *arg, struct conn_limits limits);
+
+/* Starts connecting to `addr`; the result comes as on_open or on_closed, from the loop. */
+struct conn *conn_connect(struct loop *loop, const struct addr *addr,
+                          const struct conn_handler *handler, void *arg, struct conn_limits limits);
+
+/* Replaces the plain transport; only before the first callback. `state` is owned by the transport. */
+void conn_set_transport(struct conn *conn, const struct transport_ops *ops, void *state);
+void *conn_transport_state(const struct conn *conn);
+
+/* A helper thread's part is done (IO_BUSY): go on. The worker's own thread. */
+void conn_transport_ready(struct conn *conn);
+
+void *conn_arg(const struct conn *conn);
+void conn_set_handler(struct conn *conn, const struct conn_handler *handler, void *arg);
+struct loop *conn_loop(const struct conn *conn);
+int conn_fd(const struct conn *conn);
+const struct addr *conn_peer(const struct conn *conn);
+
+/* Bytes to be written; append, then conn_flush_later. Valid until the connection is closed. */
+struct bufq *conn_out(struct conn *conn);
+void conn_flush_later(struct conn *conn);
+bool conn_is_full(const struct conn *conn);
+
+/* Stops and restarts on_data. Pausing is lazy: the socket is only taken out of epoll when it becomes
+ * readable meanwhile. Resuming offers unused bytes again at the end of this turn. */
+void conn_pause(struct conn *conn);
+void conn_resume(struct conn *conn);
+
+/* Offers unused bytes again at the end of this turn even if nothing new came. */
+void conn_kick(struct conn *conn);
+
+/* How many received bytes are kept unused. */
+size_t conn_unused(const struct conn *conn);
+
+/* True when the peer has closed or sent something on a connection we think is idle: one recv with
+ * MSG_PEEK. For the rare caller that must know before it sends. */
+bool conn_peek_dead(struct conn *conn);
+
+/* Writes what is queued, says goodbye, ends our side, swallows what still comes for CONN_LINGER_MS,
+ * so that the peer reads our last words before it sees a reset; then on_closed(NONE). on_data is not
+ * called any more. */
+void conn_close(struct conn *conn);
+
+/* Closes at once, without on_closed. Safe anywhere, and safe twice. */
+void conn_abort(struct conn *conn);
+
+/* --- facts for logs and decisions --------------------------------------------------------------- */
+
+/* What TLS agreed on; all zero and "" on plain connections. Strings borrow from the connection. */
+struct conn_tls_info {
+    bool is_tls, resumed;
+    struct str version; /* "TLSv1.3" */
+    struct str cipher, curve;
+    struct str alpn;    /* "h2", "http/1.1", or "" */
+    struct str sni;
+};
+struct conn_tls_info *conn_tls_info(struct conn *conn);
+
+uint64_t conn_bytes_in(const struct conn *conn);
+uint64_t conn_bytes_out(const struct conn *conn);
+
+/* A few words about what went wrong, for the log; "" when nothing did. */
+const char *conn_error_text(const struct conn *conn);
+void conn_set_error(struct conn *conn, enum reason reason, const char *text); /* for transports */

@@ -1,0 +1,103 @@
+/* One thread's event loop: libev underneath, and what every connection of a worker shares: the clock
+ * that is read once per turn, deadlines that cost a store to move, tasks that run at the end of the
+ * turn, and memory that is freed only then. Everything here belongs to the loop's own thread, but for
+ * `wakeup_send`. */
+#pragma once
+
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/list.h"
+
+struct ev_loop;
+struct loop;
+
+struct loop *loop_new(void);
+void loop_free(struct loop *loop); /* runs what is still deferred first */
+
+/* Runs until loop_stop. */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/* Time of this turn, CLOCK_MONOTONIC in ms; not a system call. */
+int64_t loop_now_ms(const struct loop *loop);
+int64_t loop_now_us(const struct loop *loop);
+
+/* This worker's slabs. */
+struct buf_pool *loop_bufs(struct loop *loop);
+
+/* For net/ only: the libev loop underneath. */
+struct ev_loop *loop_ev(struct loop *loop);
+
+/* --- deadlines --------------------------------------------------------------------------------- */
+
+/* A moment at which `fire` is called once. Moving a deadline later, the common case, is one store: the
+ * wheel finds it too early and files it again. Precision is one wheel tick (16 ms), never early. */
+struct deadline {
+    struct list node;
+    int64_t at_ms;      /* when it is due; 0: not set */
+    int64_t filed_ms;   /* when the wheel looks at it next */
+    void (*fire)(struct deadline *deadline);
+};
+
+void deadline_init(struct deadline *deadline, void (*fire)(struct deadline *));
+
+/* Due `after_ms` from now (of this turn); replaces an earlier setting. */
+void deadline_set(struct loop *loop, struct deadline *deadline, int64_t after_ms);
+
+/* Never fires until set again. Cheap; the node may stay in the wheel until its slot comes round. */
+static inline void deadline_clear(struct deadline *deadline)
+{
+    deadline->at_ms = 0;
+}
+
+/* Must be called before the memory of `deadline` goes away. */
+void deadline_deinit(struct deadline *deadline);
+
+static inline bool deadline_is_set(const struct deadline *deadline)
+{
+    return deadline->at_ms != 0;
+}
+
+/* --- end of turn ------------------------------------------------------------------------------- */
+
+/* Something to do once at the end of this turn, before the loop sleeps. */
+struct task {
+    struct list node;
+    void (*run)(struct task *task);
+};
+
+void task_init(struct task *task, void (*run)(struct task *));
+
+/* Queues `task` for the end of this turn; harmless when it is queued already. A task may queue others;
+ * they run in the same turn, after those already queued. */
+void loop_defer(struct loop *loop, struct task *task);
+
+/* Forgets a queued task; harmless when it is not queued. */
+void task_cancel(struct task *task);
+
+/* Memory to be freed after this turn's tasks: close now, free later. `free_fn` gets the node. */
+struct reap {
+    struct reap *next;
+    void (*free_fn)(struct reap *reap);
+};
+void loop_reap(struct loop *loop, struct reap *reap, void (*free_fn)(struct reap *));
+
+/* --- news from other threads -------------------------------------------------------------------- */
+
+/* Makes the loop call `woken` soon. Several sends may become one call. */
+struct wakeup;
+struct wakeup *wakeup_new(struct loop *loop, void (*woken)(void *arg), void *arg);
+void wakeup_send(struct wakeup *wakeup); /* any thread; async-signal-safe */
+void wakeup_free(struct wakeup *wakeup); /* the loop's own thread */
+
+/* --- repeating timer: cold paths ---------------------------------------------------------------- */
+struct ticker;
+struct ticker *ticker_new(struct loop *loop, int64_t every_ms, void (*tick)(void *arg), void *arg);
+void ticker_free(struct ticker *ticker);
+
+/* --- a foreign descriptor in the loop (c-ares, inotify, signalfd) -------------------------------- */
+struct fd_watch;
+enum { FD_READABLE = 1, FD_WRITABLE = 2 };
+struct fd_watch *fd_watch_new(struct loop *loop, int fd, int events,
+                              void (*ready)(void *arg, int fd, int events), void *arg);
+void fd_watch_free(struct fd_watch *watch);
