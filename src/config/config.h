@@ -1,5 +1,6 @@
-/* A configuration as frozen plain data: what a weir.yaml says, checked, defaults filled in, every item
- * remembering the place it came from. No pointers to live things; names are resolved to indices.
+/* A configuration as frozen plain data: what a weir.yaml says, checked, defaults filled in, every
+ * item remembering the place it came from. No pointers to live things; names are resolved to
+ * indices.
  *
  * Reading one is `config_load`; nothing else in weir looks at YAML. Immutable after loading, so any
  * number of threads may read it; it lives as long as the snapshot that was built from it. */
@@ -12,47 +13,50 @@
 #include "config/place.h"
 #include "config/router_conf.h"
 
-/* --- listeners --------------------------------------------------------------------------------- */
+/* --- listeners ---------------------------------------------------------------------------------
+ */
 
 struct certificate_conf {
     struct place place;
-    struct str chain, key; /* paths of PEM files, leaf first; relative to the file that names them */
+    struct str chain,
+        key; /* paths of PEM files, leaf first; relative to the file that names them */
     struct str chain_pem, key_pem; /* or, when chain is empty, the PEM text itself (weir demo) */
 };
 
 enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
 
 struct tls_server_conf {
-    struct certificate_conf *certificates; /* chosen by SNI and by the client's signature algorithms */
+    struct certificate_conf
+        *certificates; /* chosen by SNI and by the client's signature algorithms */
     size_t certificate_count;
-    bool alpn_h2, alpn_h1;                 /* default both */
-    enum tls_version min_version;          /* default 1.2 */
-    struct str ciphers;                    /* TLS 1.2 cipher list, "" = weir's default */
-    struct str ciphersuites;               /* TLS 1.3 suites, "" = weir's default */
-    struct str curves;                     /* "" = X25519:P-256 */
-    bool tickets;                          /* session resumption by ticket, default true */
+    bool alpn_h2, alpn_h1;        /* default both */
+    enum tls_version min_version; /* default 1.2 */
+    struct str ciphers;           /* TLS 1.2 cipher list, "" = weir's default */
+    struct str ciphersuites;      /* TLS 1.3 suites, "" = weir's default */
+    struct str curves;            /* "" = X25519:P-256 */
+    bool tickets;                 /* session resumption by ticket, default true */
 };
 
 /* How the client's address reaches the application in X-Client-IP. */
 enum client_ip_mode { CLIENT_IP_SET, CLIENT_IP_APPEND, CLIENT_IP_OFF };
 
 struct limits_conf {
-    uint32_t max_header_bytes;  /* all fields, name + value + 32 each; default 64 KiB */
-    uint32_t max_header_count;  /* default 128 */
-    uint32_t max_line_bytes;    /* one field line; default 16 KiB */
-    uint32_t max_uri_bytes;     /* request target; default 8 KiB */
-    uint64_t max_body_bytes;    /* default 0 = no limit */
-    uint32_t max_connections;   /* of this listener and worker process; default 50000 */
-    uint32_t max_streams;       /* concurrent h2 streams of one connection; default 100 */
-    uint32_t max_requests;      /* per connection, then it is closed; default 10000 */
+    uint32_t max_header_bytes; /* all fields, name + value + 32 each; default 64 KiB */
+    uint32_t max_header_count; /* default 128 */
+    uint32_t max_line_bytes;   /* one field line; default 16 KiB */
+    uint32_t max_uri_bytes;    /* request target; default 8 KiB */
+    uint64_t max_body_bytes;   /* default 0 = no limit */
+    uint32_t max_connections;  /* of this listener and worker process; default 50000 */
+    uint32_t max_streams;      /* concurrent h2 streams of one connection; default 100 */
+    uint32_t max_requests;     /* per connection, then it is closed; default 10000 */
 };
 
 struct downstream_timeouts_conf {
     uint32_t handshake_ms; /* TLS handshake; default 10 s */
     uint32_t header_ms;    /* from a request's first byte to the end of its head; default 15 s */
     uint32_t body_ms;      /* longest gap between two body bytes; default 30 s */
-    uint32_t write_ms;     /* longest time without progress while we have bytes to send; default 30 s */
-    uint32_t idle_ms;      /* keep-alive without a request; default 120 s */
+    uint32_t write_ms; /* longest time without progress while we have bytes to send; default 30 s */
+    uint32_t idle_ms;  /* keep-alive without a request; default 120 s */
 };
 
 struct listener_conf {
@@ -60,32 +64,34 @@ struct listener_conf {
     struct str name;
     struct addr *binds;
     size_t bind_count;
-    struct tls_server_conf *tls;  /* NULL: plain */
-    int router;                   /* index in config.routers; -1 */
-    int group;                    /* index in config.groups when everything goes to one group; -1 */
-    bool redirect_to_https;       /* every request is answered with 308 */
-    uint16_t redirect_port;       /* default 443 */
-    struct cidr *trusted_proxies; /* whose forwarding and debug fields are believed; default nobody */
+    struct tls_server_conf *tls; /* NULL: plain */
+    int router;                  /* index in config.routers; -1 */
+    int group;                   /* index in config.groups when everything goes to one group; -1 */
+    bool redirect_to_https;      /* every request is answered with 308 */
+    uint16_t redirect_port;      /* default 443 */
+    struct cidr
+        *trusted_proxies; /* whose forwarding and debug fields are believed; default nobody */
     size_t trusted_proxy_count;
-    bool trust_unix;              /* peers on a unix socket count as trusted; default true */
-    bool show_group;              /* X-Weir-Group in responses, default false */
-    enum client_ip_mode client_ip;/* default set */
-    bool forwarded_for;           /* X-Forwarded-For kept from trusted peers and appended to; default true */
-    struct str server_name;       /* Server field when the upstream sent none; "" = none is added */
-    struct str via;               /* pseudonym in Via; "" = no Via. default "weir" */
-    bool websocket;               /* Upgrade: websocket is allowed; default true */
-    bool inbound;                 /* closed on drain; egress listeners of a sidecar say false. default true */
+    bool trust_unix;               /* peers on a unix socket count as trusted; default true */
+    bool show_group;               /* X-Weir-Group in responses, default false */
+    enum client_ip_mode client_ip; /* default set */
+    bool forwarded_for; /* X-Forwarded-For kept from trusted peers and appended to; default true */
+    struct str server_name; /* Server field when the upstream sent none; "" = none is added */
+    struct str via;         /* pseudonym in Via; "" = no Via. default "weir" */
+    bool websocket;         /* Upgrade: websocket is allowed; default true */
+    bool inbound; /* closed on drain; egress listeners of a sidecar say false. default true */
     struct limits_conf limits;
     struct downstream_timeouts_conf timeouts;
 };
 
-/* --- groups ------------------------------------------------------------------------------------ */
+/* --- groups ------------------------------------------------------------------------------------
+ */
 
 struct upstream_tls_conf {
-    bool verify;             /* chain and name; default true */
-    struct str ca;           /* PEM bundle; "" = the system's */
-    struct str ca_pem;       /* or its text (weir demo) */
-    struct str server_name;  /* SNI and the name verified; "" = the endpoint's host name */
+    bool verify;            /* chain and name; default true */
+    struct str ca;          /* PEM bundle; "" = the system's */
+    struct str ca_pem;      /* or its text (weir demo) */
+    struct str server_name; /* SNI and the name verified; "" = the endpoint's host name */
     enum tls_version min_version;
     struct str ciphers;
 };
@@ -93,17 +99,26 @@ struct upstream_tls_conf {
 /* One name or address of a target: what gets resolved, or is already an address. */
 struct host_conf {
     struct place place;
-    struct str name;     /* host name, or the text of the address */
+    struct str name; /* host name, or the text of the address */
     uint16_t port;
-    struct addr addr;    /* addr.len 0: `name` must be resolved */
+    struct addr addr; /* addr.len 0: `name` must be resolved */
+};
+
+/* Which requests a target is for. */
+enum target_use {
+    TARGET_ANY,        /* all of them, wherever they are sent */
+    TARGET_DATACENTER, /* those sent to `datacenter` */
+    TARGET_RO,         /* those that may stay local: the -ro discovery name */
+    TARGET_RW,         /* those that go to the primary: the -rw name */
 };
 
 /* A group in one datacentre (or everywhere): what requests are balanced over. */
 struct target_conf {
     struct place place;
-    struct str name;       /* "mw-web.svc.eqiad.wmnet:4450", for logs and `weir route` */
-    int datacenter;        /* index in config.datacenters; -1: in every one */
-    bool is_read_only_name;/* reached through the -ro name (see domain.md 4); informational */
+    struct str name; /* "mw-web.svc.eqiad.wmnet:4450", for logs and `weir route` */
+    int datacenter;  /* index in config.datacenters; -1: in every one */
+    enum target_use use;
+    bool is_read_only_name; /* use is TARGET_RO; informational */
     struct host_conf *hosts;
     size_t host_count;
 };
@@ -124,26 +139,28 @@ struct group_conf {
     struct str name;
     struct target_conf *targets;
     size_t target_count;
-    struct upstream_tls_conf *tls;  /* NULL: plain */
+    struct upstream_tls_conf *tls;   /* NULL: plain */
     enum upstream_protocol protocol; /* default h1 */
     enum balance balance;            /* default least_request */
     struct upstream_timeouts_conf timeouts;
-    uint32_t max_connections;        /* per worker and endpoint; default 1024 */
-    uint32_t max_pending;            /* requests waiting for a connection, per worker and target; 1024 */
-    uint32_t max_idle;               /* idle connections kept per worker and endpoint; default 100 */
-    uint32_t max_requests;           /* per connection; default 1000; 0 = no limit */
+    uint32_t max_connections; /* per worker and endpoint; default 1024 */
+    uint32_t max_pending;     /* requests waiting for a connection, per worker and target; 1024 */
+    uint32_t max_idle;        /* idle connections kept per worker and endpoint; default 100 */
+    uint32_t max_requests;    /* per connection; default 1000; 0 = no limit */
     uint32_t max_response_header_bytes; /* default 64 KiB */
-    uint32_t retries;                /* fresh attempts after a failure that allows it; default 1 */
-    bool host_is_target;             /* Host becomes the target's name; default false: unchanged */
+    uint32_t retries;    /* fresh attempts after a failure that allows it; default 1 */
+    bool host_is_target; /* Host becomes the target's name; default false: unchanged */
 };
 
-/* --- the whole --------------------------------------------------------------------------------- */
+/* --- the whole ---------------------------------------------------------------------------------
+ */
 
 struct access_log_conf {
     bool enabled;        /* default true */
     struct str path;     /* "-" standard output (default), or a file, reopened on SIGHUP */
     uint16_t min_status; /* responses below are not logged; default 0 */
-    uint32_t ring_bytes; /* per worker; default 1 MiB; entries that do not fit are dropped and counted */
+    uint32_t
+        ring_bytes; /* per worker; default 1 MiB; entries that do not fit are dropped and counted */
 };
 
 struct admin_conf {
@@ -172,7 +189,7 @@ struct config {
     struct admin_conf admin;
     struct access_log_conf access_log;
 
-    uint32_t workers;          /* default 0: the cgroup's CPU quota rounded up, at most one per core */
+    uint32_t workers; /* default 0: the cgroup's CPU quota rounded up, at most one per core */
     uint32_t drain_timeout_ms; /* SIGTERM to the end at the latest; default 30 s */
     uint32_t drain_grace_ms;   /* keep accepting after SIGTERM while /ready says no; default 0 */
     uint32_t max_connections;  /* downstream, whole process; default 50000 */
@@ -196,8 +213,8 @@ struct complaint {
 void complaints_init(struct complaints *complaints);
 void complaints_deinit(struct complaints *complaints);
 
-/* Loads and checks `path` and what it includes; NULL when there was an error (at least one complaint).
- * Does not open certificates; `weir check` and the snapshot do. */
+/* Loads and checks `path` and what it includes; NULL when there was an error (at least one
+ * complaint). Does not open certificates; `weir check` and the snapshot do. */
 struct config *config_load(const char *path, struct complaints *complaints);
 
 /* The same from text; `name` stands for the file in messages. For tests, fuzzing and weir demo. */

@@ -1,6 +1,247 @@
-/* The routing part of a configuration, as plain data; see config.h for what that means. */
+/* The routing part of a configuration, as plain data; see config.h for what that means.
+ *
+ * A request meets, in this order: the rules (which service?), the debug header (which backend, if
+ * the client asks for one), the datacentre (primary or local), the split (legacy or k8s). */
 #pragma once
 
 #include "base/base.h"
 #include "base/str.h"
 #include "config/place.h"
+
+enum { SHARE_MAX = 100000 }; /* shares count in 0.001 % */
+
+/* --- what a request asks for -------------------------------------------------------------------
+ */
+
+struct weight_conf {
+    struct place place;
+    int group;      /* index in config.groups */
+    uint32_t share; /* of the choice; all shares of a choice add up to SHARE_MAX */
+};
+
+/* One group, or several with fixed shares. */
+struct choice_conf {
+    struct place place;
+    struct weight_conf *weights;
+    size_t count; /* at least 1 */
+};
+
+struct service_conf {
+    struct place place;
+    struct str name;
+    bool is_split;          /* has a side legacy and a side k8s; the split chooses */
+    struct choice_conf all; /* without split: count 0 when is_split */
+    struct choice_conf legacy, k8s;
+    bool debug;    /* honours the debug header; default: when is_split */
+    bool multi_dc; /* the multi_dc rules apply; default: when is_split. Else always local */
+};
+
+/* --- conditions --------------------------------------------------------------------------------
+ */
+
+struct host_match_conf {
+    struct place place;
+    struct str name; /* canonical; of "*.example.org" the part behind the "*." */
+    bool is_suffix;  /* any host below `name`, not `name` itself */
+};
+
+enum path_match {
+    PATH_TREE,  /* "/w/rest.php": itself and everything below, whole segments */
+    PATH_BELOW, /* "/api/rest_v1/" and a star: everything below */
+    PATH_EXACT, /* "=/w/api.php": only itself */
+};
+
+struct path_match_conf {
+    struct place place;
+    enum path_match kind;
+    struct str path; /* without "=", without a trailing slash or star; "" of "/" */
+};
+
+enum field_match { FIELD_HEADER, FIELD_COOKIE, FIELD_QUERY };
+enum text_match { TEXT_ANY, TEXT_EQUAL, TEXT_PREFIX, TEXT_EQUAL_NOCASE_PREFIX };
+
+/* A header field, cookie or query parameter. It must be there and, unless `kind` is TEXT_ANY, one
+ * of its values must match; of a parameter that is repeated any occurrence counts. */
+struct field_match_conf {
+    struct place place;
+    enum field_match where;
+    struct str name;     /* header names in lower case; others as they are */
+    bool is_name_suffix; /* cookies only: "*Session" */
+    bool is_negated;     /* "unless_…": must not match */
+    enum text_match kind;
+    struct str *values; /* any of them */
+    size_t value_count;
+};
+
+/* All conditions that are given must hold; of a list one entry must. */
+struct match_conf {
+    struct host_match_conf *hosts;
+    size_t host_count;
+    struct path_match_conf *paths;
+    size_t path_count;
+    struct str *methods; /* case matters, as in HTTP */
+    size_t method_count;
+    struct field_match_conf *fields;
+    size_t field_count;
+};
+
+/* --- rules -------------------------------------------------------------------------------------
+ */
+
+struct answer_conf {
+    uint16_t status;     /* 200..599 */
+    struct str body;     /* default "" */
+    struct str type;     /* Content-Type, default "text/plain; charset=utf-8" */
+    struct str location; /* of a redirect, "" = none */
+};
+
+/* First match wins. */
+struct rule_conf {
+    struct place place;
+    struct str name; /* default "#1", "#2", … */
+    struct match_conf match;
+    int service;                /* index in services; -1 when the rule answers itself */
+    struct answer_conf *answer; /* or NULL */
+};
+
+/* --- debug -------------------------------------------------------------------------------------
+ */
+
+struct debug_backend_conf {
+    struct place place;
+    struct str name;               /* as in the header; case matters */
+    int group;                     /* index in config.groups */
+    int datacenter;                /* index in config.datacenters; -1: the group's usual choice */
+    struct host_match_conf *hosts; /* who may use it; none: everybody */
+    size_t host_count;
+    uint16_t refused_status; /* for the others; default 403 */
+};
+
+struct debug_conf {
+    bool enabled;
+    struct str header; /* default X-Wikimedia-Debug */
+    struct debug_backend_conf *backends;
+    size_t backend_count;
+    uint16_t unknown_status; /* default 400 */
+};
+
+/* --- split -------------------------------------------------------------------------------------
+ */
+
+/* How much of something is on k8s. */
+struct share_conf {
+    struct place place;
+    uint32_t share;             /* 0..SHARE_MAX */
+    const uint32_t *by_service; /* NULL, or one share for each service */
+};
+
+enum split_level { SPLIT_DEFAULT, SPLIT_LIST, SPLIT_HOST };
+
+/* One item of `split.wikis`; entry 0 is the default. */
+struct split_entry_conf {
+    struct place place;
+    enum split_level level;
+    struct str name; /* the list file as written, or "hosts", or "default" */
+    struct share_conf k8s;
+};
+
+/* A host and the entry that won (host > list > default). Sorted by host, each host once. */
+struct split_host_conf {
+    struct str host;    /* canonical, not folded */
+    struct place place; /* where it is listed, list files included */
+    uint32_t entry;     /* index in split_conf.entries */
+};
+
+/* A mobile host that does not fold by dropping its label "m". */
+struct mobile_alias_conf {
+    struct place place;
+    struct str mobile, host;
+};
+
+struct wiki_conf {
+    struct place place;
+    struct str name; /* database name */
+    struct str host;
+    struct str mobile; /* "" = none */
+};
+
+enum emergency { EMERGENCY_NONE, EMERGENCY_ALL_LEGACY, EMERGENCY_ALL_K8S };
+
+struct split_conf {
+    struct split_entry_conf *entries;
+    size_t entry_count; /* at least 1 */
+    struct split_host_conf *hosts;
+    size_t host_count;
+    struct mobile_alias_conf
+        *aliases; /* default m.mediawiki.org, m.wikidata.org, m.wikifunctions.org */
+    size_t alias_count;
+    struct wiki_conf *wikis; /* the table of wikis, sorted by name; may be empty */
+    size_t wiki_count;
+    enum emergency emergency; /* overrides every share */
+};
+
+/* --- stickiness --------------------------------------------------------------------------------
+ */
+
+enum sticky { STICKY_COOKIE, STICKY_HEADER, STICKY_CLIENT_IP, STICKY_NONE };
+
+struct sticky_key_conf {
+    struct place place;
+    enum sticky kind;
+    struct str name; /* of the cookie, or of the header in lower case */
+};
+
+/* The first key that the request has decides; without any it is the dice. */
+struct sticky_conf {
+    struct sticky_key_conf *keys; /* default: client-ip */
+    size_t count;
+    struct str salt; /* default: the router's name */
+};
+
+/* --- datacentres -------------------------------------------------------------------------------
+ */
+
+enum dc_mode { DC_PRIMARY, DC_LOCAL, DC_LOCAL_ANON };
+
+/* What of a request that may stay local must go to the primary all the same. */
+struct dc_rule_conf {
+    struct place place;
+    struct str name;
+    struct match_conf match;
+};
+
+struct dc_host_conf {
+    struct place place;
+    struct str host; /* canonical; compared with the folded host */
+    enum dc_mode mode;
+    uint32_t share; /* how many of the requests that may stay local do; default SHARE_MAX */
+};
+
+struct multi_dc_conf {
+    struct place place;
+    enum dc_mode mode;          /* default primary */
+    uint32_t share;             /* default SHARE_MAX */
+    struct dc_host_conf *hosts; /* sorted by host */
+    size_t host_count;
+    struct dc_rule_conf *primary_if; /* default: every method but GET, HEAD, OPTIONS and TRACE */
+    size_t primary_if_count;
+    struct field_match_conf *sessions; /* cookies of somebody who is logged in, for local-anon */
+    size_t session_count;
+    bool writes_to_primary; /* no primary_if given: the default above */
+};
+
+/* --- the whole ---------------------------------------------------------------------------------
+ */
+
+struct router_conf {
+    struct place place;
+    struct str name;
+    struct service_conf *services;
+    size_t service_count;
+    struct rule_conf *rules;
+    size_t rule_count;
+    struct debug_conf debug;
+    struct split_conf split;
+    struct sticky_conf sticky;
+    struct multi_dc_conf multi_dc;
+};

@@ -21,7 +21,10 @@ enum side { SIDE_NONE, SIDE_LEGACY, SIDE_K8S };
     X(SPLIT_HOST, "split_host")  /* the host's own percentage */                                   \
     X(SPLIT_LIST, "split_list")  /* a list that the host's wiki is in */                           \
     X(SPLIT_DEFAULT, "split_default")                                                              \
+    X(EMERGENCY, "emergency")    /* the brake overrides every percentage */                        \
     X(NO_HOST, "no_host")        /* HTTP/1.0 without Host: legacy, primary */                      \
+    X(BAD_HOST, "bad_host")      /* no valid authority: answered locally */                        \
+    X(BAD_PATH, "bad_path")      /* a path that cannot be normalised: answered locally */          \
     X(ANSWER, "answer")          /* the rule answers locally */                                    \
     X(NO_RULE, "no_rule")        /* nothing matched: answered locally */
 
@@ -33,8 +36,6 @@ enum why {
 };
 const char *why_word(enum why why);
 const char *side_word(enum side side);
-
-enum { SHARE_MAX = 100000 }; /* shares count in 0.001 % */
 
 /* What a request looks like to the router. Text is borrowed for the call. */
 struct facts {
@@ -62,7 +63,10 @@ struct decision {
     enum why why;
     uint32_t share;   /* k8s share that was compared, 0..SHARE_MAX */
     uint32_t bucket;  /* 0..2^32-1; on k8s when bucket < share * 2^32 / SHARE_MAX */
-    int list;         /* index in split lists when why is SPLIT_LIST; -1 */
+    int entry;        /* index in split.entries that gave the share; -1 */
+    int host;         /* index in split.hosts when the host is listed; -1 */
+    int dc_rule;      /* index in multi_dc.primary_if that sent it to the primary; -1 */
+    int backend;      /* index in debug.backends when the debug header chose; -1 */
 };
 
 struct router;
