@@ -1,0 +1,53 @@
+/* The access log: a worker packs one entry per exchange into its own ring (a few copies, no formatting,
+ * no lock, never waits; a full ring drops the entry and counts it); the control thread takes them out,
+ * writes JSON lines and does the waiting for the disk. */
+#pragma once
+
+#include "base/addr.h"
+#include "base/base.h"
+#include "base/err.h"
+#include "base/reason.h"
+#include "base/str.h"
+#include "observe/metrics.h"
+
+struct access_entry {
+    int64_t start_wall_us;  /* when the head's first byte was there */
+    uint32_t duration_us, upstream_us; /* whole exchange; from upstream request to response head */
+    uint32_t connect_us;    /* waiting for an upstream connection */
+    uint64_t bytes_in, bytes_out; /* body bytes */
+    uint16_t status;
+    uint8_t retries, version; /* enum http_version */
+    enum reason reason;
+    uint8_t client_ip[16];  /* IPv4 mapped; all zero: unix */
+    uint16_t client_port;
+    bool tls_resumed;
+    /* Borrowed during the push; each is cut to ACCESS_TEXT_MAX. */
+    struct str method, host, path, service, side, group, endpoint, why, request_id, tls, user_agent,
+        datacenter, listener;
+    uint32_t share, bucket; /* what the split compared */
+};
+
+enum { ACCESS_TEXT_MAX = 2048 };
+
+struct access_ring;
+struct access_ring *access_ring_new(uint32_t bytes); /* rounded up to a power of two */
+void access_ring_free(struct access_ring *ring);
+
+/* Worker. False when there was no room (the caller counts). */
+bool access_ring_push(struct access_ring *ring, const struct access_entry *entry);
+
+/* Worker: a line for the process log (log.h sink), so that a worker never writes to a descriptor. */
+bool access_ring_push_line(struct access_ring *ring, const char *line, size_t len);
+
+/* Control: takes out everything there is, formats it and hands lines to the writer. */
+struct access_writer;
+MUST_USE struct access_writer *access_writer_new(struct str path, struct err *err); /* "-": stdout */
+void access_writer_free(struct access_writer *writer); /* flushes first, bounded */
+void access_writer_reopen(struct access_writer *writer);
+size_t access_writer_drain(struct access_writer *writer, struct access_ring *ring);
+void access_writer_flush(struct access_writer *writer); /* one write(2) of what was collected */
+uint64_t access_writer_failed(const struct access_writer *writer); /* lines lost to a full disk */
+
+/* One entry as a JSON line with its newline into `out`; its length. Every byte a peer chose is escaped;
+ * invalid UTF-8 becomes \ufffd. For the writer and for tests. */
+size_t access_entry_json(const struct access_entry *entry, char *out, size_t size);
