@@ -60,6 +60,9 @@ struct session_owner {
 
     /* Server: phase changes, for the owner's deadlines. Client: IDLE means it may take a stream. */
     void (*on_phase)(struct session *session);
+
+    /* May be NULL. A message was refused or a stream ended for what the peer sent: once each, to count. */
+    void (*on_bad)(struct session *session, enum reason reason);
 };
 
 /* What the connection is doing, so that its owner knows which deadline applies. */
@@ -69,12 +72,14 @@ enum session_phase {
     SESSION_BUSY, /* at least one stream open */
 };
 
+enum { SESSION_OUT_HIGH = 64 * 1024, SESSION_OUT_LOW = 16 * 1024 }; /* marks of `out`, in bytes */
+
 struct session_limits {
     uint32_t max_header_bytes, max_header_count, max_line_bytes, max_uri_bytes;
     uint64_t max_body_bytes; /* 0: none */
     uint32_t max_streams;    /* h2 server: advertised */
     uint32_t max_requests;   /* per connection; 0: none */
-    uint32_t out_high, out_low; /* marks of `out`; 0: 64 KiB and 16 KiB */
+    uint32_t out_high, out_low; /* marks of `out`; 0: SESSION_OUT_HIGH and SESSION_OUT_LOW */
     bool allow_websocket;
 };
 

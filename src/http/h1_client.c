@@ -1,0 +1,534 @@
+/* The HTTP/1 client codec: one request, one response, then perhaps the next. A response must be framed
+ * beyond doubt, or the stream is reset and the connection is not used again; so is a connection on which
+ * anything comes that nobody asked for. */
+#include "http/h1_impl.h"
+
+#include <stdlib.h>
+
+enum in_state {
+    IN_IDLE,   /* no request out: any byte is too much */
+    IN_HEAD,   /* a response head is to come */
+    IN_LENGTH,
+    IN_CHUNKED,
+    IN_TRAILERS,
+    IN_RAW,    /* until close, or tunnel */
+    IN_DONE,   /* response whole */
+    IN_CLOSED,
+};
+
+enum out_state { OUT_IDLE, OUT_HEAD, OUT_LENGTH, OUT_CHUNKED, OUT_TUNNEL, OUT_DONE };
+
+enum { INTERIM_MAX = 16 }; /* 1xx heads before the real one */
+
+struct h1_client {
+    struct session session;
+    struct stream stream;
+    struct h1_scan scan;
+    struct h1_chunks chunks;
+    uint64_t in_left, out_left;
+    enum method method;
+    enum in_state in;
+    enum out_state out;
+    unsigned interims;
+    bool stream_open, paused, full, asked_upgrade, said_close;
+};
+
+static struct h1_client *of_session(struct session *session)
+{
+    return CONTAINER_OF(session, struct h1_client, session);
+}
+
+static struct h1_client *of_stream(struct stream *stream)
+{
+    return CONTAINER_OF(stream, struct h1_client, stream);
+}
+
+/* --- what the owner and the user are told ------------------------------------------------------------ */
+
+static void set_phase(struct h1_client *c, enum session_phase phase)
+{
+    if (c->session.phase == phase)
+        return;
+    c->session.phase = phase;
+    c->session.owner->on_phase(&c->session);
+}
+
+static void say_close(struct h1_client *c, enum reason reason)
+{
+    if (c->said_close)
+        return;
+    c->said_close = true;
+    c->session.wants_early_close = true;
+    c->in = IN_CLOSED;
+    c->session.owner->want_close(&c->session, reason);
+}
+
+static void want_write(struct h1_client *c)
+{
+    c->session.owner->want_write(&c->session);
+}
+
+/* The response is no good: the user hears why; the connection is not used again. */
+static void fail_response(struct h1_client *c, enum reason reason)
+{
+    bool tell = c->stream_open && c->in != IN_DONE && c->in != IN_CLOSED;
+
+    c->in = IN_CLOSED;
+    c->session.wants_early_close = true;
+    if (tell)
+        c->stream.handler->on_reset(&c->stream, reason);
+    say_close(c, reason);
+}
+
+/* --- responses ---------------------------------------------------------------------------------------- */
+
+static void begin_body(struct h1_client *c, const struct head *head)
+{
+    switch (h1_response_framing(head, c->method)) {
+    case H1_NO_BODY:
+        c->in = IN_DONE;
+        break;
+    case H1_LENGTH:
+        c->in = IN_LENGTH;
+        c->in_left = (uint64_t)head->content_length;
+        break;
+    case H1_CHUNKED:
+        c->in = IN_CHUNKED;
+        c->chunks = (struct h1_chunks){0};
+        break;
+    case H1_UNTIL_CLOSE:
+        c->in = IN_RAW;
+        c->session.wants_early_close = true;
+        break;
+    }
+}
+
+/* 101 is an answer to Upgrade only; then both sides are raw bytes. */
+static void take_switch(struct h1_client *c, struct head *head)
+{
+    if (!c->asked_upgrade) {
+        fail_response(c, REASON_UPSTREAM_PROTOCOL);
+        return;
+    }
+    c->in = IN_RAW;
+    c->out = OUT_TUNNEL;
+    c->session.wants_early_close = true;
+    c->stream.handler->on_head(&c->stream, head, MORE);
+}
+
+static void take_head(struct h1_client *c, struct str block)
+{
+    struct head *head = ARENA_NEW(c->stream.arena, struct head);
+
+    head_init(head, c->stream.arena);
+    enum reason reason = h1_parse_response(head, block, c->method, &c->session.limits);
+    if (reason == REASON_NONE && head->status < 200 && ++c->interims > INTERIM_MAX)
+        reason = REASON_UPSTREAM_PROTOCOL;
+    if (reason != REASON_NONE) {
+        fail_response(c, reason);
+        return;
+    }
+    if (head->status == 101) {
+        take_switch(c, head);
+        return;
+    }
+    if (head->status < 200) {
+        c->stream.handler->on_head(&c->stream, head, MORE);
+        return;
+    }
+    if (head->is_last)
+        c->session.wants_early_close = true;
+    begin_body(c, head);
+    c->stream.handler->on_head(&c->stream, head, c->in == IN_DONE ? END : MORE);
+}
+
+static size_t feed_head(struct h1_client *c, struct str data)
+{
+    size_t head_len;
+    enum reason reason = h1_scan_head(&c->scan, data, H1_RESPONSE, &c->session.limits, &head_len);
+
+    if (reason != REASON_NONE) {
+        fail_response(c, reason_status(reason) == 431 ? REASON_UPSTREAM_HEADERS_TOO_LARGE
+                                                      : REASON_UPSTREAM_PROTOCOL);
+        return data.len;
+    }
+    if (head_len == 0)
+        return 0;
+    c->scan = (struct h1_scan){0};
+    take_head(c, str_make(data.ptr, head_len));
+    return head_len;
+}
+
+static void hand_on(struct h1_client *c, struct slice data, enum end end)
+{
+    if (end == END)
+        c->in = IN_DONE;
+    if (c->stream_open)
+        c->stream.handler->on_body(&c->stream, data, end);
+}
+
+static size_t feed_length(struct h1_client *c, struct slice data)
+{
+    size_t n = data.len < c->in_left ? data.len : (size_t)c->in_left;
+
+    c->in_left -= n;
+    hand_on(c, (struct slice){data.buf, data.ptr, n}, c->in_left == 0 ? END : MORE);
+    return n;
+}
+
+static size_t feed_chunked(struct h1_client *c, struct slice data)
+{
+    struct str payload = {0};
+    size_t used;
+
+    switch (h1_chunks_next(&c->chunks, str_make(data.ptr, data.len), &used, &payload)) {
+    case H1_CHUNK_MORE:
+        break;
+    case H1_CHUNK_DATA:
+        hand_on(c, (struct slice){data.buf, payload.ptr, payload.len}, MORE);
+        break;
+    case H1_CHUNK_LAST:
+        c->in = IN_TRAILERS;
+        c->scan = (struct h1_scan){0};
+        break;
+    case H1_CHUNK_BAD:
+        fail_response(c, REASON_UPSTREAM_PROTOCOL);
+        break;
+    }
+    return used;
+}
+
+static size_t feed_trailers(struct h1_client *c, struct str data)
+{
+    struct head *trailers;
+    size_t len;
+
+    if (h1_scan_head(&c->scan, data, H1_TRAILERS, &c->session.limits, &len) != REASON_NONE) {
+        fail_response(c, REASON_UPSTREAM_PROTOCOL);
+        return data.len;
+    }
+    if (len == 0)
+        return 0;
+    c->scan = (struct h1_scan){0};
+    trailers = ARENA_NEW(c->stream.arena, struct head);
+    head_init(trailers, c->stream.arena);
+    if (h1_parse_trailers(trailers, str_make(data.ptr, len), &c->session.limits) != REASON_NONE) {
+        fail_response(c, REASON_UPSTREAM_PROTOCOL);
+        return len;
+    }
+    c->in = IN_DONE;
+    if (trailers->field_count > 0)
+        c->stream.handler->on_trailers(&c->stream, trailers->fields, trailers->field_count);
+    else
+        c->stream.handler->on_body(&c->stream, (struct slice){0}, END);
+    return len;
+}
+
+static size_t feed_some(struct h1_client *c, struct slice data)
+{
+    switch (c->in) {
+    case IN_HEAD:
+        return feed_head(c, str_make(data.ptr, data.len));
+    case IN_LENGTH:
+        return feed_length(c, data);
+    case IN_CHUNKED:
+        return feed_chunked(c, data);
+    case IN_TRAILERS:
+        return feed_trailers(c, str_make(data.ptr, data.len));
+    case IN_RAW:
+        hand_on(c, data, MORE);
+        return data.len;
+    case IN_IDLE:
+    case IN_DONE: /* surplus bytes: a second response, or worse */
+        say_close(c, REASON_UPSTREAM_PROTOCOL);
+        return data.len;
+    case IN_CLOSED:
+        return data.len;
+    }
+    UNREACHABLE("every state is above");
+}
+
+static size_t client_feed(struct session *session, struct slice data)
+{
+    struct h1_client *c = of_session(session);
+    size_t used = 0;
+
+    while (used < data.len) {
+        if (c->stream_open && c->paused) {
+            session->owner->set_reading(session, false);
+            break;
+        }
+        size_t n = feed_some(c, (struct slice){data.buf, data.ptr + used, data.len - used});
+        used += n;
+        if (n == 0)
+            break;
+    }
+    return used;
+}
+
+static void client_fail(struct session *session, enum reason reason)
+{
+    struct h1_client *c = of_session(session);
+    bool tell = c->stream_open && c->in != IN_DONE && c->in != IN_CLOSED;
+
+    c->said_close = true;
+    c->in = IN_CLOSED;
+    session->wants_early_close = true;
+    if (tell)
+        c->stream.handler->on_reset(&c->stream, reason);
+}
+
+static void client_eof(struct session *session)
+{
+    struct h1_client *c = of_session(session);
+
+    session->wants_early_close = true;
+    if (c->stream_open && c->in == IN_RAW) {
+        hand_on(c, (struct slice){0}, END);
+        say_close(c, REASON_NONE);
+        return;
+    }
+    if (c->stream_open && c->in != IN_DONE && c->in != IN_CLOSED)
+        fail_response(c, REASON_UPSTREAM_CLOSED);
+    else
+        say_close(c, REASON_NONE);
+}
+
+static void client_drained(struct session *session)
+{
+    struct h1_client *c = of_session(session);
+
+    if (!c->full)
+        return;
+    c->full = false;
+    if (c->stream_open && c->out != OUT_DONE)
+        c->stream.handler->on_writable(&c->stream);
+}
+
+static void client_drain(struct session *session)
+{
+    struct h1_client *c = of_session(session);
+
+    session->draining = true;
+    session->wants_early_close = true;
+    if (!c->stream_open)
+        say_close(c, REASON_NONE);
+}
+
+static void client_expire(struct session *session, enum reason reason)
+{
+    struct h1_client *c = of_session(session);
+
+    if (!c->stream_open)
+        say_close(c, reason);
+}
+
+static struct stream *client_open(struct session *session, struct arena *arena,
+                                  const struct stream_handler *handler, void *arg)
+{
+    struct h1_client *c = of_session(session);
+
+    if (c->stream_open || c->in != IN_IDLE || session->wants_early_close)
+        return NULL;
+    session->requests++;
+    session->open_streams = 1;
+    c->stream.arena = arena;
+    c->stream.handler = handler;
+    c->stream.arg = arg;
+    c->stream.id = (uint32_t)session->requests;
+    c->stream_open = true;
+    c->paused = c->full = c->asked_upgrade = false;
+    c->interims = 0;
+    c->out = OUT_HEAD;
+    set_phase(c, SESSION_BUSY);
+    return &c->stream;
+}
+
+/* --- the request --------------------------------------------------------------------------------------- */
+
+/* Methods whose request means nothing without a body say so with Content-Length: 0 (RFC 9110 8.6). */
+static bool expects_length(enum method method)
+{
+    return method == METHOD_POST || method == METHOD_PUT || method == METHOD_PATCH;
+}
+
+static void client_send_head(struct stream *stream, const struct head *head, enum end end)
+{
+    struct h1_client *c = of_stream(stream);
+    struct h1_frame frame = {.content_length = CONTENT_LENGTH_NONE};
+
+    if (c->out != OUT_HEAD || c->in == IN_CLOSED)
+        return;
+    c->method = head->method;
+    c->in = IN_HEAD;
+    c->scan = (struct h1_scan){0};
+    c->asked_upgrade = head->upgrade.len > 0;
+    if (c->asked_upgrade) {
+        frame.framing = H1_NO_BODY;
+        frame.connection = STR("Upgrade");
+        frame.upgrade = head->upgrade;
+        c->out = OUT_DONE; /* until the answer is 101 */
+    } else if (end == END) {
+        frame.framing = H1_NO_BODY;
+        if (head->content_length == 0 || expects_length(head->method))
+            frame.content_length = 0;
+        c->out = OUT_DONE;
+    } else if (head->content_length >= 0) {
+        frame.framing = H1_LENGTH;
+        frame.content_length = head->content_length;
+        c->out_left = (uint64_t)head->content_length;
+        c->out = OUT_LENGTH;
+    } else {
+        frame.framing = H1_CHUNKED;
+        c->out = OUT_CHUNKED;
+    }
+    frame.expect_continue = head->expects_continue && c->out != OUT_DONE;
+    h1_write_request(c->session.out, head, &frame);
+    want_write(c);
+}
+
+static void write_body(struct h1_client *c, struct slice data)
+{
+    if (data.len == 0)
+        return;
+    if (c->out == OUT_CHUNKED) {
+        h1_write_chunk(c->session.out, data);
+        return;
+    }
+    if (c->out == OUT_LENGTH) {
+        data.len = data.len < c->out_left ? data.len : (size_t)c->out_left;
+        c->out_left -= data.len;
+    }
+    bufq_add(c->session.out, data);
+}
+
+static void end_request(struct h1_client *c)
+{
+    if (c->out == OUT_LENGTH && c->out_left > 0)
+        c->session.wants_early_close = true; /* shorter than announced: never to be continued */
+    c->out = OUT_DONE;
+}
+
+static enum stream_status client_send_body(struct stream *stream, struct slice data, enum end end)
+{
+    struct h1_client *c = of_stream(stream);
+
+    if (c->in == IN_CLOSED || c->out == OUT_HEAD || c->out == OUT_DONE)
+        return STREAM_OK;
+    write_body(c, data);
+    if (end == END) {
+        if (c->out == OUT_CHUNKED)
+            h1_write_last_chunk(c->session.out, NULL, 0);
+        end_request(c);
+    }
+    want_write(c);
+    if (c->session.out->bytes < c->session.limits.out_high)
+        return STREAM_OK;
+    c->full = true;
+    return STREAM_FULL;
+}
+
+static void client_send_trailers(struct stream *stream, const struct field *fields, size_t count)
+{
+    struct h1_client *c = of_stream(stream);
+
+    if (c->in == IN_CLOSED || c->out == OUT_HEAD || c->out == OUT_DONE)
+        return;
+    if (c->out == OUT_CHUNKED)
+        h1_write_last_chunk(c->session.out, fields, count);
+    end_request(c);
+    want_write(c);
+}
+
+static void client_reset(struct stream *stream, enum reason reason UNUSED)
+{
+    of_stream(stream)->session.wants_early_close = true;
+}
+
+static void client_pause(struct stream *stream)
+{
+    of_stream(stream)->paused = true;
+}
+
+static void client_resume(struct stream *stream)
+{
+    struct h1_client *c = of_stream(stream);
+
+    if (!c->paused)
+        return;
+    c->paused = false;
+    c->session.owner->set_reading(&c->session, true);
+    c->session.owner->want_input(&c->session);
+}
+
+/* Only a request and a response that are both whole leave the connection fit for another. */
+static void client_close(struct stream *stream)
+{
+    struct h1_client *c = of_stream(stream);
+    bool was_sent = c->out != OUT_HEAD;
+    bool is_whole = c->in == IN_DONE && c->out == OUT_DONE;
+
+    ASSERT(c->stream_open);
+    c->stream_open = false;
+    c->session.open_streams = 0;
+    c->out = OUT_IDLE;
+    if (c->paused) {
+        c->paused = false;
+        c->session.owner->set_reading(&c->session, true);
+    }
+    if (c->in == IN_CLOSED || (was_sent && !is_whole) || c->session.wants_early_close) {
+        c->session.wants_early_close = true;
+        say_close(c, REASON_NONE);
+        return;
+    }
+    c->in = IN_IDLE;
+    set_phase(c, SESSION_IDLE);
+}
+
+static const struct stream_ops stream_ops = {
+    .send_head = client_send_head,
+    .send_body = client_send_body,
+    .send_trailers = client_send_trailers,
+    .reset = client_reset,
+    .pause = client_pause,
+    .resume = client_resume,
+    .close = client_close,
+};
+
+/* --- life ------------------------------------------------------------------------------------------- */
+
+static void client_free(struct session *session)
+{
+    struct h1_client *c = of_session(session);
+
+    ASSERT(!c->stream_open);
+    free(c);
+}
+
+static const struct session_ops session_ops = {
+    .feed = client_feed,
+    .eof = client_eof,
+    .fail = client_fail,
+    .drained = client_drained,
+    .drain = client_drain,
+    .expire = client_expire,
+    .open = client_open,
+    .free = client_free,
+};
+
+struct session *h1_client_new(const struct session_owner *owner, void *owner_arg, struct bufq *out,
+                              struct buf_pool *pool, const struct session_limits *limits)
+{
+    struct h1_client *c = mem_new(sizeof(*c));
+
+    c->session = (struct session){.ops = &session_ops,
+                                  .owner = owner,
+                                  .owner_arg = owner_arg,
+                                  .out = out,
+                                  .pool = pool,
+                                  .limits = *limits};
+    if (c->session.limits.out_high == 0)
+        c->session.limits.out_high = SESSION_OUT_HIGH;
+    c->stream = (struct stream){.ops = &stream_ops, .session = &c->session};
+    return &c->session;
+}

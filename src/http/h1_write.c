@@ -1,0 +1,173 @@
+/* Writing HTTP/1 heads. The size is added up first, then everything is copied into one piece of the
+ * output queue. Framing fields come from `struct h1_frame` alone; whatever a peer sent of them is skipped,
+ * so that what leaves has exactly one meaning. */
+#include "http/h1_impl.h"
+
+/* Fields the codec writes itself, or not at all. */
+static bool is_ours(const struct field *field)
+{
+    switch (field->id) {
+    case HEADER_HOST:
+    case HEADER_CONNECTION:
+    case HEADER_CONTENT_LENGTH:
+    case HEADER_TRANSFER_ENCODING:
+    case HEADER_KEEP_ALIVE:
+    case HEADER_PROXY_CONNECTION:
+    case HEADER_UPGRADE:
+    case HEADER_EXPECT:
+    case HEADER_HTTP2_SETTINGS:
+    case HEADER_TE:
+        return true;
+    default:
+        return field->removed;
+    }
+}
+
+static char *put(char *at, struct str s)
+{
+    if (s.len > 0)
+        memcpy(at, s.ptr, s.len);
+    return at + s.len;
+}
+
+static char *put_field(char *at, struct str name, struct str value)
+{
+    at = put(at, name);
+    *at++ = ':';
+    *at++ = ' ';
+    at = put(at, value);
+    *at++ = '\r';
+    *at++ = '\n';
+    return at;
+}
+
+enum { FIELD_PUNCTUATION = 4, FRAME_MAX = 192 }; /* ": " CRLF; all that the codec adds */
+
+static size_t fields_size(const struct field *fields, size_t count)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (!is_ours(&fields[i]))
+            size += fields[i].name.len + fields[i].value.len + FIELD_PUNCTUATION;
+    }
+    return size;
+}
+
+static char *put_fields(char *at, const struct field *fields, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!is_ours(&fields[i]))
+            at = put_field(at, fields[i].name, fields[i].value);
+    }
+    return at;
+}
+
+static char *put_content_length(char *at, int64_t length)
+{
+    at = put(at, STR("Content-Length: "));
+    at += u64_to_dec((uint64_t)length, at);
+    return put(at, STR("\r\n"));
+}
+
+static char *put_frame(char *at, const struct h1_frame *frame)
+{
+    if (frame->framing == H1_CHUNKED)
+        at = put(at, STR("Transfer-Encoding: chunked\r\n"));
+    else if (frame->framing != H1_UNTIL_CLOSE && frame->content_length >= 0)
+        at = put_content_length(at, frame->content_length);
+    if (frame->expect_continue)
+        at = put(at, STR("Expect: 100-continue\r\n"));
+    if (frame->upgrade.len > 0)
+        at = put_field(at, STR("Upgrade"), frame->upgrade);
+    if (frame->connection.len > 0)
+        at = put_field(at, STR("Connection"), frame->connection);
+    return put(at, STR("\r\n"));
+}
+
+/* Room for `size` bytes: in the queue, or for the rare huge head in the message's arena. */
+static char *begin(struct bufq *out, struct arena *arena, size_t size)
+{
+    return size <= BUF_SIZE ? bufq_reserve(out, size) : arena_alloc_aligned(arena, size, 1);
+}
+
+static void commit(struct bufq *out, const char *from, const char *end, size_t size)
+{
+    size_t len = (size_t)(end - from);
+
+    ASSERT(len <= size);
+    if (size <= BUF_SIZE)
+        bufq_commit(out, len);
+    else
+        bufq_copy(out, from, len);
+}
+
+void h1_write_request(struct bufq *out, const struct head *head, const struct h1_frame *frame)
+{
+    size_t size = head->method_text.len + head->path.len + head->authority.len +
+                  frame->upgrade.len + fields_size(head->fields, head->field_count) + FRAME_MAX;
+    char *from = begin(out, head->arena, size), *at = from;
+
+    at = put(at, head->method_text);
+    *at++ = ' ';
+    at = put(at, head->path);
+    at = put(at, STR(" HTTP/1.1\r\nHost: "));
+    at = put(at, head->authority);
+    at = put(at, STR("\r\n"));
+    at = put_fields(at, head->fields, head->field_count);
+    at = put_frame(at, frame);
+    commit(out, from, at, size);
+}
+
+void h1_write_response(struct bufq *out, const struct head *head, const struct h1_frame *frame)
+{
+    size_t size = head->phrase.len + frame->upgrade.len +
+                  fields_size(head->fields, head->field_count) + FRAME_MAX;
+    char *from = begin(out, head->arena, size), *at = from;
+    struct str phrase = head->phrase.len > 0 ? head->phrase : status_phrase(head->status);
+
+    if (head->phrase.len == 0)
+        ASSERT(phrase.len < 64);
+    at = put(at, STR("HTTP/1.1 "));
+    at += u64_to_dec((uint64_t)head->status, at);
+    *at++ = ' ';
+    at = put(at, phrase);
+    at = put(at, STR("\r\n"));
+    at = put_fields(at, head->fields, head->field_count);
+    at = put_frame(at, frame);
+    commit(out, from, at, size);
+}
+
+static char *put_hex(char *at, uint64_t value)
+{
+    static const char digits[] = "0123456789abcdef";
+    int shift = value > 0 ? (63 - __builtin_clzll(value)) & ~3 : 0;
+
+    for (; shift >= 0; shift -= 4)
+        *at++ = digits[value >> shift & 15];
+    return at;
+}
+
+void h1_write_chunk(struct bufq *out, struct slice data)
+{
+    char *from = bufq_reserve(out, 20), *at = put_hex(from, data.len);
+
+    at = put(at, STR("\r\n"));
+    bufq_commit(out, (size_t)(at - from));
+    bufq_add(out, data);
+    bufq_copy(out, "\r\n", 2);
+}
+
+void h1_write_last_chunk(struct bufq *out, const struct field *trailers, size_t count)
+{
+    bufq_copy(out, "0\r\n", 3);
+    for (size_t i = 0; i < count; i++) {
+        if (is_ours(&trailers[i]))
+            continue;
+        bufq_copy(out, trailers[i].name.ptr, trailers[i].name.len);
+        bufq_copy(out, ": ", 2);
+        bufq_copy(out, trailers[i].value.ptr, trailers[i].value.len);
+        bufq_copy(out, "\r\n", 2);
+    }
+    bufq_copy(out, "\r\n", 2);
+}
