@@ -1,6 +1,6 @@
-/* The access log: a worker packs one entry per exchange into its own ring (a few copies, no formatting,
- * no lock, never waits; a full ring drops the entry and counts it); the control thread takes them out,
- * writes JSON lines and does the waiting for the disk. */
+/* The access log: a worker packs one entry per exchange into its own ring (a few copies, no
+ * formatting, no lock, never waits; a full ring drops the entry and counts it); the control thread
+ * takes them out, writes JSON lines and does the waiting for the disk. */
 #pragma once
 
 #include "base/addr.h"
@@ -11,14 +11,14 @@
 #include "observe/metrics.h"
 
 struct access_entry {
-    int64_t start_wall_us;  /* when the head's first byte was there */
+    int64_t start_wall_us;             /* when the head's first byte was there */
     uint32_t duration_us, upstream_us; /* whole exchange; from upstream request to response head */
-    uint32_t connect_us;    /* waiting for an upstream connection */
-    uint64_t bytes_in, bytes_out; /* body bytes */
+    uint32_t connect_us;               /* waiting for an upstream connection */
+    uint64_t bytes_in, bytes_out;      /* body bytes */
     uint16_t status;
     uint8_t retries, version; /* enum http_version */
     enum reason reason;
-    uint8_t client_ip[16];  /* IPv4 mapped; all zero: unix */
+    uint8_t client_ip[16]; /* IPv4 mapped; all zero: unix */
     uint16_t client_port;
     bool tls_resumed;
     /* Borrowed during the push; each is cut to ACCESS_TEXT_MAX. */
@@ -36,18 +36,25 @@ void access_ring_free(struct access_ring *ring);
 /* Worker. False when there was no room (the caller counts). */
 bool access_ring_push(struct access_ring *ring, const struct access_entry *entry);
 
-/* Worker: a line for the process log (log.h sink), so that a worker never writes to a descriptor. */
+/* Worker: a line for the process log (log.h sink), so that a worker never writes to a descriptor.
+ */
 bool access_ring_push_line(struct access_ring *ring, const char *line, size_t len);
 
-/* Control: takes out everything there is, formats it and hands lines to the writer. */
+/* Before the worker starts: `wake` is called on the worker's thread when the ring has become more
+ * than half full, once until it was emptied again. */
+void access_ring_on_half_full(struct access_ring *ring, void (*wake)(void *arg), void *arg);
+
+/* Control: takes out everything there is, formats it and hands lines to the writer. Entries go to
+ * `path` ("-": standard output, "": nowhere), the workers' own log lines to standard error. Memory
+ * is bounded; a full disk, a slow pipe or a reader that has gone costs lines, which are counted. */
 struct access_writer;
-MUST_USE struct access_writer *access_writer_new(struct str path, struct err *err); /* "-": stdout */
+MUST_USE struct access_writer *access_writer_new(struct str path, struct err *err);
 void access_writer_free(struct access_writer *writer); /* flushes first, bounded */
 void access_writer_reopen(struct access_writer *writer);
 size_t access_writer_drain(struct access_writer *writer, struct access_ring *ring);
 void access_writer_flush(struct access_writer *writer); /* one write(2) of what was collected */
 uint64_t access_writer_failed(const struct access_writer *writer); /* lines lost to a full disk */
 
-/* One entry as a JSON line with its newline into `out`; its length. Every byte a peer chose is escaped;
- * invalid UTF-8 becomes \ufffd. For the writer and for tests. */
+/* One entry as a JSON line with its newline into `out`; its length, 0 when it does not fit. Every
+ * byte a peer chose is escaped; invalid UTF-8 becomes \ufffd. For the writer and for tests. */
 size_t access_entry_json(const struct access_entry *entry, char *out, size_t size);

@@ -1,7 +1,7 @@
-/* Counters. Each worker owns one `struct metrics` and is its only writer (relaxed stores, no lock, no
- * shared cache line); the control thread reads them all and adds up. Names, help and kinds stand in one
- * table. Per-group figures live in `struct group_metrics`, one per worker and group name, made once and
- * kept for the life of the process so that a reload never resets a counter. */
+/* Counters. Each worker owns one `struct metrics` and is its only writer (relaxed stores, no lock,
+ * no shared cache line); the control thread reads them all and adds up. Names, help and kinds stand
+ * in one table. Per-group figures live in `struct group_metrics`, one per worker and group name,
+ * made once and kept for the life of the process so that a reload never resets a counter. */
 #pragma once
 
 #include "base/base.h"
@@ -12,39 +12,42 @@
 
 /*        id                     prometheus name                     help */
 #define COUNTERS(X)                                                                                \
-    X(DOWN_CONNECTIONS,          "weir_downstream_connections_total", "Connections accepted")     \
-    X(DOWN_TLS_FULL,             "weir_downstream_tls_full_total", "Full TLS handshakes completed") \
-    X(DOWN_TLS_RESUMED,          "weir_downstream_tls_resumed_total", "Resumed TLS handshakes completed") \
-    X(DOWN_REQUESTS_H1,          "weir_downstream_requests_h1_total", "Requests over HTTP/1")     \
-    X(DOWN_REQUESTS_H2,          "weir_downstream_requests_h2_total", "Requests over HTTP/2")     \
-    X(DOWN_BYTES_IN,             "weir_downstream_bytes_in_total", "Bytes read from clients, after TLS") \
-    X(DOWN_BYTES_OUT,            "weir_downstream_bytes_out_total", "Bytes written to clients, before TLS") \
-    X(ACCEPT_PAUSED,             "weir_accept_paused_total", "Times a listener paused for want of descriptors") \
-    X(CONNECTIONS_REFUSED,       "weir_connections_refused_total", "Connections closed at once because a cap was reached") \
-    X(UP_CONNECTS,               "weir_upstream_connects_total", "Upstream connections opened")   \
-    X(UP_REUSED,                 "weir_upstream_reused_total", "Requests sent on a pooled connection") \
-    X(UP_RETRIES,                "weir_upstream_retries_total", "Attempts after the first")       \
-    X(ACCESS_LOG_DROPPED,        "weir_access_log_dropped_total", "Access log entries that did not fit into the ring") \
-    X(LOOP_TURNS,                "weir_loop_turns_total", "Event loop turns")
+    X(DOWN_CONNECTIONS, "weir_downstream_connections_total", "Connections accepted")               \
+    X(DOWN_TLS_FULL, "weir_downstream_tls_full_total", "Full TLS handshakes completed")            \
+    X(DOWN_TLS_RESUMED, "weir_downstream_tls_resumed_total", "Resumed TLS handshakes completed")   \
+    X(DOWN_REQUESTS_H1, "weir_downstream_requests_h1_total", "Requests over HTTP/1")               \
+    X(DOWN_REQUESTS_H2, "weir_downstream_requests_h2_total", "Requests over HTTP/2")               \
+    X(DOWN_BYTES_IN, "weir_downstream_bytes_in_total", "Bytes read from clients, after TLS")       \
+    X(DOWN_BYTES_OUT, "weir_downstream_bytes_out_total", "Bytes written to clients, before TLS")   \
+    X(ACCEPT_PAUSED, "weir_accept_paused_total",                                                   \
+      "Times a listener paused for want of descriptors")                                           \
+    X(CONNECTIONS_REFUSED, "weir_connections_refused_total",                                       \
+      "Connections closed at once because a cap was reached")                                      \
+    X(UP_CONNECTS, "weir_upstream_connects_total", "Upstream connections opened")                  \
+    X(UP_REUSED, "weir_upstream_reused_total", "Requests sent on a pooled connection")             \
+    X(UP_RETRIES, "weir_upstream_retries_total", "Attempts after the first")                       \
+    X(ACCESS_LOG_DROPPED, "weir_access_log_dropped_total",                                         \
+      "Access log entries that did not fit into the ring")                                         \
+    X(LOOP_TURNS, "weir_loop_turns_total", "Event loop turns")
 
 enum counter {
 #define X(id, name, help) COUNTER_##id,
     COUNTERS(X)
 #undef X
-    COUNTER_COUNT
+        COUNTER_COUNT
 };
 
 #define GAUGES(X)                                                                                  \
-    X(DOWN_CONNECTIONS_OPEN,     "weir_downstream_connections", "Connections open now")           \
-    X(DOWN_STREAMS_OPEN,         "weir_downstream_streams", "Requests in flight now")             \
-    X(UP_CONNECTIONS_OPEN,       "weir_upstream_connections", "Upstream connections open now")    \
-    X(BUFFER_BYTES,              "weir_buffer_bytes", "Memory in pooled buffers in use")
+    X(DOWN_CONNECTIONS_OPEN, "weir_downstream_connections", "Connections open now")                \
+    X(DOWN_STREAMS_OPEN, "weir_downstream_streams", "Requests in flight now")                      \
+    X(UP_CONNECTIONS_OPEN, "weir_upstream_connections", "Upstream connections open now")           \
+    X(BUFFER_BYTES, "weir_buffer_bytes", "Memory in pooled buffers in use")
 
 enum gauge {
 #define X(id, name, help) GAUGE_##id,
     GAUGES(X)
 #undef X
-    GAUGE_COUNT
+        GAUGE_COUNT
 };
 
 /* A value with one writer and any number of readers. */
@@ -77,9 +80,9 @@ void histogram_add(struct histogram *histogram, uint64_t us);
 enum status_class { STATUS_1XX, STATUS_2XX, STATUS_3XX, STATUS_4XX, STATUS_5XX, STATUS_CLASSES };
 
 struct group_metrics {
-    struct group_metrics *next; /* published once, never unlinked */
-    char name[64], side[8];     /* labels */
-    metric requests;            /* exchanges that were sent to the group */
+    struct group_metrics *next;       /* published once, never unlinked */
+    char name[64], side[8];           /* labels */
+    metric requests;                  /* exchanges that were sent to the group */
     metric responses[STATUS_CLASSES]; /* as seen by the client */
     metric failures[REASON_COUNT];    /* ended with that reason */
     metric retries, connects, connect_failures, active;
@@ -101,7 +104,8 @@ void metrics_free(struct metrics *metrics);
 /* The worker's own thread: finds or makes the figures of a group. Cold: call once and keep it. */
 struct group_metrics *metrics_group(struct metrics *metrics, struct str name, struct str side);
 
-/* --- reading: control thread ------------------------------------------------------------------- */
+/* --- reading: control thread -------------------------------------------------------------------
+ */
 
 /* Adds the page in Prometheus text format 0.0.4 to `out` (grows it with mem_resize): the sum over
  * `count` workers. */
@@ -113,3 +117,7 @@ void text_add(struct text *text, const char *fmt, ...) PRINTF(2, 3);
 void text_add_str(struct text *text, struct str s);
 void text_free(struct text *text);
 void metrics_print(struct metrics *const *workers, size_t count, struct text *out);
+
+/* For pages that add to it: the HELP and TYPE lines of a metric, and a label's value escaped. */
+void text_add_metric(struct text *out, const char *name, const char *type, const char *help);
+void text_add_label(struct text *out, struct str value);

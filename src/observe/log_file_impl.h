@@ -1,0 +1,33 @@
+/* A descriptor that lines go to: bounded buffer, never waits longer than one write(2) to a regular
+ * file, survives a full disk, a slow pipe and a reader that went away. For observe/ alone. */
+#pragma once
+
+#include "base/err.h"
+#include "base/str.h"
+
+enum { LOG_FILE_BUFFER = 1024 * 1024 };
+
+struct log_file {
+    int fd;
+    bool is_borrowed; /* standard output and error are not ours to close */
+    bool must_poll;
+    bool is_torn; /* the last byte written was not the end of a line */
+    char *path;   /* owns; NULL when the descriptor was handed over */
+    char *bytes;  /* owns: LOG_FILE_BUFFER */
+    size_t len, sent;
+    int64_t retry_at_ms;
+    uint64_t lost;   /* lines that found the buffer full */
+    uint64_t errors; /* writes that failed for good */
+};
+
+void log_file_init_fd(struct log_file *file, int fd);
+MUST_USE int log_file_init_path(struct log_file *file, struct str path, struct err *err);
+void log_file_deinit(struct log_file *file);
+
+/* `room` bytes to format a line into, or NULL (and one line counted as lost); then how many were
+ * used. */
+char *log_file_room(struct log_file *file, size_t room);
+void log_file_add(struct log_file *file, size_t len);
+
+void log_file_flush(struct log_file *file);
+void log_file_reopen(struct log_file *file);

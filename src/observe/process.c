@@ -1,0 +1,105 @@
+/* Reads /proc/self. The control thread's business: opening files may wait. */
+#include "observe/process.h"
+
+#include "base/clock.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Fields of /proc/self/stat behind the command name, counted from the state (proc(5): field 3). */
+enum {
+    STAT_UTIME = 11,
+    STAT_STIME = 12,
+    STAT_THREADS = 17,
+    STAT_START = 19,
+    STAT_VSIZE = 20,
+    STAT_RSS = 21
+};
+
+static int read_small_file(const char *path, char *out, size_t size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -1;
+    ssize_t got = read(fd, out, size - 1);
+    close(fd);
+    if (got < 0)
+        return -1;
+    out[got] = '\0';
+    return 0;
+}
+
+static void print_figure(struct text *out, const char *name, const char *type, const char *help,
+                         double value)
+{
+    text_add_metric(out, name, type, help);
+    text_add(out, "%s %.15g\n", name, value);
+}
+
+/* Seconds since 1970 at which the machine was started; 0 when unknown. */
+static double boot_time(void)
+{
+    struct timespec since_boot;
+
+    if (clock_gettime(CLOCK_BOOTTIME, &since_boot) < 0)
+        return 0;
+    return (double)clock_wall_us() / 1e6 -
+           ((double)since_boot.tv_sec + (double)since_boot.tv_nsec / 1e9);
+}
+
+static void print_stat(struct text *out)
+{
+    char stat[1024];
+    unsigned long long field[STAT_RSS + 1] = {0};
+
+    if (read_small_file("/proc/self/stat", stat, sizeof(stat)) < 0)
+        return;
+    char *at = strrchr(stat, ')'); /* the name before it may hold anything */
+    if (at == NULL)
+        return;
+    at += 4; /* ") S " */
+    for (unsigned i = 1; i <= STAT_RSS; i++)
+        field[i] = strtoull(at, &at, 10);
+
+    double tick = (double)sysconf(_SC_CLK_TCK);
+    print_figure(out, "process_cpu_seconds_total", "counter", "User and system CPU time",
+                 (double)(field[STAT_UTIME] + field[STAT_STIME]) / tick);
+    print_figure(out, "process_resident_memory_bytes", "gauge", "Resident memory",
+                 (double)field[STAT_RSS] * (double)sysconf(_SC_PAGESIZE));
+    print_figure(out, "process_virtual_memory_bytes", "gauge", "Virtual memory",
+                 (double)field[STAT_VSIZE]);
+    print_figure(out, "process_threads", "gauge", "Threads", (double)field[STAT_THREADS]);
+    if (boot_time() > 0)
+        print_figure(out, "process_start_time_seconds", "gauge", "Start, in seconds since 1970",
+                     boot_time() + (double)field[STAT_START] / tick);
+}
+
+static void print_fds(struct text *out)
+{
+    struct rlimit limit;
+    DIR *dir = opendir("/proc/self/fd");
+
+    if (dir != NULL) {
+        unsigned count = 0;
+        for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir))
+            count += entry->d_name[0] != '.';
+        closedir(dir);
+        print_figure(out, "process_open_fds", "gauge", "Open descriptors",
+                     count > 0 ? count - 1 : 0); /* not the directory itself */
+    }
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        print_figure(out, "process_max_fds", "gauge", "Descriptors allowed",
+                     (double)limit.rlim_cur);
+}
+
+void process_metrics_print(struct text *out)
+{
+    print_stat(out);
+    print_fds(out);
+}
