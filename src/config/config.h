@@ -168,6 +168,14 @@ struct admin_conf {
     struct addr bind; /* default 127.0.0.1:9901 */
 };
 
+/* A row of the table of wikis: what a database name stands for. */
+struct wiki_conf {
+    struct place place;
+    struct str name;   /* database name */
+    struct str host;   /* canonical */
+    struct str mobile; /* canonical; "" = none */
+};
+
 struct datacenters_conf {
     struct str *names;
     size_t count;
@@ -186,6 +194,8 @@ struct config {
     struct router_conf *routers;
     size_t router_count;
     struct datacenters_conf datacenters;
+    struct wiki_conf *wikis; /* the file `wikis`, sorted by name; may be empty */
+    size_t wiki_count;
     struct admin_conf admin;
     struct access_log_conf access_log;
 

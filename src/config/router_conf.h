@@ -158,13 +158,6 @@ struct mobile_alias_conf {
     struct str mobile, host;
 };
 
-struct wiki_conf {
-    struct place place;
-    struct str name; /* database name */
-    struct str host;
-    struct str mobile; /* "" = none */
-};
-
 enum emergency { EMERGENCY_NONE, EMERGENCY_ALL_LEGACY, EMERGENCY_ALL_K8S };
 
 struct split_conf {
@@ -175,8 +168,6 @@ struct split_conf {
     struct mobile_alias_conf
         *aliases; /* default m.mediawiki.org, m.wikidata.org, m.wikifunctions.org */
     size_t alias_count;
-    struct wiki_conf *wikis; /* the table of wikis, sorted by name; may be empty */
-    size_t wiki_count;
     enum emergency emergency; /* overrides every share */
 };
 

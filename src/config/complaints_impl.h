@@ -1,0 +1,15 @@
+/* Filling in `struct complaints`. */
+#pragma once
+
+#include "config/config.h"
+
+#include <stdarg.h>
+
+enum { COMPLAINTS_MAX = 1000 }; /* more are counted, not kept */
+
+/* Adds one line; copies everything it is given. */
+void complaints_add(struct complaints *complaints, bool is_note, struct place place,
+                    const char *fmt, va_list args);
+
+/* Errors first, each kind in the order of files and lines. */
+void complaints_sort(struct complaints *complaints);

@@ -1,0 +1,218 @@
+/* The doors: a file or a text becomes a configuration or a list of complaints. Sections are loaded
+ * in the order in which they refer to each other, whatever their order in the file: datacentres,
+ * groups, the table of wikis, routers, listeners. */
+#include "config/config.h"
+
+#include "config/complaints_impl.h"
+#include "config/loader_impl.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool is_word(const struct node *node, const char *word)
+{
+    return node->kind == NODE_SCALAR && str_eq(node->text, str_of(word));
+}
+
+static int load_addr(struct loader *loader, const struct node *node, void *out)
+{
+    if (!expect_scalar(loader, node, "an address"))
+        return -1;
+    if (addr_parse(node->text, out) < 0)
+        return complain(loader, node, "expected address:port or unix:/path, got \"%s\"",
+                        node->text.ptr);
+    return 0;
+}
+
+static int load_admin(struct loader *loader, const struct node *node, void *out)
+{
+    static const struct field fields[] = {
+        {"enabled", load_bool, offsetof(struct admin_conf, enabled), false},
+        {"bind", load_addr, offsetof(struct admin_conf, bind), false},
+    };
+    struct admin_conf *admin = out;
+
+    if (is_word(node, "off")) {
+        admin->enabled = false;
+        return 0;
+    }
+    return LOAD_FIELDS(loader, node, fields, admin);
+}
+
+static int load_min_status(struct loader *loader, const struct node *node, void *out)
+{
+    if (is_word(node, "0")) {
+        *(uint16_t *)out = 0;
+        return 0;
+    }
+    return load_status(loader, node, out);
+}
+
+/* "-" is standard output, everything else a file. */
+static int load_log_path(struct loader *loader, const struct node *node, void *out)
+{
+    return is_word(node, "-") ? load_str(loader, node, out) : load_path(loader, node, out);
+}
+
+static int load_access_log(struct loader *loader, const struct node *node, void *out)
+{
+    static const struct field fields[] = {
+        {"enabled", load_bool, offsetof(struct access_log_conf, enabled), false},
+        {"path", load_log_path, offsetof(struct access_log_conf, path), false},
+        {"min_status", load_min_status, offsetof(struct access_log_conf, min_status), false},
+        {"ring_bytes", load_bytes, offsetof(struct access_log_conf, ring_bytes), false},
+    };
+    struct access_log_conf *log = out;
+
+    if (is_word(node, "off")) {
+        log->enabled = false;
+        return 0;
+    }
+    return LOAD_FIELDS(loader, node, fields, log);
+}
+
+/* A list of addresses, kept as c-ares wants them: separated by commas. */
+static int load_dns_servers(struct loader *loader, const struct node *node, void *out)
+{
+    struct str servers = {"", 0};
+    struct addr addr;
+    size_t count;
+    struct node *const *items = node_items(&node, &count);
+
+    for (size_t i = 0; i < count; i++) {
+        struct str text = items[i]->text;
+        if (items[i]->kind != NODE_SCALAR ||
+            ((addr_parse(text, &addr) < 0 || addr_is_unix(&addr)) &&
+             addr_parse_ip(text, 53, &addr) < 0))
+            return complain(loader, items[i], "expected the address of a DNS server");
+        if (i > 0)
+            servers = arena_join(loader->arena, servers, STR(","));
+        servers = arena_join(loader->arena, servers, text);
+    }
+    *(struct str *)out = servers;
+    return 0;
+}
+
+static const struct field top_fields[] = {
+    {"listeners", load_ignored, 0, true},
+    {"groups", load_ignored, 0, true},
+    {"routers", load_ignored, 0, false},
+    {"wikis", load_ignored, 0, false},
+    {"datacenters", load_datacenters, offsetof(struct config, datacenters), false},
+    {"admin", load_admin, offsetof(struct config, admin), false},
+    {"access_log", load_access_log, offsetof(struct config, access_log), false},
+    {"workers", load_count, offsetof(struct config, workers), false},
+    {"drain_timeout", load_ms, offsetof(struct config, drain_timeout_ms), false},
+    {"drain_grace", load_ms_or_none, offsetof(struct config, drain_grace_ms), false},
+    {"max_connections", load_count, offsetof(struct config, max_connections), false},
+    {"dns_servers", load_dns_servers, offsetof(struct config, dns_servers), false},
+};
+
+static void config_defaults(struct config *config)
+{
+    config->datacenters.local = config->datacenters.primary = -1;
+    config->admin.enabled = true;
+    if (addr_parse(STR("127.0.0.1:9901"), &config->admin.bind) < 0)
+        UNREACHABLE("a literal address");
+    config->access_log = (struct access_log_conf){
+        .enabled = true,
+        .path = STR("-"),
+        .ring_bytes = 1 << 20,
+    };
+    config->drain_timeout_ms = 30000;
+    config->max_connections = 50000;
+}
+
+/* Nobody can serve on the admin's address too. */
+static void check_admin(struct loader *loader, const struct node *root)
+{
+    const struct config *config = loader->config;
+    const struct node *node = node_find(root, "admin");
+
+    if (!config->admin.enabled ||
+        (!addr_is_unix(&config->admin.bind) && addr_port(&config->admin.bind) == 0))
+        return;
+    for (size_t i = 0; i < config->listener_count; i++) {
+        const struct listener_conf *listener = &config->listeners[i];
+        for (size_t j = 0; j < listener->bind_count; j++) {
+            if (addr_eq(&listener->binds[j], &config->admin.bind))
+                complain_place(loader, node != NULL ? node->place : listener->place,
+                               "listener \"%.*s\" at %s:%d is bound to the admin's address",
+                               STR_FMT(listener->name), listener->place.file, listener->place.line);
+        }
+    }
+}
+
+static void load_sections(struct loader *loader, const struct node *root)
+{
+    static const struct {
+        const char *key;
+        int (*load)(struct loader *loader, const struct node *node);
+    } sections[] = {
+        {"groups", load_groups},
+        {"wikis", load_wikis},
+        {"routers", load_routers},
+        {"listeners", load_listeners},
+    };
+
+    if (LOAD_FIELDS(loader, root, top_fields, loader->config) < 0 && root->kind != NODE_MAP)
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+        const struct node *node = node_find(root, sections[i].key);
+        if (node != NULL)
+            sections[i].load(loader, node);
+    }
+    check_admin(loader, root);
+}
+
+/* `path` from a file, or `text` when `path` is empty. */
+static struct config *load(struct str path, struct str text, const char *name,
+                           struct complaints *complaints)
+{
+    struct config *config = mem_new(sizeof(*config));
+    struct arena tree;
+    size_t errors_before = complaints->error_count;
+
+    arena_init(&config->arena, NULL);
+    arena_init(&tree, NULL);
+    config->file = arena_str(&config->arena, str_of(name));
+    config_defaults(config);
+
+    struct reader reader = {.tree = &tree, .names = &config->arena, .complaints = complaints};
+    struct loader loader = {
+        .config = config,
+        .arena = &config->arena,
+        .complaints = complaints,
+        .reader = &reader,
+    };
+    struct node *root =
+        path.len > 0 ? reader_load(&reader, path, NULL) : reader_load_text(&reader, text, name);
+    if (root != NULL)
+        load_sections(&loader, root);
+    snprintf(config->version, sizeof(config->version), "%016" PRIx64, reader.version);
+    arena_reset(&tree);
+    complaints_sort(complaints);
+    if (complaints->error_count == errors_before)
+        return config;
+    config_free(config);
+    return NULL;
+}
+
+struct config *config_load(const char *path, struct complaints *complaints)
+{
+    return load(path[0] != '\0' ? str_of(path) : STR("."), (struct str){0}, path, complaints);
+}
+
+struct config *config_load_text(struct str text, const char *name, struct complaints *complaints)
+{
+    return load((struct str){0}, text, name, complaints);
+}
+
+void config_free(struct config *config)
+{
+    if (config == NULL)
+        return;
+    arena_reset(&config->arena);
+    free(config);
+}

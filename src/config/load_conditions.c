@@ -1,0 +1,291 @@
+/* Conditions on a request, as rules and datacentre rules share them:
+ *
+ *     host: [www.example.org, "*.example.org"]      path: [/w/api.php, "/api/rest_v1/…",
+ * "=/healthz"] method: [POST, PUT]                           query: { action: rollback, cpPosIndex:
+ * "*" } header: { Authorization: "CentralAuthToken*" }  unless_header: { X-Read-Only: "true" }
+ *
+ * All that are given must hold; of a list one entry must. */
+#include "config/loader_impl.h"
+#include "config/units.h"
+
+enum { METHODS_MAX = 64 };
+
+/* --- host, path, method ------------------------------------------------------------------------
+ */
+
+int load_host_match(struct loader *loader, const struct node *node, void *out)
+{
+    struct host_match_conf *match = out;
+    struct str name;
+
+    if (!expect_scalar(loader, node, "a host name"))
+        return -1;
+    name = node->text;
+    match->place = node->place;
+    match->is_suffix = str_starts(name, STR("*."));
+    if (match->is_suffix)
+        name = str_skip(name, 2);
+    if (!is_host_name(name))
+        return complain(loader, node, "expected a host name or *.name, got \"%s\"%s",
+                        node->text.ptr,
+                        str_find_char(name, ':') >= 0 ? " (ports are not part of it)" : "");
+    match->name = canonical_host(loader->arena, name);
+    return 0;
+}
+
+static bool is_unreserved(char c)
+{
+    char lower = ascii_lower(c);
+
+    return ascii_is_digit(c) || (lower >= 'a' && lower <= 'z') || c == '-' || c == '.' ||
+           c == '_' || c == '~';
+}
+
+/* Requests are matched after decoding and after "." and ".." are gone: so must this text be. */
+static const char *path_problem(struct str path)
+{
+    struct str segment, rest;
+
+    if (path.len == 0 || path.ptr[0] != '/')
+        return "must begin with a slash";
+    if (path.len > 1024)
+        return "is longer than 1024 bytes";
+    for (size_t i = 0; i < path.len; i++) {
+        if ((unsigned char)path.ptr[i] <= 0x20 || path.ptr[i] == 0x7f)
+            return "has spaces or control characters: write them percent-encoded";
+        if (path.ptr[i] == '?' || path.ptr[i] == '#')
+            return "is a path, without query (see the condition \"query\")";
+        if (path.ptr[i] == '*')
+            return "has a star that is not a whole last segment";
+        if (path.ptr[i] != '%')
+            continue;
+        int high = i + 2 < path.len ? hex_value(path.ptr[i + 1]) : -1;
+        int low = i + 2 < path.len ? hex_value(path.ptr[i + 2]) : -1;
+        if (high < 0 || low < 0)
+            return "has a broken percent-encoding";
+        if (is_unreserved((char)(high * 16 + low)))
+            return "has a letter or digit percent-encoded: write it as it is";
+    }
+    rest = str_skip(path, 1);
+    while (str_next(&rest, '/', &segment)) {
+        if (segment.len == 0 || str_eq(segment, STR(".")) || str_eq(segment, STR("..")))
+            return "has an empty segment, \".\" or \"..\", which no request has after normalising";
+    }
+    return NULL;
+}
+
+/* Percent-encodings compare in upper case. */
+static struct str upper_hex(struct arena *arena, struct str path)
+{
+    struct str copy = arena_str(arena, path);
+    char *text = (char *)copy.ptr;
+
+    for (size_t i = 0; i + 2 < copy.len; i++) {
+        if (text[i] != '%')
+            continue;
+        for (size_t j = i + 1; j <= i + 2; j++)
+            text[j] = text[j] >= 'a' ? (char)(text[j] - 32) : text[j];
+    }
+    return copy;
+}
+
+static int load_path_match(struct loader *loader, const struct node *node, void *out)
+{
+    struct path_match_conf *match = out;
+
+    if (!expect_scalar(loader, node, "a path"))
+        return -1;
+    struct str path = node->text;
+    match->place = node->place;
+    match->kind = PATH_TREE;
+    if (str_starts(path, STR("="))) {
+        match->kind = PATH_EXACT;
+        path = str_skip(path, 1);
+    } else if (str_ends(path, STR("/*"))) {
+        match->kind = PATH_BELOW;
+        path.len--;
+    }
+    const char *problem = path_problem(path);
+    if (problem != NULL)
+        return complain(loader, node, "path \"%s\" %s", node->text.ptr, problem);
+    /* "/x/" names everything below, too; only as an exact path the slash counts. */
+    if (path.ptr[path.len - 1] == '/' && match->kind != PATH_EXACT) {
+        if (path.len > 1)
+            match->kind = PATH_BELOW;
+        path.len--;
+    }
+    match->path = upper_hex(loader->arena, path);
+    return 0;
+}
+
+static int load_method(struct loader *loader, const struct node *node, void *out)
+{
+    static const char *const known[] = {"GET",     "HEAD",  "POST",    "PUT",   "DELETE",
+                                        "OPTIONS", "PATCH", "CONNECT", "TRACE", "PURGE"};
+    struct str method = node->text;
+
+    if (!expect_scalar(loader, node, "a method"))
+        return -1;
+    if (!is_token(method) || method.len > 32)
+        return complain(loader, node, "\"%s\" is not a method", method.ptr);
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (str_eq_nocase(method, str_of(known[i])) && !str_eq(method, str_of(known[i])))
+            return complain(loader, node, "unknown method \"%s\" (did you mean \"%s\"?)",
+                            method.ptr, known[i]);
+    }
+    *(struct str *)out = arena_str(loader->arena, method);
+    return 0;
+}
+
+/* A list of things of `size` bytes each into `*out`; how many, or -1 after a complaint. */
+static int load_many(struct loader *loader, const struct node *node, load_fn *load, size_t size,
+                     void *out, size_t *out_count)
+{
+    size_t count;
+    struct node *const *items = node_items(&node, &count);
+    char *array = arena_zero(loader->arena, size * MAX(count, 1));
+    int result = 0;
+
+    if (count == 0)
+        return complain(loader, node, "at least one entry is needed");
+    *out_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (load(loader, items[i], array + *out_count * size) < 0)
+            result = -1;
+        else
+            ++*out_count;
+    }
+    *(void **)out = array;
+    return result;
+}
+
+/* --- header, cookie, query ---------------------------------------------------------------------
+ */
+
+static int load_field_key(struct loader *loader, const struct node *key,
+                          struct field_match_conf *match)
+{
+    struct str name = key->text;
+
+    if (match->where == FIELD_HEADER)
+        return load_field_name(loader, key, &match->name);
+    if (match->where == FIELD_COOKIE && str_starts(name, STR("*"))) {
+        match->is_name_suffix = true;
+        name = str_skip(name, 1);
+    }
+    if (name.len == 0)
+        return complain(loader, key, "a name is needed");
+    if (match->where == FIELD_COOKIE && !is_token(name))
+        return complain(loader, key, "\"%s\" cannot be the name of a cookie", key->text.ptr);
+    match->name = arena_str(loader->arena, name);
+    return 0;
+}
+
+/* "*" any value, "text*" a prefix, "text" the whole; one kind for all values of a condition. */
+static int load_field_values(struct loader *loader, const struct node *node,
+                             struct field_match_conf *match)
+{
+    size_t count;
+    struct node *const *items = node_items(&node, &count);
+
+    if (count == 0)
+        return complain(loader, node, "a value is needed (\"*\" stands for any)");
+    match->values = ARENA_NEW_N(loader->arena, struct str, count);
+    for (size_t i = 0; i < count; i++) {
+        if (!expect_scalar(loader, items[i], "a value"))
+            return -1;
+        struct str value = items[i]->text;
+        enum text_match kind = TEXT_EQUAL;
+        if (str_eq(value, STR("*"))) {
+            kind = TEXT_ANY;
+        } else if (str_ends(value, STR("*"))) {
+            kind = TEXT_PREFIX;
+            value.len--;
+        }
+        /* The scheme of Authorization ignores case (RFC 9110 section 11.1). */
+        if (kind == TEXT_PREFIX && match->where == FIELD_HEADER &&
+            str_eq(match->name, STR("authorization")))
+            kind = TEXT_EQUAL_NOCASE_PREFIX;
+        if (i > 0 && kind != match->kind)
+            return complain(loader, items[i],
+                            "the values of one condition are all whole or all prefixes");
+        match->kind = kind;
+        match->values[match->value_count++] = arena_str(loader->arena, value);
+    }
+    return 0;
+}
+
+static int load_field_matches(struct loader *loader, const struct node *node,
+                              enum field_match where, bool is_negated, struct match_conf *match)
+{
+    int result = 0;
+
+    if (!expect_map(loader, node, "names with values"))
+        return -1;
+    for (size_t i = 0; i < node->count; i++) {
+        struct field_match_conf *field = &match->fields[match->field_count];
+        *field = (struct field_match_conf){
+            .place = node->keys[i]->place,
+            .where = where,
+            .is_negated = is_negated,
+        };
+        if (load_field_key(loader, node->keys[i], field) < 0 ||
+            load_field_values(loader, node->items[i], field) < 0)
+            result = -1;
+        else
+            match->field_count++;
+    }
+    return result;
+}
+
+static int load_all_fields(struct loader *loader, const struct node *node, struct match_conf *match)
+{
+    static const struct {
+        const char *key;
+        enum field_match where;
+        bool is_negated;
+    } kinds[] = {
+        {"header", FIELD_HEADER, false},       {"cookie", FIELD_COOKIE, false},
+        {"query", FIELD_QUERY, false},         {"unless_header", FIELD_HEADER, true},
+        {"unless_cookie", FIELD_COOKIE, true}, {"unless_query", FIELD_QUERY, true},
+    };
+    size_t total = 0;
+    int result = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        const struct node *fields = node_find(node, kinds[i].key);
+        total += fields != NULL ? fields->count : 0;
+    }
+    match->fields = ARENA_NEW_N(loader->arena, struct field_match_conf, MAX(total, 1));
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        const struct node *fields = node_find(node, kinds[i].key);
+        if (fields != NULL &&
+            load_field_matches(loader, fields, kinds[i].where, kinds[i].is_negated, match) < 0)
+            result = -1;
+    }
+    return result;
+}
+
+/* --- the whole ---------------------------------------------------------------------------------
+ */
+
+int load_conditions(struct loader *loader, const struct node *node, struct match_conf *match)
+{
+    const struct node *host = node_find(node, "host");
+    const struct node *path = node_find(node, "path");
+    const struct node *method = node_find(node, "method");
+    int result = load_all_fields(loader, node, match);
+
+    if (host != NULL && load_many(loader, host, load_host_match, sizeof(*match->hosts),
+                                  &match->hosts, &match->host_count) < 0)
+        result = -1;
+    if (path != NULL && load_many(loader, path, load_path_match, sizeof(*match->paths),
+                                  &match->paths, &match->path_count) < 0)
+        result = -1;
+    if (method != NULL && load_many(loader, method, load_method, sizeof(*match->methods),
+                                    &match->methods, &match->method_count) < 0)
+        result = -1;
+    if (match->method_count > METHODS_MAX)
+        result = complain(loader, method, "more than %d methods", METHODS_MAX);
+    return result;
+}

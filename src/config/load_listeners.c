@@ -1,0 +1,349 @@
+/* `listeners`: where clients come in, and what is promised to them. */
+#include "config/loader_impl.h"
+
+/* --- TLS ---------------------------------------------------------------------------------------
+ */
+
+static int load_certificate(struct loader *loader, const struct node *node,
+                            struct certificate_conf *certificate)
+{
+    static const struct field fields[] = {
+        {"chain", load_path, offsetof(struct certificate_conf, chain), false},
+        {"key", load_path, offsetof(struct certificate_conf, key), false},
+        {"chain_pem", load_text, offsetof(struct certificate_conf, chain_pem), false},
+        {"key_pem", load_text, offsetof(struct certificate_conf, key_pem), false},
+    };
+
+    certificate->place = node->place;
+    if (LOAD_FIELDS(loader, node, fields, certificate) < 0)
+        return -1;
+    bool has_files = certificate->chain.len > 0 && certificate->key.len > 0;
+    bool has_text = certificate->chain_pem.len > 0 && certificate->key_pem.len > 0;
+    bool has_any_file = certificate->chain.len > 0 || certificate->key.len > 0;
+    bool has_any_text = certificate->chain_pem.len > 0 || certificate->key_pem.len > 0;
+    if (has_files == has_text || (has_any_file && has_any_text))
+        return complain(loader, node, "a certificate needs \"chain\" and \"key\"");
+    return 0;
+}
+
+static int load_certificates(struct loader *loader, const struct node *node, void *out)
+{
+    struct tls_server_conf *tls = out;
+    size_t count;
+    struct node *const *items = node_items(&node, &count);
+    int result = 0;
+
+    tls->certificates = ARENA_NEW_N(loader->arena, struct certificate_conf, count);
+    for (size_t i = 0; i < count; i++) {
+        if (load_certificate(loader, items[i], &tls->certificates[tls->certificate_count]) < 0)
+            result = -1;
+        else
+            tls->certificate_count++;
+    }
+    if (count == 0)
+        return complain(loader, node, "at least one certificate is needed");
+    return result;
+}
+
+static int load_alpn(struct loader *loader, const struct node *node, void *out)
+{
+    static const char *const words[] = {"h2", "http/1.1"};
+    struct tls_server_conf *tls = out;
+    size_t count;
+    struct node *const *items = node_items(&node, &count);
+
+    tls->alpn_h2 = tls->alpn_h1 = false;
+    for (size_t i = 0; i < count; i++) {
+        int word = LOAD_WORD(loader, items[i], words);
+        if (word < 0)
+            return -1;
+        *(word == 0 ? &tls->alpn_h2 : &tls->alpn_h1) = true;
+    }
+    if (count == 0)
+        return complain(loader, node, "at least one protocol is needed");
+    return 0;
+}
+
+static int load_server_tls(struct loader *loader, const struct node *node, void *out)
+{
+    static const struct field fields[] = {
+        {"certificates", load_certificates, 0, true},
+        {"alpn", load_alpn, 0, false},
+        {"min_version", load_tls_version, offsetof(struct tls_server_conf, min_version), false},
+        {"ciphers", load_str, offsetof(struct tls_server_conf, ciphers), false},
+        {"ciphersuites", load_str, offsetof(struct tls_server_conf, ciphersuites), false},
+        {"curves", load_str, offsetof(struct tls_server_conf, curves), false},
+        {"tickets", load_bool, offsetof(struct tls_server_conf, tickets), false},
+    };
+    struct tls_server_conf *tls = ARENA_NEW(loader->arena, struct tls_server_conf);
+
+    tls->alpn_h1 = tls->alpn_h2 = true;
+    tls->tickets = true;
+    *(struct tls_server_conf **)out = tls;
+    return LOAD_FIELDS(loader, node, fields, tls);
+}
+
+/* --- addresses ---------------------------------------------------------------------------------
+ */
+
+static int load_binds(struct loader *loader, const struct node *node, void *out)
+{
+    struct listener_conf *listener = out;
+    size_t count;
+    struct node *const *items = node_items(&node, &count);
+    int result = 0;
+
+    listener->binds = ARENA_NEW_N(loader->arena, struct addr, count);
+    for (size_t i = 0; i < count; i++) {
+        if (!expect_scalar(loader, items[i], "an address"))
+            result = -1;
+        else if (addr_parse(items[i]->text, &listener->binds[listener->bind_count]) == 0)
+            listener->bind_count++;
+        else
+            result = complain(loader, items[i],
+                              "expected address:port (0.0.0.0:443, [::]:443) or unix:/path, got "
+                              "\"%s\"",
+                              items[i]->text.ptr);
+    }
+    if (count == 0)
+        return complain(loader, node, "at least one address is needed");
+    return result;
+}
+
+static int load_trusted_proxies(struct loader *loader, const struct node *node, void *out)
+{
+    struct listener_conf *listener = out;
+    size_t count;
+    struct node *const *items = node_items(&node, &count);
+    int result = 0;
+
+    listener->trusted_proxies = ARENA_NEW_N(loader->arena, struct cidr, count);
+    for (size_t i = 0; i < count; i++) {
+        struct cidr *cidr = &listener->trusted_proxies[listener->trusted_proxy_count];
+        if (!expect_scalar(loader, items[i], "a network"))
+            result = -1;
+        else if (cidr_parse(items[i]->text, cidr) == 0)
+            listener->trusted_proxy_count++;
+        else
+            result = complain(loader, items[i],
+                              "expected a network such as 10.0.0.0/8 or 2001:db8::/32, got \"%s\"",
+                              items[i]->text.ptr);
+    }
+    return result;
+}
+
+/* --- the rest ----------------------------------------------------------------------------------
+ */
+
+static int load_client_ip(struct loader *loader, const struct node *node, void *out)
+{
+    static const char *const words[] = {"set", "append", "off"};
+    int word = LOAD_WORD(loader, node, words);
+
+    if (word < 0)
+        return -1;
+    *(enum client_ip_mode *)out = (enum client_ip_mode)word;
+    return 0;
+}
+
+static int load_limits(struct loader *loader, const struct node *node, void *out)
+{
+    static const struct field fields[] = {
+        {"max_header_bytes", load_bytes, offsetof(struct limits_conf, max_header_bytes), false},
+        {"max_header_count", load_count, offsetof(struct limits_conf, max_header_count), false},
+        {"max_line_bytes", load_bytes, offsetof(struct limits_conf, max_line_bytes), false},
+        {"max_uri_bytes", load_bytes, offsetof(struct limits_conf, max_uri_bytes), false},
+        {"max_body_bytes", load_bytes64, offsetof(struct limits_conf, max_body_bytes), false},
+        {"max_connections", load_count, offsetof(struct limits_conf, max_connections), false},
+        {"max_streams", load_count, offsetof(struct limits_conf, max_streams), false},
+        {"max_requests", load_count, offsetof(struct limits_conf, max_requests), false},
+    };
+
+    return LOAD_FIELDS(loader, node, fields, out);
+}
+
+static int load_timeouts(struct loader *loader, const struct node *node, void *out)
+{
+    static const struct field fields[] = {
+        {"handshake", load_ms, offsetof(struct downstream_timeouts_conf, handshake_ms), false},
+        {"header", load_ms, offsetof(struct downstream_timeouts_conf, header_ms), false},
+        {"body", load_ms, offsetof(struct downstream_timeouts_conf, body_ms), false},
+        {"write", load_ms, offsetof(struct downstream_timeouts_conf, write_ms), false},
+        {"idle", load_ms, offsetof(struct downstream_timeouts_conf, idle_ms), false},
+    };
+
+    return LOAD_FIELDS(loader, node, fields, out);
+}
+
+static int load_via(struct loader *loader, const struct node *node, void *out)
+{
+    struct str via;
+
+    if (load_str_or_empty(loader, node, &via) < 0)
+        return -1;
+    if (via.len > 0 && !is_token(via))
+        return complain(loader, node, "\"%s\" cannot be a pseudonym in Via", via.ptr);
+    *(struct str *)out = via;
+    return 0;
+}
+
+static int load_router_name(struct loader *loader, const struct node *node, void *out)
+{
+    int index = find_router(loader, node);
+
+    *(int *)out = index;
+    return index < 0 ? -1 : 0;
+}
+
+static int load_group_name(struct loader *loader, const struct node *node, void *out)
+{
+    int index = find_group(loader, node);
+
+    *(int *)out = index;
+    return index < 0 ? -1 : 0;
+}
+
+static void listener_defaults(struct listener_conf *listener)
+{
+    listener->router = listener->group = -1;
+    listener->redirect_port = 443;
+    listener->trust_unix = true;
+    listener->client_ip = CLIENT_IP_SET;
+    listener->forwarded_for = true;
+    listener->via = STR("weir");
+    listener->websocket = true;
+    listener->inbound = true;
+    listener->limits = (struct limits_conf){
+        .max_header_bytes = 64 << 10,
+        .max_header_count = 128,
+        .max_line_bytes = 16 << 10,
+        .max_uri_bytes = 8 << 10,
+        .max_connections = 50000,
+        .max_streams = 100,
+        .max_requests = 10000,
+    };
+    listener->timeouts = (struct downstream_timeouts_conf){
+        .handshake_ms = 10000,
+        .header_ms = 15000,
+        .body_ms = 30000,
+        .write_ms = 30000,
+        .idle_ms = 120000,
+    };
+}
+
+/* Where its requests go must be said exactly once. */
+static int check_purpose(struct loader *loader, const struct node *node)
+{
+    const struct node *redirect = node_find(node, "redirect_to_https");
+    int purposes = (node_find(node, "router") != NULL) + (node_find(node, "group") != NULL) +
+                   (redirect != NULL && str_eq(redirect->text, STR("true")));
+
+    if (purposes == 1)
+        return 0;
+    return complain(
+        loader, node,
+        "a listener needs one of \"router\", \"group\" and \"redirect_to_https: true\"%s",
+        purposes > 1 ? ", not more" : "");
+}
+
+static int load_listener(struct loader *loader, const struct node *node,
+                         struct listener_conf *listener)
+{
+    static const struct field fields[] = {
+        {"name", load_str, offsetof(struct listener_conf, name), true},
+        {"bind", load_binds, 0, true},
+        {"tls", load_server_tls, offsetof(struct listener_conf, tls), false},
+        {"router", load_router_name, offsetof(struct listener_conf, router), false},
+        {"group", load_group_name, offsetof(struct listener_conf, group), false},
+        {"redirect_to_https", load_bool, offsetof(struct listener_conf, redirect_to_https), false},
+        {"redirect_port", load_port, offsetof(struct listener_conf, redirect_port), false},
+        {"trusted_proxies", load_trusted_proxies, 0, false},
+        {"trust_unix", load_bool, offsetof(struct listener_conf, trust_unix), false},
+        {"show_group", load_bool, offsetof(struct listener_conf, show_group), false},
+        {"client_ip", load_client_ip, offsetof(struct listener_conf, client_ip), false},
+        {"forwarded_for", load_bool, offsetof(struct listener_conf, forwarded_for), false},
+        {"server_name", load_str_or_empty, offsetof(struct listener_conf, server_name), false},
+        {"via", load_via, offsetof(struct listener_conf, via), false},
+        {"websocket", load_bool, offsetof(struct listener_conf, websocket), false},
+        {"inbound", load_bool, offsetof(struct listener_conf, inbound), false},
+        {"limits", load_limits, offsetof(struct listener_conf, limits), false},
+        {"timeouts", load_timeouts, offsetof(struct listener_conf, timeouts), false},
+    };
+
+    listener_defaults(listener);
+    listener->place = node->place;
+    int result = LOAD_FIELDS(loader, node, fields, listener);
+    if (node->kind == NODE_MAP && check_purpose(loader, node) < 0)
+        result = -1;
+    return result;
+}
+
+/* --- all of them -------------------------------------------------------------------------------
+ */
+
+static bool is_any_port(const struct addr *addr)
+{
+    return !addr_is_unix(addr) && addr_port(addr) == 0;
+}
+
+/* A second listener on an address would leave the first without clients, or the other way round. */
+static int check_bind(struct loader *loader, size_t listener_index, size_t bind_index)
+{
+    const struct config *config = loader->config;
+    const struct listener_conf *listener = &config->listeners[listener_index];
+    const struct addr *addr = &listener->binds[bind_index];
+    char text[ADDR_TEXT_MAX];
+
+    if (is_any_port(addr))
+        return 0;
+    for (size_t i = 0; i <= listener_index; i++) {
+        const struct listener_conf *other = &config->listeners[i];
+        size_t end = i == listener_index ? bind_index : other->bind_count;
+        for (size_t j = 0; j < end; j++) {
+            if (!addr_eq(addr, &other->binds[j]))
+                continue;
+            size_t len = addr_format(addr, text);
+            return complain_place(loader, listener->place,
+                                  "%.*s is already bound by listener \"%.*s\" at %s:%d", (int)len,
+                                  text, STR_FMT(other->name), other->place.file, other->place.line);
+        }
+    }
+    return 0;
+}
+
+static int check_name(struct loader *loader, size_t index)
+{
+    const struct listener_conf *listeners = loader->config->listeners;
+
+    for (size_t i = 0; i < index; i++) {
+        if (listeners[index].name.len > 0 && str_eq(listeners[i].name, listeners[index].name))
+            return complain_place(
+                loader, listeners[index].place, "a second listener \"%.*s\", the first is at %s:%d",
+                STR_FMT(listeners[i].name), listeners[i].place.file, listeners[i].place.line);
+    }
+    return 0;
+}
+
+int load_listeners(struct loader *loader, const struct node *node)
+{
+    struct config *config = loader->config;
+    size_t count;
+    struct node *const *items = node_items(&node, &count);
+    int result = 0;
+
+    if (count == 0)
+        return complain(loader, node, "at least one listener is needed");
+    config->listeners = ARENA_NEW_N(loader->arena, struct listener_conf, count);
+    for (size_t i = 0; i < count; i++) {
+        size_t index = config->listener_count++;
+        if (load_listener(loader, items[i], &config->listeners[index]) < 0)
+            result = -1;
+        if (check_name(loader, index) < 0)
+            result = -1;
+        for (size_t j = 0; j < config->listeners[index].bind_count; j++) {
+            if (check_bind(loader, index, j) < 0)
+                result = -1;
+        }
+    }
+    return result;
+}

@@ -1,0 +1,505 @@
+/* From YAML to nodes. libyaml gives a document whose aliases point back into it; it is copied once
+ * into a tree where each node has its place, ${VARIABLES} are filled in (in scalars only, after
+ * parsing, so that no value can change the structure), and `include` is replaced by what it names.
+ * Everything is bounded: depth, nodes as the loader will see them, files and their size. */
+#include "config/yaml_impl.h"
+
+#include "base/hash.h"
+#include "config/complaints_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <yaml.h>
+
+/* One document on its way to a tree. */
+struct builder {
+    struct reader *reader;
+    yaml_document_t *document;
+    const char *file;
+    struct node **done; /* by document index: aliases share the node */
+    bool *in_progress;
+    size_t total; /* nodes as the loader will see them */
+    unsigned depth;
+    bool is_failed; /* beyond repair; other mistakes are told, and loading goes on */
+};
+
+static struct node *complain_at(struct reader *reader, struct place place, const char *fmt, ...)
+    PRINTF(3, 4);
+
+static struct node *complain_at(struct reader *reader, struct place place, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    complaints_add(reader->complaints, false, place, fmt, args);
+    va_end(args);
+    return NULL;
+}
+
+/* --- files -------------------------------------------------------------------------------------
+ */
+
+struct str path_relative_to(struct arena *arena, struct str path, const struct place *from)
+{
+    const char *slash = from != NULL && from->file != NULL ? strrchr(from->file, '/') : NULL;
+
+    if (slash == NULL || (path.len > 0 && path.ptr[0] == '/'))
+        return arena_str(arena, path);
+    return arena_join(arena, str_make(from->file, (size_t)(slash - from->file) + 1), path);
+}
+
+static int read_all(int fd, struct arena *arena, struct str *text)
+{
+    size_t cap = 65536, len = 0;
+    char *data = mem_new(cap);
+    ssize_t got;
+
+    while ((got = read(fd, data + len, cap - len)) != 0) {
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            break;
+        len += (size_t)got;
+        if (len > YAML_FILE_BYTES_MAX) {
+            errno = EFBIG;
+            got = -1;
+            break;
+        }
+        if (len == cap) {
+            cap *= 2;
+            data = mem_resize(data, cap);
+        }
+    }
+    if (got == 0)
+        *text = arena_str(arena, str_make(data, len));
+    int saved = errno;
+    free(data);
+    errno = saved;
+    return got < 0 ? -1 : 0;
+}
+
+static void count_version(struct reader *reader, struct str text)
+{
+    struct hash_key key = {reader->version, text.len};
+
+    reader->version = hash_sip13(key, text.ptr, text.len);
+}
+
+int reader_slurp(struct reader *reader, struct str path, const struct place *from, struct str *text,
+                 const char **name)
+{
+    struct str full = path_relative_to(reader->names, path, from);
+    struct place at = from != NULL ? *from : (struct place){.file = full.ptr};
+
+    if (++reader->file_count > YAML_FILES_MAX) {
+        complain_at(reader, at, "more than %d files in one configuration", YAML_FILES_MAX);
+        return -1;
+    }
+    int fd = open(full.ptr, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int result = fd < 0 ? -1 : read_all(fd, reader->tree, text);
+    if (result < 0 && from != NULL)
+        complain_at(reader, at, "cannot read \"%s\": %s", full.ptr, strerror(errno));
+    else if (result < 0)
+        complain_at(reader, at, "cannot read: %s", strerror(errno));
+    else
+        count_version(reader, *text);
+    if (fd >= 0)
+        close(fd);
+    *name = full.ptr;
+    return result;
+}
+
+/* --- ${VARIABLES} ------------------------------------------------------------------------------
+ */
+
+static bool is_variable_name(struct str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = ascii_lower(name.ptr[i]);
+        if (!(c >= 'a' && c <= 'z') && c != '_' && !(i > 0 && ascii_is_digit(c)))
+            return false;
+    }
+    return name.len > 0;
+}
+
+/* What "NAME" or "NAME:-default" between the braces stands for; -1 after a complaint. */
+static int variable_value(struct builder *builder, struct str inside, struct place place,
+                          struct str *value)
+{
+    ptrdiff_t dash = str_find(inside, STR(":-"));
+    struct str name = dash >= 0 ? str_make(inside.ptr, (size_t)dash) : inside;
+
+    if (!is_variable_name(name)) {
+        complain_at(builder->reader, place, "\"${%.*s}\" is not the name of a variable",
+                    STR_FMT(inside));
+        return -1;
+    }
+    const char *set = getenv(arena_str(builder->reader->tree, name).ptr);
+    if (set != NULL && (set[0] != '\0' || dash < 0)) {
+        *value = str_of(set);
+        return 0;
+    }
+    if (dash >= 0) {
+        *value = str_skip(inside, (size_t)dash + 2);
+        return 0;
+    }
+    complain_at(builder->reader, place,
+                "environment variable %.*s is not set (\"${%.*s:-default}\" gives it a default)",
+                STR_FMT(name), STR_FMT(name));
+    return -1;
+}
+
+static struct str expand(struct builder *builder, struct str text, struct place place)
+{
+    struct arena *arena = builder->reader->tree;
+    struct str out = {text.ptr, 0}, value;
+    ptrdiff_t at;
+
+    if (str_find(text, STR("${")) < 0)
+        return text;
+    out.ptr = "";
+    while ((at = str_find(text, STR("${"))) >= 0) {
+        struct str rest = str_skip(text, (size_t)at + 2);
+        ptrdiff_t end = str_find_char(rest, '}');
+        if (end < 0) {
+            complain_at(builder->reader, place, "\"${\" without a closing brace");
+            break;
+        }
+        out = arena_join(arena, out, str_make(text.ptr, (size_t)at));
+        if (variable_value(builder, str_make(rest.ptr, (size_t)end), place, &value) == 0)
+            out = arena_join(arena, out, value);
+        text = str_skip(rest, (size_t)end + 1);
+        if (out.len > YAML_SCALAR_BYTES_MAX)
+            break;
+    }
+    return arena_join(arena, out, text);
+}
+
+/* --- nodes -------------------------------------------------------------------------------------
+ */
+
+static struct place node_place(const struct builder *builder, const yaml_node_t *from)
+{
+    return (struct place){
+        .file = builder->file,
+        .line = (int)from->start_mark.line + 1,
+        .column = (int)from->start_mark.column + 1,
+    };
+}
+
+static void node_add(struct reader *reader, struct node *node, struct node *key, struct node *item)
+{
+    if (node->count == node->cap) {
+        size_t cap = node->cap > 0 ? node->cap * 2 : 4;
+        struct node **items = ARENA_NEW_N(reader->tree, struct node *, cap);
+        struct node **keys = ARENA_NEW_N(reader->tree, struct node *, cap);
+        if (node->count > 0) {
+            memcpy(items, node->items, node->count * sizeof(*items));
+            memcpy(keys, node->keys, node->count * sizeof(*keys));
+        }
+        node->items = items;
+        node->keys = keys;
+        node->cap = cap;
+    }
+    node->keys[node->count] = key;
+    node->items[node->count++] = item;
+}
+
+static struct node *build(struct builder *builder, int index);
+
+static void build_scalar(struct builder *builder, const yaml_node_t *from, struct node *node)
+{
+    struct str text = str_make(from->data.scalar.value, from->data.scalar.length);
+    bool is_plain = from->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+
+    if (text.len > YAML_SCALAR_BYTES_MAX) {
+        complain_at(builder->reader, node->place, "a text of more than %d bytes",
+                    YAML_SCALAR_BYTES_MAX);
+        text.len = 0;
+    }
+    if (text.len > 0 && memchr(text.ptr, 0, text.len) != NULL) {
+        complain_at(builder->reader, node->place, "a text with a NUL byte");
+        text.len = 0;
+    }
+    text = expand(builder, text, node->place);
+    node->is_null =
+        is_plain && (text.len == 0 || str_eq(text, STR("~")) || str_eq(text, STR("null")));
+    node->text = arena_str(builder->reader->tree, text);
+}
+
+/* What `include: file` stands for: the collection that the file holds, which must be of this kind.
+ */
+static struct node *included(struct builder *builder, const struct node *value, enum node_kind kind)
+{
+    if (value->kind != NODE_SCALAR)
+        return complain_at(builder->reader, value->place, "include needs the name of a file");
+    if (builder->reader->include_depth >= YAML_INCLUDE_DEPTH_MAX)
+        return complain_at(builder->reader, value->place, "includes are nested too deeply");
+
+    struct node *root = reader_load(builder->reader, value->text, &value->place);
+    if (root == NULL)
+        return NULL;
+    if (root->kind != kind)
+        return complain_at(builder->reader, value->place, "\"%s\" must hold a %s here",
+                           value->text.ptr, kind == NODE_MAP ? "mapping" : "list");
+    return root;
+}
+
+static void take_included(struct builder *builder, struct node *into, const struct node *value)
+{
+    struct node *root = included(builder, value, into->kind);
+
+    if (root == NULL)
+        return;
+    into->weight += root->weight;
+    for (size_t i = 0; i < root->count; i++)
+        node_add(builder->reader, into, root->keys[i], root->items[i]);
+}
+
+static bool is_include(const struct node *key)
+{
+    return str_eq(key->text, STR("include"));
+}
+
+static void build_list(struct builder *builder, const yaml_node_t *from, struct node *node)
+{
+    for (const yaml_node_item_t *at = from->data.sequence.items.start;
+         at < from->data.sequence.items.top && !builder->is_failed; at++) {
+        struct node *item = build(builder, *at);
+        if (item == NULL)
+            return;
+        if (item->kind == NODE_LIST && item->text.len > 0) {
+            for (size_t i = 0; i < item->count; i++)
+                node_add(builder->reader, node, NULL, item->items[i]);
+        } else {
+            node_add(builder->reader, node, NULL, item);
+        }
+        node->weight += item->weight;
+    }
+}
+
+/* `- include: file` in a list: the pair becomes a list whose items the surrounding list takes over.
+ */
+static bool build_list_include(struct builder *builder, const yaml_node_t *from, struct node *node)
+{
+    const yaml_node_pair_t *pair = from->data.mapping.pairs.start;
+
+    if (from->data.mapping.pairs.top - pair != 1)
+        return false;
+    const yaml_node_t *key = yaml_document_get_node(builder->document, pair->key);
+    if (key == NULL || key->type != YAML_SCALAR_NODE || key->data.scalar.length != 7 ||
+        memcmp(key->data.scalar.value, "include", 7) != 0)
+        return false;
+    struct node *value = build(builder, pair->value);
+    if (value == NULL)
+        return true;
+    node->kind = NODE_LIST;
+    node->text = STR("include");
+    take_included(builder, node, value);
+    return true;
+}
+
+static void complain_duplicate(struct builder *builder, const struct node *key,
+                               const struct node *first)
+{
+    complain_at(builder->reader, key->place, "\"%s\" is given twice, first at %s:%d:%d",
+                key->text.ptr, first->place.file, first->place.line, first->place.column);
+}
+
+static int compare_keys(const void *left, const void *right)
+{
+    const struct node *a = *(struct node *const *)left, *b = *(struct node *const *)right;
+    int order = str_cmp(a->text, b->text);
+
+    if (order != 0)
+        return order;
+    order = strcmp(a->place.file, b->place.file);
+    if (order != 0)
+        return order;
+    if (a->place.line != b->place.line)
+        return a->place.line < b->place.line ? -1 : 1;
+    return a->place.column - b->place.column;
+}
+
+static void check_duplicates(struct builder *builder, const struct node *map)
+{
+    if (map->count < 2)
+        return;
+    struct node **keys = mem_new(map->count * sizeof(*keys));
+
+    memcpy(keys, map->keys, map->count * sizeof(*keys));
+    qsort(keys, map->count, sizeof(*keys), compare_keys);
+    for (size_t i = 1; i < map->count; i++) {
+        bool is_known = strcmp(keys[i]->place.file, builder->file) != 0 &&
+                        strcmp(keys[i]->place.file, keys[i - 1]->place.file) == 0;
+        if (str_eq(keys[i]->text, keys[i - 1]->text) && !is_known)
+            complain_duplicate(builder, keys[i], keys[i - 1]);
+    }
+    free(keys);
+}
+
+static void build_map(struct builder *builder, const yaml_node_t *from, struct node *node)
+{
+    for (const yaml_node_pair_t *at = from->data.mapping.pairs.start;
+         at < from->data.mapping.pairs.top && !builder->is_failed; at++) {
+        struct node *key = build(builder, at->key);
+        struct node *value = build(builder, at->value);
+        if (key == NULL || value == NULL)
+            return;
+        if (key->kind != NODE_SCALAR) {
+            complain_at(builder->reader, key->place, "a key must be a plain text");
+            builder->is_failed = true;
+            return;
+        }
+        if (!is_include(key)) {
+            node_add(builder->reader, node, key, value);
+            node->weight += key->weight + value->weight;
+            continue;
+        }
+        for (size_t i = 0; i < (value->kind == NODE_LIST ? value->count : 1); i++)
+            take_included(builder, node, value->kind == NODE_LIST ? value->items[i] : value);
+    }
+    check_duplicates(builder, node);
+}
+
+static struct node *build_fresh(struct builder *builder, const yaml_node_t *from)
+{
+    struct node *node = ARENA_NEW(builder->reader->tree, struct node);
+
+    node->place = node_place(builder, from);
+    node->weight = 1;
+    if (from->type == YAML_SCALAR_NODE) {
+        node->kind = NODE_SCALAR;
+        build_scalar(builder, from, node);
+    } else if (from->type == YAML_SEQUENCE_NODE) {
+        node->kind = NODE_LIST;
+        build_list(builder, from, node);
+    } else if (!build_list_include(builder, from, node)) {
+        node->kind = NODE_MAP;
+        build_map(builder, from, node);
+    }
+    return node;
+}
+
+/* The node of document index `index`, built on first use. NULL once something is beyond repair. */
+static struct node *build(struct builder *builder, int index)
+{
+    const yaml_node_t *from = yaml_document_get_node(builder->document, index);
+
+    if (from == NULL || builder->is_failed)
+        return NULL;
+    struct place place = node_place(builder, from);
+    struct node *node = builder->done[index];
+    if (node == NULL) {
+        if (builder->in_progress[index] || builder->depth >= YAML_DEPTH_MAX) {
+            builder->is_failed = true;
+            return complain_at(builder->reader, place, "%s",
+                               builder->in_progress[index] ? "an alias inside its own anchor"
+                                                           : "nested too deeply");
+        }
+        builder->in_progress[index] = true;
+        builder->depth++;
+        node = build_fresh(builder, from);
+        builder->depth--;
+        builder->in_progress[index] = false;
+        builder->done[index] = node;
+    }
+    builder->total += node->kind == NODE_SCALAR ? 1 : 0;
+    if (node->weight > YAML_NODES_MAX || builder->total > YAML_NODES_MAX) {
+        builder->is_failed = true;
+        return complain_at(builder->reader, place, "more than %d items, aliases counted",
+                           YAML_NODES_MAX);
+    }
+    return builder->is_failed ? NULL : node;
+}
+
+/* --- documents ---------------------------------------------------------------------------------
+ */
+
+static struct node *build_document(struct reader *reader, yaml_document_t *document,
+                                   const char *file)
+{
+    size_t count = (size_t)(document->nodes.top - document->nodes.start) + 1;
+    struct builder builder = {
+        .reader = reader,
+        .document = document,
+        .file = file,
+        .done = mem_new(count * sizeof(*builder.done)),
+        .in_progress = mem_new(count * sizeof(*builder.in_progress)),
+    };
+    struct node *root = NULL;
+
+    if (document->nodes.top > document->nodes.start) {
+        /* Only the top of a list may splice: a file that is one `include:` is a mapping. */
+        root = build(&builder, 1);
+        if (root != NULL && root->kind == NODE_LIST && root->text.len > 0)
+            root->text = (struct str){0};
+    } else {
+        complain_at(reader, (struct place){.file = file, .line = 1, .column = 1},
+                    "the file is empty");
+    }
+    free(builder.done);
+    free(builder.in_progress);
+    return builder.is_failed ? NULL : root;
+}
+
+static struct node *complain_syntax(struct reader *reader, const yaml_parser_t *parser,
+                                    const char *file)
+{
+    struct place place = {file, (int)parser->problem_mark.line + 1,
+                          (int)parser->problem_mark.column + 1};
+
+    return complain_at(reader, place, "not valid YAML: %s%s%s",
+                       parser->problem != NULL ? parser->problem : "unreadable",
+                       parser->context != NULL ? " " : "",
+                       parser->context != NULL ? parser->context : "");
+}
+
+static struct node *parse_text(struct reader *reader, struct str text, const char *file)
+{
+    yaml_parser_t parser;
+    yaml_document_t document;
+    struct node *root = NULL;
+
+    if (!yaml_parser_initialize(&parser))
+        return complain_at(reader, (struct place){.file = file}, "out of memory");
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text.ptr, text.len);
+    if (!yaml_parser_load(&parser, &document)) {
+        complain_syntax(reader, &parser, file);
+    } else {
+        root = build_document(reader, &document, file);
+        yaml_document_delete(&document);
+        if (root != NULL && !yaml_parser_load(&parser, &document)) {
+            root = complain_syntax(reader, &parser, file);
+        } else if (root != NULL) {
+            if (yaml_document_get_root_node(&document) != NULL)
+                root = complain_at(reader, (struct place){.file = file},
+                                   "more than one document in the file");
+            yaml_document_delete(&document);
+        }
+    }
+    yaml_parser_delete(&parser);
+    return root;
+}
+
+struct node *reader_load(struct reader *reader, struct str path, const struct place *from)
+{
+    struct str text;
+    const char *name;
+
+    if (reader_slurp(reader, path, from, &text, &name) < 0)
+        return NULL;
+    reader->include_depth++;
+    struct node *root = parse_text(reader, text, name);
+    reader->include_depth--;
+    return root;
+}
+
+struct node *reader_load_text(struct reader *reader, struct str text, const char *name)
+{
+    count_version(reader, text);
+    reader->file_count++;
+    return parse_text(reader, text, arena_str(reader->names, str_of(name)).ptr);
+}

@@ -1,0 +1,53 @@
+/* YAML as a tree of nodes that know where they stand: aliases, `include` and ${VARIABLES} are
+ * resolved. The only file that talks to libyaml is yaml.c. */
+#pragma once
+
+#include "base/arena.h"
+#include "config/config.h"
+
+enum {
+    YAML_FILE_BYTES_MAX = 16 << 20, /* one file */
+    YAML_FILES_MAX = 256,           /* files of one configuration, lists included */
+    YAML_INCLUDE_DEPTH_MAX = 8,
+    YAML_DEPTH_MAX = 32,      /* collections inside each other */
+    YAML_NODES_MAX = 2000000, /* of the tree, aliases counted as often as they are used */
+    YAML_SCALAR_BYTES_MAX = 65536,
+};
+
+enum node_kind { NODE_SCALAR, NODE_LIST, NODE_MAP };
+
+struct node {
+    enum node_kind kind;
+    bool is_null; /* nothing was written, or null */
+    struct place place;
+    struct str text;     /* of a scalar; NUL-ended */
+    struct node **items; /* of a list; of a map its values */
+    struct node **keys;  /* of a map: scalars */
+    size_t count;
+    size_t cap;
+    size_t weight; /* nodes of this tree, itself included */
+};
+
+struct reader {
+    struct arena *tree;  /* nodes; may go when loading is done */
+    struct arena *names; /* file names; stay with the configuration */
+    struct complaints *complaints;
+    uint64_t version; /* hash chained over the text of every file */
+    size_t file_count;
+    unsigned include_depth;
+};
+
+/* Reads `path` (`from`: who asks, for the complaint; NULL: the command line). NULL after a
+ * complaint. */
+struct node *reader_load(struct reader *reader, struct str path, const struct place *from);
+
+/* The same from text. */
+struct node *reader_load_text(struct reader *reader, struct str text, const char *name);
+
+/* The bytes of a file, bounded, counted in the version; -1 after a complaint. `*name` is what
+ * places in it are called. */
+MUST_USE int reader_slurp(struct reader *reader, struct str path, const struct place *from,
+                          struct str *text, const char **name);
+
+/* `path` as written at `from`: relative to the directory of the file it stands in. In `arena`. */
+struct str path_relative_to(struct arena *arena, struct str path, const struct place *from);
