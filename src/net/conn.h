@@ -1,16 +1,18 @@
 /* A connection: a socket with its transport, one read in flight, one queue of bytes to write.
  *
- * Reading: when the socket is readable the connection takes a slab from the pool, reads once (and again
- * only while the transport has more pending) and hands the bytes to `on_data`, which says how many it
- * used. What it did not use is kept and offered again, first, with new bytes behind it or after
- * conn_kick(). When all was used the slab goes back: an idle connection owns no buffer.
+ * Reading: when the socket is readable the connection takes a slab from the pool, reads once (and
+ * again only while the transport has more pending) and hands the bytes to `on_data`, which says how
+ * many it used. What it did not use is kept and offered again, first, with new bytes behind it or
+ * after conn_kick(). When all was used the slab goes back: an idle connection owns no buffer.
  *
- * Writing: whoever has bytes appends them to conn_out() and calls conn_flush_later(); all connections
- * touched in a turn are written once, at its end. EPOLLOUT is asked for only after EAGAIN.
+ * Writing: whoever has bytes appends them to conn_out() and calls conn_flush_later(); all
+ * connections touched in a turn are written once, at its end. EPOLLOUT is asked for only after
+ * EAGAIN.
  *
- * Callbacks come from the loop, or from the end of the turn; never from inside a call made by the user.
- * After on_closed (called at most once, and not after conn_close/conn_abort by the user) the connection
- * is dead; its memory goes at the end of the turn. */
+ * Callbacks come from the loop, or from the end of the turn; never from inside a call made by the
+ * user. After on_closed (called at most once, and not after conn_abort by the user) or conn_abort
+ * the connection is dead; its memory goes at the end of the turn. Who closes and does not want to
+ * hear of it any more takes its handler away: conn_set_handler(conn, NULL, NULL). */
 #pragma once
 
 #include "base/addr.h"
@@ -43,9 +45,11 @@ struct conn_handler {
 };
 
 enum {
-    CONN_HIGH_MARK = 64 * 1024, /* queued bytes above which conn_is_full() */
-    CONN_LOW_MARK = 16 * 1024,  /* … and at or below which on_writable comes */
-    CONN_LINGER_MS = 1000,      /* how long a closed connection still swallows the peer's bytes */
+    CONN_HIGH_MARK = 64 * 1024,   /* queued bytes above which conn_is_full() */
+    CONN_LOW_MARK = 16 * 1024,    /* … and at or below which on_writable comes */
+    CONN_LINGER_MS = 1000,        /* how long a closed connection still swallows the peer's bytes */
+    CONN_UNUSED_MAX = 128 * 1024, /* bytes kept unused; a peer that sends more to a handler that
+                                   * uses none and does not pause is cut off (CLIENT_RESET) */
 };
 
 struct conn_limits {
@@ -57,13 +61,15 @@ struct conn_limits {
 /* Takes over an accepted, non-blocking `fd`. `setup` may install another transport (tls_accept);
  * NULL: plain. The first callback comes from the loop. */
 struct conn *conn_accepted(struct loop *loop, int fd, const struct addr *peer,
-                           const struct conn_handler *handler, void *arg, struct conn_limits limits);
+                           const struct conn_handler *handler, void *arg,
+                           struct conn_limits limits);
 
 /* Starts connecting to `addr`; the result comes as on_open or on_closed, from the loop. */
 struct conn *conn_connect(struct loop *loop, const struct addr *addr,
                           const struct conn_handler *handler, void *arg, struct conn_limits limits);
 
-/* Replaces the plain transport; only before the first callback. `state` is owned by the transport. */
+/* Replaces the plain transport; only before the first callback. `state` is owned by the transport.
+ */
 void conn_set_transport(struct conn *conn, const struct transport_ops *ops, void *state);
 void *conn_transport_state(const struct conn *conn);
 
@@ -71,6 +77,9 @@ void *conn_transport_state(const struct conn *conn);
 void conn_transport_ready(struct conn *conn);
 
 void *conn_arg(const struct conn *conn);
+
+/* From now on others are called; a NULL handler means nobody is: bytes are swallowed, the end is
+ * silent. */
 void conn_set_handler(struct conn *conn, const struct conn_handler *handler, void *arg);
 struct loop *conn_loop(const struct conn *conn);
 int conn_fd(const struct conn *conn);
@@ -81,8 +90,8 @@ struct bufq *conn_out(struct conn *conn);
 void conn_flush_later(struct conn *conn);
 bool conn_is_full(const struct conn *conn);
 
-/* Stops and restarts on_data. Pausing is lazy: the socket is only taken out of epoll when it becomes
- * readable meanwhile. Resuming offers unused bytes again at the end of this turn. */
+/* Stops and restarts on_data. Pausing is lazy: the socket is only taken out of epoll when it
+ * becomes readable meanwhile. Resuming offers unused bytes again at the end of this turn. */
 void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);
 
@@ -97,28 +106,32 @@ size_t conn_unused(const struct conn *conn);
 bool conn_peek_dead(struct conn *conn);
 
 /* Writes what is queued, says goodbye, ends our side, swallows what still comes for CONN_LINGER_MS,
- * so that the peer reads our last words before it sees a reset; then on_closed(NONE). on_data is not
- * called any more. */
+ * so that the peer reads our last words before it sees a reset; then on_closed(NONE). on_data is
+ * not called any more. */
 void conn_close(struct conn *conn);
 
 /* Closes at once, without on_closed. Safe anywhere, and safe twice. */
 void conn_abort(struct conn *conn);
 
-/* --- facts for logs and decisions --------------------------------------------------------------- */
+/* --- facts for logs and decisions ---------------------------------------------------------------
+ */
 
 /* What TLS agreed on; all zero and "" on plain connections. Strings borrow from the connection. */
 struct conn_tls_info {
     bool is_tls, resumed;
     struct str version; /* "TLSv1.3" */
     struct str cipher, curve;
-    struct str alpn;    /* "h2", "http/1.1", or "" */
+    struct str alpn; /* "h2", "http/1.1", or "" */
     struct str sni;
 };
 struct conn_tls_info *conn_tls_info(struct conn *conn);
 
-uint64_t conn_bytes_in(const struct conn *conn);
-uint64_t conn_bytes_out(const struct conn *conn);
+uint64_t conn_bytes_in(const struct conn *conn);  /* as handed to on_data */
+uint64_t conn_bytes_out(const struct conn *conn); /* as taken by the socket: with TLS, records */
 
 /* A few words about what went wrong, for the log; "" when nothing did. */
 const char *conn_error_text(const struct conn *conn);
-void conn_set_error(struct conn *conn, enum reason reason, const char *text); /* for transports */
+
+/* For transports, before they answer IO_ERROR. `reason` goes to on_closed; NONE: the usual one of
+ * the state the connection is in. Copies `text`. */
+void conn_set_error(struct conn *conn, enum reason reason, const char *text);

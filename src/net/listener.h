@@ -1,5 +1,5 @@
-/* A listening socket in one worker's loop (SO_REUSEPORT: each worker has its own for the same address),
- * and the accept path with its answers to EMFILE and to the connection cap. */
+/* A listening socket in one worker's loop (SO_REUSEPORT: each worker has its own for the same
+ * address), and the accept path with its answers to EMFILE and to the connection cap. */
 #pragma once
 
 #include "base/addr.h"
@@ -8,8 +8,9 @@
 
 struct listener_sock;
 
-/* Opens, binds and listens, non-blocking and close-on-exec, with SO_REUSEPORT (TCP) and IPV6_V6ONLY.
- * A stale unix socket file is replaced; a live one is an error. Any thread. -1 with err, or the fd. */
+/* Opens, binds and listens, non-blocking and close-on-exec, with SO_REUSEPORT (TCP) and
+ * IPV6_V6ONLY. A stale unix socket file is replaced; a live one is an error. Any thread. -1 with
+ * err, or the fd. */
 MUST_USE int listener_open(const struct addr *addr, struct err *err);
 
 /* Called for every accepted connection with a non-blocking fd that the callee now owns. */
@@ -18,8 +19,8 @@ typedef void listener_accepted(void *arg, int fd, const struct addr *peer);
 /* Starts accepting on `fd` (owned from now on). At most 32 connections are taken per turn. When the
  * process is out of descriptors the listener sacrifices its reserve descriptor to refuse politely,
  * pauses for 100 ms and goes on; `*refused` (may be NULL) counts. */
-struct listener_sock *listener_start(struct loop *loop, int fd, listener_accepted *accepted, void *arg,
-                                     uint64_t *refused);
+struct listener_sock *listener_start(struct loop *loop, int fd, listener_accepted *accepted,
+                                     void *arg, uint64_t *refused);
 
 /* Stops accepting; what was accepted stays. Connections still in the kernel's backlog are taken and
  * handed over first, so that a drain loses none. Closes the fd. */

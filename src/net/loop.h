@@ -1,7 +1,7 @@
-/* One thread's event loop: libev underneath, and what every connection of a worker shares: the clock
- * that is read once per turn, deadlines that cost a store to move, tasks that run at the end of the
- * turn, and memory that is freed only then. Everything here belongs to the loop's own thread, but for
- * `wakeup_send`. */
+/* One thread's event loop: libev underneath, and what every connection of a worker shares: the
+ * clock that is read once per turn, deadlines that cost a store to move, tasks that run at the end
+ * of the turn, and memory that is freed only then. Everything here belongs to the loop's own
+ * thread, but for `wakeup_send`. */
 #pragma once
 
 #include "base/base.h"
@@ -25,17 +25,24 @@ int64_t loop_now_us(const struct loop *loop);
 /* This worker's slabs. */
 struct buf_pool *loop_bufs(struct loop *loop);
 
+/* LOOP_SCRATCH_BYTES for whoever runs right now: its contents are gone at the next callback. Used
+ * where bytes only pass through (records on their way to the socket, bytes that are swallowed). */
+enum { LOOP_SCRATCH_BYTES = 80 * 1024 };
+char *loop_scratch(struct loop *loop);
+
 /* For net/ only: the libev loop underneath. */
 struct ev_loop *loop_ev(struct loop *loop);
 
-/* --- deadlines --------------------------------------------------------------------------------- */
+/* --- deadlines ---------------------------------------------------------------------------------
+ */
 
-/* A moment at which `fire` is called once. Moving a deadline later, the common case, is one store: the
- * wheel finds it too early and files it again. Precision is one wheel tick (16 ms), never early. */
+/* A moment at which `fire` is called once. Moving a deadline later, the common case, is one store:
+ * the wheel finds it too early and files it again. Precision is one wheel tick (16 ms), never
+ * early. */
 struct deadline {
     struct list node;
-    int64_t at_ms;      /* when it is due; 0: not set */
-    int64_t filed_ms;   /* when the wheel looks at it next */
+    int64_t at_ms;    /* when it is due; 0: not set */
+    int64_t filed_ms; /* when the wheel looks at it next */
     void (*fire)(struct deadline *deadline);
 };
 
@@ -58,7 +65,8 @@ static inline bool deadline_is_set(const struct deadline *deadline)
     return deadline->at_ms != 0;
 }
 
-/* --- end of turn ------------------------------------------------------------------------------- */
+/* --- end of turn -------------------------------------------------------------------------------
+ */
 
 /* Something to do once at the end of this turn, before the loop sleeps. */
 struct task {
@@ -68,8 +76,8 @@ struct task {
 
 void task_init(struct task *task, void (*run)(struct task *));
 
-/* Queues `task` for the end of this turn; harmless when it is queued already. A task may queue others;
- * they run in the same turn, after those already queued. */
+/* Queues `task` for the end of this turn; harmless when it is queued already. A task may queue
+ * others; they run in the same turn, after those already queued. */
 void loop_defer(struct loop *loop, struct task *task);
 
 /* Forgets a queued task; harmless when it is not queued. */
@@ -82,7 +90,8 @@ struct reap {
 };
 void loop_reap(struct loop *loop, struct reap *reap, void (*free_fn)(struct reap *));
 
-/* --- news from other threads -------------------------------------------------------------------- */
+/* --- news from other threads --------------------------------------------------------------------
+ */
 
 /* Makes the loop call `woken` soon. Several sends may become one call. */
 struct wakeup;
@@ -90,12 +99,14 @@ struct wakeup *wakeup_new(struct loop *loop, void (*woken)(void *arg), void *arg
 void wakeup_send(struct wakeup *wakeup); /* any thread; async-signal-safe */
 void wakeup_free(struct wakeup *wakeup); /* the loop's own thread */
 
-/* --- repeating timer: cold paths ---------------------------------------------------------------- */
+/* --- repeating timer: cold paths ----------------------------------------------------------------
+ */
 struct ticker;
 struct ticker *ticker_new(struct loop *loop, int64_t every_ms, void (*tick)(void *arg), void *arg);
 void ticker_free(struct ticker *ticker);
 
-/* --- a foreign descriptor in the loop (c-ares, inotify, signalfd) -------------------------------- */
+/* --- a foreign descriptor in the loop (c-ares, inotify, signalfd) --------------------------------
+ */
 struct fd_watch;
 enum { FD_READABLE = 1, FD_WRITABLE = 2 };
 struct fd_watch *fd_watch_new(struct loop *loop, int fd, int events,

@@ -6,6 +6,7 @@
 #include "base/str.h"
 
 struct conn;
+struct conn_tls_info;
 
 enum io {
     IO_OK,
@@ -26,13 +27,19 @@ struct transport_ops {
     /* Is more readable without asking the socket? Then no readiness event will tell. */
     bool (*has_pending)(struct conn *conn);
 
-    /* Writes from the front of `q` as much as the socket takes and drops it from `q`; adds what was
-     * dropped to *written. IO_OK when `q` is empty. */
+    /* Writes from the front of `q` as much as the socket takes and drops it from `q`; adds the
+     * bytes that the socket took to *written (progress for the write deadline; with TLS, bytes of
+     * records, which may go out later than they leave `q`). IO_OK when all has gone; `q` may be
+     * empty before. */
     enum io (*write)(struct conn *conn, struct bufq *q, size_t *written);
 
     /* Says goodbye (close_notify) without waiting for an answer; best effort. */
     void (*goodbye)(struct conn *conn);
 
-    /* Frees conn->transport_state. */
+    /* What was agreed on; NULL: nothing ever is. Called once, when somebody asks. */
+    void (*info)(struct conn *conn, struct conn_tls_info *info);
+
+    /* Frees conn->transport_state. After the turn in which the connection ended; its fd is closed.
+     */
     void (*free)(struct conn *conn);
 };

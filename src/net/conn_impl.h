@@ -1,0 +1,65 @@
+/* The inside of a connection, for conn.c, plain.c and the loop's end. */
+#pragma once
+
+#include "net/conn.h"
+#include "net/loop_impl.h"
+
+#include <ev.h>
+
+enum conn_state {
+    CONN_CONNECTING, /* waiting for the TCP handshake */
+    CONN_HANDSHAKE,  /* waiting for the transport's handshake */
+    CONN_OPEN,       /* bytes go both ways */
+    CONN_CLOSING,    /* our last words are still being written */
+    CONN_LINGER,     /* all said; swallowing until the peer ends too */
+    CONN_DEAD,       /* freed at the end of this turn */
+};
+
+/* Kept small: tens of thousands of them are idle. What is rarely needed hangs behind a pointer. */
+struct conn {
+    ev_io io;
+    struct list node; /* in loop_conns() */
+    struct loop *loop;
+    const struct conn_handler *handler; /* NULL: nobody listens any more */
+    void *arg;
+    const struct transport_ops *ops;
+    void *transport_state; /* owns, through ops->free */
+
+    struct buf *in; /* shares: received bytes; [in_off, in->len) are unused */
+    uint32_t in_off;
+    uint32_t swallowed; /* bytes thrown away since conn_close */
+    struct bufq out;
+
+    struct task task;
+    struct deadline deadline; /* of connect, handshake, write progress or linger, by state */
+    struct reap reap;
+    struct conn_limits limits;
+
+    uint8_t state; /* enum conn_state */
+    uint8_t todo;  /* TODO_ bits: what the task is for */
+    uint8_t
+        read_end; /* enum io: IO_EOF or IO_ERROR came, but unused bytes had to be offered first */
+    bool is_client : 1;
+    bool paused : 1;           /* by the user */
+    bool read_off : 1;         /* readable while nobody wants it: out of epoll */
+    bool write_wait : 1;       /* the socket is full: EPOLLOUT is on */
+    bool write_needs_read : 1; /* the transport must read before it can write on */
+    bool busy : 1;             /* a helper thread has the transport */
+    bool eof : 1;              /* the peer has ended its side */
+    bool was_full : 1;         /* above the high mark since on_writable was last called */
+    bool is_silent : 1;        /* closed before it was open: no last words */
+
+    uint16_t reason;                /* enum reason: what a transport has found out */
+    int errnum;                     /* why connecting failed at once, or 0 */
+    char *error_text;               /* owns; NULL: none */
+    struct conn_tls_info *tls_info; /* owns; NULL: nobody asked yet */
+    uint64_t bytes_in, bytes_out;
+    struct addr peer;
+};
+
+extern const struct transport_ops plain_ops;
+
+static inline struct conn *conn_of_node(struct list *node)
+{
+    return CONTAINER_OF(node, struct conn, node);
+}

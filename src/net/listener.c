@@ -1,0 +1,247 @@
+/* Listening sockets: opening them with words for every way to fail, and accepting in batches. When
+ * the process is out of descriptors, accept would fail for ever while epoll keeps calling; so one
+ * descriptor is held in reserve, given up to take and close a waiting connection (the client sees
+ * an end, not a hang), and taken again. */
+#include "net/listener.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    LISTEN_BACKLOG = 4096, /* the kernel caps it at net.core.somaxconn */
+    ACCEPT_BATCH = 32,     /* connections per turn */
+    ACCEPT_LAST = 8192,    /* and at most so many when the listener stops */
+    EXHAUSTED_PAUSE_MS = 100,
+};
+
+struct listener_sock {
+    ev_io io;
+    struct loop *loop;
+    listener_accepted *accepted;
+    void *arg;
+    uint64_t *refused; /* borrows; may be NULL */
+    int reserve_fd;    /* owns; -1 when even that could not be had */
+    bool paused;       /* by the user */
+    bool exhausted;    /* by us, until the deadline */
+    struct deadline again;
+    struct reap reap;
+};
+
+/* --- opening -------------------------------------------------------------------------------------
+ */
+
+/* Is somebody accepting on this unix socket? */
+static bool unix_is_live(const struct addr *addr)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return true; /* we cannot tell: leave it alone */
+    bool refused = connect(fd, &addr->sa, addr->len) < 0 && errno == ECONNREFUSED;
+    close(fd);
+    return !refused;
+}
+
+/* Removes what a process that has gone left behind. */
+static void unix_remove_stale(const struct addr *addr)
+{
+    struct stat st;
+    const char *path = addr->un.sun_path;
+
+    if (path[0] == '\0' || lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+        return;
+    if (!unix_is_live(addr))
+        unlink(path);
+}
+
+static int set_options(int fd, const struct addr *addr, struct err *err)
+{
+    const int on = 1;
+
+    if (addr_is_unix(addr))
+        return 0;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+        return err_set_errno(err, "SO_REUSEADDR");
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
+        return err_set_errno(err, "SO_REUSEPORT");
+    if (addr->sa.sa_family == AF_INET6 &&
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
+        return err_set_errno(err, "IPV6_V6ONLY");
+    return 0;
+}
+
+static int bind_and_listen(int fd, const struct addr *addr, const char *text, struct err *err)
+{
+    if (set_options(fd, addr, err) < 0)
+        return -1;
+    if (addr_is_unix(addr))
+        unix_remove_stale(addr);
+    if (bind(fd, &addr->sa, addr->len) < 0)
+        return err_set_errno(err, "cannot bind to %s", text);
+    if (listen(fd, LISTEN_BACKLOG) < 0)
+        return err_set_errno(err, "cannot listen on %s", text);
+    return 0;
+}
+
+int listener_open(const struct addr *addr, struct err *err)
+{
+    char text[ADDR_TEXT_MAX];
+    size_t len = addr_format(addr, text);
+    int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    text[MIN(len, sizeof(text) - 1)] = '\0';
+    if (fd < 0)
+        return err_set_errno(err, "cannot open a socket for %s", text);
+    if (bind_and_listen(fd, addr, text, err) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* --- accepting -----------------------------------------------------------------------------------
+ */
+
+static void listener_watch(struct listener_sock *listener)
+{
+    bool want = !listener->paused && !listener->exhausted;
+
+    if (want && !ev_is_active(&listener->io))
+        ev_io_start(loop_ev(listener->loop), &listener->io);
+    else if (!want)
+        ev_io_stop(loop_ev(listener->loop), &listener->io);
+}
+
+static int reserve_open(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Gives up the reserve for a moment to end one waiting connection. */
+static void refuse_one(struct listener_sock *listener)
+{
+    if (listener->reserve_fd < 0)
+        return;
+    close(listener->reserve_fd);
+    int fd = accept4(listener->io.fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0) {
+        close(fd);
+        if (listener->refused != NULL)
+            (*listener->refused)++;
+    }
+    listener->reserve_fd = reserve_open();
+}
+
+static void on_exhausted(struct listener_sock *listener, int errnum)
+{
+    LOG_LIMITED(LOG_LEVEL_WARN, "accept_exhausted", "error=\"%s\" pause_ms=%d", strerror(errnum),
+                EXHAUSTED_PAUSE_MS);
+    if (errnum == EMFILE || errnum == ENFILE)
+        refuse_one(listener);
+    listener->exhausted = true;
+    listener_watch(listener);
+    deadline_set(listener->loop, &listener->again, EXHAUSTED_PAUSE_MS);
+}
+
+static void on_again(struct deadline *deadline)
+{
+    struct listener_sock *listener = CONTAINER_OF(deadline, struct listener_sock, again);
+
+    if (listener->reserve_fd < 0)
+        listener->reserve_fd = reserve_open();
+    listener->exhausted = false;
+    listener_watch(listener);
+}
+
+/* Takes one connection: 1 when it took one, 0 when none waits, -1 (errno) when it could not. */
+static int accept_one(struct listener_sock *listener)
+{
+    struct addr peer = {.len = sizeof(peer.un)};
+    int fd = accept4(listener->io.fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (fd >= 0) {
+        listener->accepted(listener->arg, fd, &peer);
+        return 1;
+    }
+    switch (errno) {
+    case EAGAIN:
+        return 0;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        return -1;
+    default:
+        return 1; /* this one connection had an error of its own (ECONNABORTED and the like) */
+    }
+}
+
+static void on_acceptable(struct ev_loop *ev UNUSED, ev_io *io, int events UNUSED)
+{
+    struct listener_sock *listener = CONTAINER_OF(io, struct listener_sock, io);
+
+    for (int i = 0; i < ACCEPT_BATCH && ev_is_active(io); i++) {
+        int got = accept_one(listener);
+        if (got < 0)
+            on_exhausted(listener, errno);
+        if (got <= 0)
+            return;
+    }
+}
+
+struct listener_sock *listener_start(struct loop *loop, int fd, listener_accepted *accepted,
+                                     void *arg, uint64_t *refused)
+{
+    struct listener_sock *listener = mem_new(sizeof(*listener));
+
+    listener->loop = loop;
+    listener->accepted = accepted;
+    listener->arg = arg;
+    listener->refused = refused;
+    listener->reserve_fd = reserve_open();
+    deadline_init(&listener->again, on_again);
+
+    /* Accepted sockets inherit it: one system call less for each. Fails on unix sockets: fine. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+
+    ev_io_init(&listener->io, on_acceptable, fd, EV_READ);
+    listener_watch(listener);
+    return listener;
+}
+
+static void listener_free(struct reap *reap)
+{
+    free(CONTAINER_OF(reap, struct listener_sock, reap));
+}
+
+void listener_stop(struct listener_sock *listener)
+{
+    ev_io_stop(loop_ev(listener->loop), &listener->io);
+    deadline_deinit(&listener->again);
+    for (int i = 0; i < ACCEPT_LAST && accept_one(listener) > 0; i++)
+        continue;
+    close(listener->io.fd);
+    if (listener->reserve_fd >= 0)
+        close(listener->reserve_fd);
+    loop_reap(listener->loop, &listener->reap, listener_free);
+}
+
+void listener_pause(struct listener_sock *listener)
+{
+    listener->paused = true;
+    listener_watch(listener);
+}
+
+void listener_resume(struct listener_sock *listener)
+{
+    listener->paused = false;
+    listener_watch(listener);
+}
