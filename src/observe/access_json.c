@@ -238,3 +238,15 @@ size_t access_entry_json(const struct access_entry *entry, char *out, size_t siz
     put_str(&line, STR("}\n"));
     return line.is_full ? 0 : (size_t)(line.at - out);
 }
+
+void text_add_json(struct text *text, struct str s)
+{
+    size_t most = s.len * 6 + 2; /* every byte as \u00xx */
+    struct line line = {.at = text_room(text, most)};
+
+    line.end = line.at + most;
+    put_text(&line, s);
+    ASSERT(!line.is_full);
+    text->len = (size_t)(line.at - text->ptr);
+    text->ptr[text->len] = '\0';
+}

@@ -115,6 +115,8 @@ struct text {
 };
 void text_add(struct text *text, const char *fmt, ...) PRINTF(2, 3);
 void text_add_str(struct text *text, struct str s);
+void text_add_json(struct text *text, struct str s); /* as a quoted JSON string */
+char *text_room(struct text *text, size_t more);     /* that many bytes and a NUL fit at the end */
 void text_free(struct text *text);
 void metrics_print(struct metrics *const *workers, size_t count, struct text *out);
 

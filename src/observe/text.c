@@ -7,20 +7,20 @@
 
 enum { TEXT_FIRST = 4096 };
 
-static void text_reserve(struct text *text, size_t more)
+char *text_room(struct text *text, size_t more)
 {
-    if (text->cap - text->len >= more)
-        return;
-    size_t cap = MAX(text->cap * 2, (size_t)TEXT_FIRST);
-    while (cap - text->len < more)
-        cap *= 2;
-    text->ptr = mem_resize(text->ptr, cap);
-    text->cap = cap;
+    size_t need = text->len + more + 1;
+
+    if (text->cap < need) {
+        text->cap = MAX(MAX(text->cap * 2, (size_t)TEXT_FIRST), need);
+        text->ptr = mem_resize(text->ptr, text->cap);
+    }
+    return text->ptr + text->len;
 }
 
 void text_add_str(struct text *text, struct str s)
 {
-    text_reserve(text, s.len + 1);
+    text_room(text, s.len);
     if (s.len > 0)
         memcpy(text->ptr + text->len, s.ptr, s.len);
     text->len += s.len;
@@ -31,14 +31,14 @@ void text_add(struct text *text, const char *fmt, ...)
 {
     va_list args, again;
 
-    text_reserve(text, 256);
+    text_room(text, 256);
     va_start(args, fmt);
     va_copy(again, args);
     size_t room = text->cap - text->len;
     int need = vsnprintf(text->ptr + text->len, room, fmt, args);
     ASSERT(need >= 0);
     if ((size_t)need >= room) {
-        text_reserve(text, (size_t)need + 1);
+        text_room(text, (size_t)need);
         vsnprintf(text->ptr + text->len, (size_t)need + 1, fmt, again);
     }
     va_end(again);

@@ -1,0 +1,178 @@
+/* Which path gets which page, and who may ask. A web page somewhere can make its reader's browser
+ * send requests to 127.0.0.1 under a name of its own (DNS rebinding): so a Host that is a foreign
+ * name is refused, and nothing here changes anything. */
+#include "admin/admin.h"
+
+#include "net/listener.h"
+#include "observe/process.h"
+#include "route/route.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+struct admin {
+    struct page_server *pages; /* owns */
+    struct admin_source source;
+    struct addr bound;
+};
+
+/* --- pages --------------------------------------------------------------------------------------
+ */
+
+static void metrics_page(const struct admin_source *source, struct page_reply *reply)
+{
+    size_t count;
+    struct metrics *const *workers = source->metrics(source->arg, &count);
+
+    reply->type = STR("text/plain; version=0.0.4; charset=utf-8");
+    text_add_metric(&reply->body, "weir_build_info", "gauge", "The version that is running");
+    text_add_str(&reply->body, STR("weir_build_info{version=\"" WEIR_VERSION "\"} 1\n"));
+    metrics_print(workers, count, &reply->body);
+    source->print_metrics(source->arg, &reply->body);
+    process_metrics_print(&reply->body);
+}
+
+static void health_page(const struct admin_source *source UNUSED, struct page_reply *reply)
+{
+    text_add_str(&reply->body, STR("OK\n"));
+}
+
+static void ready_page(const struct admin_source *source, struct page_reply *reply)
+{
+    const char *words;
+
+    if (!source->is_ready(source->arg, &words))
+        reply->status = 503;
+    text_add(&reply->body, "%s\n", words);
+}
+
+static void config_page(const struct admin_source *source, struct page_reply *reply)
+{
+    reply->type = STR("application/json");
+    source->print_config_status(source->arg, &reply->body);
+}
+
+static void index_page(const struct admin_source *source, struct page_reply *reply);
+
+static const struct {
+    struct str path, about;
+    void (*page)(const struct admin_source *source, struct page_reply *reply);
+} pages[] = {
+    {STR_INIT("/"), STR_INIT("this list"), index_page},
+    {STR_INIT("/healthz"), STR_INIT("200 while the process runs"), health_page},
+    {STR_INIT("/ready"), STR_INIT("200 while new traffic may come, else 503 and why"), ready_page},
+    {STR_INIT("/metrics"), STR_INIT("counters in Prometheus text format"), metrics_page},
+    {STR_INIT("/stats/prometheus"), STR_INIT("the same"), metrics_page},
+    {STR_INIT("/config/status"), STR_INIT("which configuration runs, and how the last reload went"),
+     config_page},
+};
+
+static void index_page(const struct admin_source *source UNUSED, struct page_reply *reply)
+{
+    text_add_str(&reply->body, STR("weir " WEIR_VERSION "\n\n"));
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++)
+        text_add(&reply->body, "%-20s %s\n", pages[i].path.ptr, pages[i].about.ptr);
+}
+
+/* --- who may ask --------------------------------------------------------------------------------
+ */
+
+/* Is the name that the client used one that no stranger's DNS can have pointed here? */
+static bool is_own_host(const struct head *request, const struct addr *bound)
+{
+    char canonical[256];
+    struct str host;
+    struct addr addr;
+
+    if (addr_is_unix(bound))
+        return true; /* no browser can be made to connect to it */
+    if (request->authority.len == 0)
+        return request->version == HTTP_1_0; /* a plain probe; browsers always name the host */
+    if (host_canonical(request->authority, canonical, sizeof(canonical), &host) < 0)
+        return false;
+    return str_eq(host, STR("localhost")) || addr_parse_ip(host, 0, &addr) == 0;
+}
+
+static void refuse(struct page_reply *reply, int status, const char *words)
+{
+    reply->status = status;
+    text_add(&reply->body, "%s\n", words);
+}
+
+static struct str path_without_query(struct str target)
+{
+    struct str path, query;
+
+    (void)str_cut(target, '?', &path, &query);
+    return path;
+}
+
+void admin_answer(const struct admin_source *source, const struct addr *bound,
+                  const struct head *request, struct page_reply *reply)
+{
+    if (!is_own_host(request, bound)) {
+        refuse(reply, 403, "this Host is not served here: use an IP address or localhost");
+        return;
+    }
+    if (request->method != METHOD_GET && request->method != METHOD_HEAD) {
+        page_reply_add_field(reply, STR("allow"), STR("GET, HEAD"));
+        refuse(reply, 405, "only GET is answered here: this port changes nothing");
+        return;
+    }
+    struct str path = path_without_query(request->path);
+    for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
+        if (str_eq(pages[i].path, path)) {
+            pages[i].page(source, reply);
+            return;
+        }
+    }
+    refuse(reply, 404, "no such page; / lists them");
+}
+
+static void answer(void *arg, const struct head *request, struct page_reply *reply)
+{
+    const struct admin *admin = arg;
+
+    admin_answer(&admin->source, &admin->bound, request, reply);
+}
+
+/* --- life ---------------------------------------------------------------------------------------
+ */
+
+struct admin *admin_new(struct loop *loop, const struct addr *bind,
+                        const struct admin_source *source, struct err *err)
+{
+    static const struct page_limits limits = {.max_connections = ADMIN_MAX_CONNECTIONS,
+                                              .max_body_bytes = 64 * 1024,
+                                              .head_ms = 10 * 1000,
+                                              .idle_ms = 60 * 1000};
+    int fd = listener_open(bind, err);
+
+    if (fd < 0)
+        return NULL;
+    struct admin *admin = mem_new(sizeof(*admin));
+    admin->source = *source;
+    admin->bound = *bind;
+    if (!addr_is_unix(bind)) {
+        socklen_t len = sizeof(admin->bound.un);
+        if (getsockname(fd, &admin->bound.sa, &len) == 0)
+            admin->bound.len = len;
+    }
+    admin->pages = page_server_new(loop, fd, &limits, answer, admin);
+    return admin;
+}
+
+void admin_free(struct admin *admin)
+{
+    if (admin == NULL)
+        return;
+    page_server_free(admin->pages);
+    if (addr_is_unix(&admin->bound))
+        unlink(admin->bound.un.sun_path);
+    free(admin);
+}
+
+const struct addr *admin_address(const struct admin *admin)
+{
+    return &admin->bound;
+}

@@ -1,0 +1,39 @@
+/* The admin port: metrics, health, readiness and what configuration is running. It reads everything
+ * and changes nothing. On the control thread's loop; what it needs from above is handed over as
+ * callbacks. */
+#pragma once
+
+#include "admin/pages.h"
+#include "base/err.h"
+
+struct admin_source {
+    void *arg; /* given to each callback; all of them are called on the control thread */
+
+    /* The counters of all workers; the array is borrowed until the next call. */
+    struct metrics *const *(*metrics)(void *arg, size_t *count);
+
+    /* More samples for the metrics page: what only the room above knows. */
+    void (*print_metrics)(void *arg, struct text *out);
+
+    /* May new traffic come? `*words` says why not, or "ready". */
+    bool (*is_ready)(void *arg, const char **words);
+
+    /* Adds one JSON object: version, load time, what the last reload said. */
+    void (*print_config_status)(void *arg, struct text *out);
+};
+
+enum { ADMIN_MAX_CONNECTIONS = 64 };
+
+struct admin;
+
+/* Listens on `bind` and serves; `source` is copied. NULL with err when it cannot. */
+MUST_USE struct admin *admin_new(struct loop *loop, const struct addr *bind,
+                                 const struct admin_source *source, struct err *err);
+void admin_free(struct admin *admin);
+
+/* Where it listens: with the port the kernel chose when `bind` said 0. */
+const struct addr *admin_address(const struct admin *admin);
+
+/* The answer to one request; for admin itself and for tests. `bound` is the address listened on. */
+void admin_answer(const struct admin_source *source, const struct addr *bound,
+                  const struct head *request, struct page_reply *reply);
