@@ -1,6 +1,7 @@
-/* The brain: which group, in which datacentre, serves a request, and why. Pure: no I/O, no clock, no
- * dice, no allocation; what it decides on is handed in as `struct facts`. The same function answers the
- * proxy, `weir route` and the tests. Any thread; a router is immutable after it is built. */
+/* The brain: which group, in which datacentre, serves a request, and why. Pure: no I/O, no clock,
+ * no dice, no allocation; what it decides on is handed in as `struct facts`. The same function
+ * answers the proxy, `weir route` and the tests. Any thread; a router is immutable after it is
+ * built. */
 #pragma once
 
 #include "base/err.h"
@@ -13,26 +14,26 @@ enum side { SIDE_NONE, SIDE_LEGACY, SIDE_K8S };
 /* What decided. The word is what logs and `weir route` show. */
 #define WHYS(X)                                                                                    \
     X(NONE, "-")                                                                                   \
-    X(DEBUG, "debug")            /* X-Wikimedia-Debug named a backend */                           \
-    X(DEBUG_UNKNOWN, "debug_unknown") /* … that does not exist: answered locally */                \
-    X(DEBUG_REFUSED, "debug_refused") /* … that this host may not use: answered locally */         \
-    X(PLAIN, "plain")            /* the service has one group */                                   \
-    X(WEIGHTS, "weights")        /* fixed weights among groups */                                  \
-    X(SPLIT_HOST, "split_host")  /* the host's own percentage */                                   \
-    X(SPLIT_LIST, "split_list")  /* a list that the host's wiki is in */                           \
+    X(DEBUG, "debug")                 /* X-Wikimedia-Debug named a backend */                      \
+    X(DEBUG_UNKNOWN, "debug_unknown") /* … that does not exist: answered locally */              \
+    X(DEBUG_REFUSED, "debug_refused") /* … that this host may not use: answered locally */       \
+    X(PLAIN, "plain")                 /* the service has one group */                              \
+    X(WEIGHTS, "weights")             /* fixed weights among groups */                             \
+    X(SPLIT_HOST, "split_host")       /* the host's own percentage */                              \
+    X(SPLIT_LIST, "split_list")       /* a list that the host's wiki is in */                      \
     X(SPLIT_DEFAULT, "split_default")                                                              \
-    X(EMERGENCY, "emergency")    /* the brake overrides every percentage */                        \
-    X(NO_HOST, "no_host")        /* HTTP/1.0 without Host: legacy, primary */                      \
-    X(BAD_HOST, "bad_host")      /* no valid authority: answered locally */                        \
-    X(BAD_PATH, "bad_path")      /* a path that cannot be normalised: answered locally */          \
-    X(ANSWER, "answer")          /* the rule answers locally */                                    \
-    X(NO_RULE, "no_rule")        /* nothing matched: answered locally */
+    X(EMERGENCY, "emergency") /* the brake overrides every percentage */                           \
+    X(NO_HOST, "no_host")     /* HTTP/1.0 without Host: legacy, primary */                         \
+    X(BAD_HOST, "bad_host")   /* no valid authority: answered locally */                           \
+    X(BAD_PATH, "bad_path")   /* a path that cannot be normalised: answered locally */             \
+    X(ANSWER, "answer")       /* the rule answers locally */                                       \
+    X(NO_RULE, "no_rule")     /* nothing matched: answered locally */
 
 enum why {
 #define X(name, word) WHY_##name,
     WHYS(X)
 #undef X
-    WHY_COUNT
+        WHY_COUNT
 };
 const char *why_word(enum why why);
 const char *side_word(enum side side);
@@ -40,33 +41,35 @@ const char *side_word(enum side side);
 /* What a request looks like to the router. Text is borrowed for the call. */
 struct facts {
     struct str method;
-    struct str host;       /* authority as received: any case, port, trailing dot; "" when there was none */
-    struct str path;       /* request target in origin form, with query */
-    struct str debug;      /* X-Wikimedia-Debug of a client that may use it */
-    bool has_debug;        /* … was present (it may be empty) */
-    struct str cookie;     /* Cookie, crumbs joined with "; " */
-    struct str (*field)(const void *arg, struct str name); /* any other field by lower-case name; may be
-                                                            * NULL; answers ptr NULL when absent */
+    struct str
+        host; /* authority as received: any case, port, trailing dot; "" when there was none */
+    struct str path;   /* request target in origin form, with query */
+    struct str debug;  /* X-Wikimedia-Debug of a client that may use it */
+    bool has_debug;    /* … was present (it may be empty) */
+    struct str cookie; /* Cookie, crumbs joined with "; " */
+    struct str (*field)(const void *arg,
+                        struct str name); /* any other field by lower-case name; may be
+                                           * NULL; answers ptr NULL when absent */
     const void *field_arg;
     uint8_t client_ip[16]; /* IPv4 mapped */
     uint64_t random;       /* dice of this request, for decisions that are not sticky */
 };
 
 struct decision {
-    int group;        /* index in config.groups; -1: `status` is answered locally */
-    int target;       /* index in group_conf.targets; -1 with group -1 */
-    int service;      /* index in router_conf.services; -1 */
-    int rule;         /* index in router_conf.rules; -1 */
-    int status;       /* of the local answer; 0 when there is a group */
-    int datacenter;   /* index in config.datacenters; -1 */
+    int group;      /* index in config.groups; -1: `status` is answered locally */
+    int target;     /* index in group_conf.targets; -1 with group -1 */
+    int service;    /* index in router_conf.services; -1 */
+    int rule;       /* index in router_conf.rules; -1 */
+    int status;     /* of the local answer; 0 when there is a group */
+    int datacenter; /* index in config.datacenters; -1 */
     enum side side;
     enum why why;
-    uint32_t share;   /* k8s share that was compared, 0..SHARE_MAX */
-    uint32_t bucket;  /* 0..2^32-1; on k8s when bucket < share * 2^32 / SHARE_MAX */
-    int entry;        /* index in split.entries that gave the share; -1 */
-    int host;         /* index in split.hosts when the host is listed; -1 */
-    int dc_rule;      /* index in multi_dc.primary_if that sent it to the primary; -1 */
-    int backend;      /* index in debug.backends when the debug header chose; -1 */
+    uint32_t share;  /* k8s share that was compared, 0..SHARE_MAX */
+    uint32_t bucket; /* 0..2^32-1; on k8s when bucket < share * 2^32 / SHARE_MAX */
+    int entry;       /* index in split.entries that gave the share; -1 */
+    int host;        /* index in split.hosts when the host is listed; -1 */
+    int dc_rule;     /* index in multi_dc.primary_if that sent it to the primary; -1 */
+    int backend;     /* index in debug.backends when the debug header chose; -1 */
 };
 
 struct router;
@@ -78,7 +81,8 @@ void router_free(struct router *router);
 /* Decides. Never fails: what cannot be routed is a decision with a status. */
 struct decision route_decide(const struct router *router, const struct facts *facts);
 
-/* The canonical form of a host for matching: lower case, no port, no trailing dot; into `out` of `size`
- * bytes (256 is enough for any valid one). -1 when it is not a valid authority (userinfo, bad port,
- * empty label, characters outside RFC 3986 reg-name that no host has); brackets of an IPv6 literal stay. */
+/* The canonical form of a host for matching: lower case, no port, no trailing dot; into `out` of
+ * `size` bytes (256 is enough for any valid one). -1 when it is not a valid authority (userinfo,
+ * bad port, empty label, characters outside RFC 3986 reg-name that no host has); brackets of an
+ * IPv6 literal stay. */
 MUST_USE int host_canonical(struct str authority, char *out, size_t size, struct str *host);

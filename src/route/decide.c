@@ -1,0 +1,385 @@
+/* One request, one decision: rule, debug backend, datacentre, side, in this order. Everything
+ * stands on the stack; nothing here can fail, wait or allocate. */
+#include "route/route_impl.h"
+
+static const struct decision undecided = {
+    .group = -1,
+    .target = -1,
+    .service = -1,
+    .rule = -1,
+    .datacenter = -1,
+    .entry = -1,
+    .host = -1,
+    .dc_rule = -1,
+    .backend = -1,
+};
+
+static struct decision answer(struct decision decision, int status, enum why why)
+{
+    decision.status = status;
+    decision.why = why;
+    decision.group = decision.target = -1;
+    return decision;
+}
+
+/* --- rules -------------------------------------------------------------------------------------
+ */
+
+static const struct candidates *candidates_for(const struct router *router,
+                                               const struct host_record *record, struct str host)
+{
+    if (record != NULL && record->candidates >= 0)
+        return &router->candidates[record->candidates];
+    if (router->suffixes.count > 0) {
+        struct str label, rest = host;
+        while (str_cut(rest, '.', &label, &rest)) {
+            const struct host_record *suffix = host_table_find(&router->suffixes, rest);
+            if (suffix != NULL)
+                return &router->candidates[suffix->candidates];
+        }
+    }
+    return &router->candidates[0];
+}
+
+static int rule_find(const struct router *router, const struct candidates *candidates,
+                     const struct request *request)
+{
+    for (uint32_t i = 0; i < candidates->count; i++) {
+        const struct rule_conf *rule = &router->conf->rules[candidates->rules[i]];
+        if (conditions_match(&rule->match, request))
+            return candidates->rules[i];
+    }
+    return -1;
+}
+
+/* --- debug -------------------------------------------------------------------------------------
+ */
+
+static const struct debug_backend_conf *backend_find(const struct debug_conf *debug,
+                                                     struct str name)
+{
+    for (size_t i = 0; i < debug->backend_count; i++) {
+        if (str_eq(debug->backends[i].name, name))
+            return &debug->backends[i];
+    }
+    return NULL;
+}
+
+static bool backend_allows(const struct debug_backend_conf *backend, struct str host)
+{
+    for (size_t i = 0; i < backend->host_count; i++) {
+        if (host_match(&backend->hosts[i], host))
+            return true;
+    }
+    return backend->host_count == 0;
+}
+
+/* The group's target in the backend's datacentre, else the one that reads go to. */
+static int backend_target(const struct router *router, const struct debug_backend_conf *backend)
+{
+    const struct group_conf *group = &router->config->groups[backend->group];
+
+    for (size_t i = 0; backend->datacenter >= 0 && i < group->target_count; i++) {
+        if (group->targets[i].datacenter == backend->datacenter)
+            return (int)i;
+    }
+    return router->groups[backend->group].local;
+}
+
+static struct decision decide_debug(const struct router *router, const struct request *request,
+                                    struct decision decision)
+{
+    const struct debug_conf *debug = &router->conf->debug;
+    const struct debug_backend_conf *backend =
+        backend_find(debug, debug_backend_name(request->facts->debug));
+
+    if (backend == NULL)
+        return answer(decision, debug->unknown_status, WHY_DEBUG_UNKNOWN);
+    decision.backend = (int)(backend - debug->backends);
+    if (!backend_allows(backend, request->host))
+        return answer(decision, backend->refused_status, WHY_DEBUG_REFUSED);
+    decision.group = backend->group;
+    decision.target = backend_target(router, backend);
+    decision.datacenter =
+        router->config->groups[backend->group].targets[decision.target].datacenter;
+    if (decision.datacenter < 0)
+        decision.datacenter = router->config->datacenters.local;
+    decision.why = WHY_DEBUG;
+    return decision;
+}
+
+/* --- drawing lots ------------------------------------------------------------------------------
+ */
+
+static bool is_zero(const uint8_t ip[16])
+{
+    static const uint8_t zero[16];
+
+    return memcmp(ip, zero, sizeof(zero)) == 0;
+}
+
+/* What the client is recognised by; empty when it shows nothing of the kind. */
+static struct str sticky_value(const struct sticky_key_conf *key, const struct facts *facts)
+{
+    struct str none = {NULL, 0};
+
+    switch (key->kind) {
+    case STICKY_COOKIE:
+        return facts->cookie.len > 0 ? cookie_find(facts->cookie, key->name) : none;
+    case STICKY_HEADER:
+        return facts->field != NULL ? facts->field(facts->field_arg, key->name) : none;
+    case STICKY_CLIENT_IP:
+        return is_zero(facts->client_ip) ? none : str_make(facts->client_ip, 16);
+    case STICKY_NONE:
+        return none;
+    }
+    UNREACHABLE("sticky_value");
+}
+
+/* Key and host together, so that two hosts with the same share do not move the same users. */
+static uint64_t lot_of(struct hash_key salt, struct str key, struct str host)
+{
+    char text[HOST_BYTES_MAX + 128];
+    size_t len = key.len;
+
+    if (key.len > 127) { /* long keys count by their hash */
+        uint64_t hash = hash_sip13(salt, key.ptr, key.len);
+        memcpy(text, &hash, sizeof(hash));
+        len = sizeof(hash);
+    } else {
+        memcpy(text, key.ptr, key.len);
+    }
+    text[len++] = '\n';
+    memcpy(text + len, host.ptr, host.len);
+    return hash_sip13(salt, text, len + host.len);
+}
+
+/* 64 bits that stay the same for this client and host, as far as it can be recognised. The upper
+ * half is the bucket, the lower half chooses among the groups of a side. */
+static uint64_t draw(const struct router *router, struct hash_key salt, const struct facts *facts,
+                     struct str host)
+{
+    const struct sticky_conf *sticky = &router->conf->sticky;
+
+    for (size_t i = 0; i < sticky->count; i++) {
+        if (sticky->keys[i].kind == STICKY_NONE)
+            return facts->random;
+        struct str value = sticky_value(&sticky->keys[i], facts);
+        if (value.len > 0)
+            return lot_of(salt, value, host);
+    }
+    return facts->random;
+}
+
+static bool is_below(uint32_t bucket, uint32_t share)
+{
+    return bucket < ((uint64_t)share << 32) / SHARE_MAX;
+}
+
+static int choose(const struct choice_conf *choice, uint32_t bucket)
+{
+    uint32_t sum = 0;
+
+    for (size_t i = 0; i + 1 < choice->count; i++) {
+        sum += choice->weights[i].share;
+        if (is_below(bucket, sum))
+            return choice->weights[i].group;
+    }
+    return choice->weights[choice->count - 1].group;
+}
+
+/* --- datacentre --------------------------------------------------------------------------------
+ */
+
+static bool is_read(struct str method)
+{
+    return str_eq(method, STR("GET")) || str_eq(method, STR("HEAD")) ||
+           str_eq(method, STR("OPTIONS")) || str_eq(method, STR("TRACE"));
+}
+
+static bool has_session(const struct multi_dc_conf *multi_dc, const struct request *request)
+{
+    if (request->facts->cookie.len == 0)
+        return false;
+    for (size_t i = 0; i < multi_dc->session_count; i++) {
+        if (field_match(&multi_dc->sessions[i], request))
+            return true;
+    }
+    return false;
+}
+
+/* The first rule that sends the request to the primary; -1 when it may stay. */
+static int primary_rule(const struct multi_dc_conf *multi_dc, const struct request *request)
+{
+    for (size_t i = 0; i < multi_dc->primary_if_count; i++) {
+        const struct match_conf *match = &multi_dc->primary_if[i].match;
+        if (conditions_match(match, request) && hosts_match(match, request->host))
+            return (int)i;
+    }
+    return -1;
+}
+
+/* `request->host` is the folded one. */
+static bool may_stay_local(const struct router *router, const struct request *request,
+                           struct decision *decision)
+{
+    const struct multi_dc_conf *multi_dc = &router->conf->multi_dc;
+    const struct host_record *record = NULL;
+    enum dc_mode mode = multi_dc->mode;
+    uint32_t share = multi_dc->share;
+
+    if (multi_dc->host_count > 0)
+        record = host_table_find(&router->hosts, request->host);
+    if (record != NULL && record->dc_host >= 0) {
+        mode = multi_dc->hosts[record->dc_host].mode;
+        share = multi_dc->hosts[record->dc_host].share;
+    }
+    if (mode == DC_PRIMARY || (multi_dc->writes_to_primary && !is_read(request->facts->method)))
+        return false;
+    decision->dc_rule = primary_rule(multi_dc, request);
+    if (decision->dc_rule >= 0)
+        return false;
+    if (mode == DC_LOCAL_ANON && has_session(multi_dc, request))
+        return false;
+    if (share == SHARE_MAX)
+        return true;
+    uint64_t lot = draw(router, router->dc_salt, request->facts, request->host);
+    return is_below((uint32_t)(lot >> 32), share);
+}
+
+/* --- side --------------------------------------------------------------------------------------
+ */
+
+/* The entry that says how much of this host is on k8s: the host's own, else the folded one's. */
+static int split_host_find(const struct router *router, const struct host_record *record,
+                           struct str host, struct str folded)
+{
+    if (record != NULL && record->split_host >= 0)
+        return record->split_host;
+    if (host.ptr == folded.ptr)
+        return -1;
+    record = host_table_find(&router->hosts, folded);
+    return record != NULL ? record->split_host : -1;
+}
+
+static enum why why_of_level(enum split_level level)
+{
+    switch (level) {
+    case SPLIT_DEFAULT:
+        return WHY_SPLIT_DEFAULT;
+    case SPLIT_LIST:
+        return WHY_SPLIT_LIST;
+    case SPLIT_HOST:
+        return WHY_SPLIT_HOST;
+    }
+    UNREACHABLE("why_of_level");
+}
+
+static void weigh(const struct router *router, const struct host_record *record, struct str host,
+                  struct str folded, struct decision *decision)
+{
+    const struct split_conf *split = &router->conf->split;
+
+    decision->host = split_host_find(router, record, host, folded);
+    decision->entry = decision->host >= 0 ? (int)split->hosts[decision->host].entry : 0;
+    const struct split_entry_conf *entry = &split->entries[decision->entry];
+    decision->share =
+        entry->k8s.by_service != NULL ? entry->k8s.by_service[decision->service] : entry->k8s.share;
+    decision->why = why_of_level(entry->level);
+    if (split->emergency == EMERGENCY_NONE)
+        return;
+    decision->share = split->emergency == EMERGENCY_ALL_K8S ? SHARE_MAX : 0;
+    decision->why = WHY_EMERGENCY;
+}
+
+static struct decision place(const struct router *router, struct decision decision, bool is_local)
+{
+    const struct group_route *route = &router->groups[decision.group];
+    const struct datacenters_conf *datacenters = &router->config->datacenters;
+
+    decision.target = is_local ? route->local : route->primary;
+    decision.datacenter =
+        router->config->groups[decision.group].targets[decision.target].datacenter;
+    if (decision.datacenter < 0)
+        decision.datacenter = is_local ? datacenters->local : datacenters->primary;
+    return decision;
+}
+
+static struct decision decide_service(const struct router *router, const struct request *request,
+                                      const struct host_record *record, struct decision decision)
+{
+    const struct service_conf *service = &router->conf->services[decision.service];
+    const struct facts *facts = request->facts;
+    char fold[FOLD_MAX];
+
+    if (request->host.len == 0) { /* HTTP/1.0 without Host: nothing to split by */
+        const struct choice_conf *choice = service->is_split ? &service->legacy : &service->all;
+        decision.side = service->is_split ? SIDE_LEGACY : SIDE_NONE;
+        decision.group = choose(choice, (uint32_t)facts->random);
+        decision.why = WHY_NO_HOST;
+        return place(router, decision, false);
+    }
+    struct str folded = mobile_fold(&router->conf->split, request->host, fold);
+    struct request wiki = *request;
+    wiki.host = folded;
+    bool is_local = !service->multi_dc || may_stay_local(router, &wiki, &decision);
+
+    if (!service->is_split && service->all.count == 1) {
+        decision.group = service->all.weights[0].group;
+        decision.why = WHY_PLAIN;
+        return place(router, decision, is_local);
+    }
+    uint64_t lot = draw(router, router->salt, facts, folded);
+    if (!service->is_split) {
+        decision.bucket = (uint32_t)lot;
+        decision.group = choose(&service->all, (uint32_t)lot);
+        decision.why = WHY_WEIGHTS;
+        return place(router, decision, is_local);
+    }
+    weigh(router, record, request->host, folded, &decision);
+    decision.bucket = (uint32_t)(lot >> 32);
+    decision.side = is_below(decision.bucket, decision.share) ? SIDE_K8S : SIDE_LEGACY;
+    decision.group =
+        choose(decision.side == SIDE_K8S ? &service->k8s : &service->legacy, (uint32_t)lot);
+    return place(router, decision, is_local);
+}
+
+/* --- the door ----------------------------------------------------------------------------------
+ */
+
+static bool needs_path(const struct router *router, const struct candidates *candidates)
+{
+    return candidates->needs_path || router->conf->multi_dc.primary_if_count > 0;
+}
+
+struct decision route_decide(const struct router *router, const struct facts *facts)
+{
+    char host_text[HOST_BYTES_MAX], path_text[PATH_BYTES_MAX];
+    struct request request = {.facts = facts};
+    const struct host_record *record = NULL;
+    struct decision decision = undecided;
+
+    if (facts->host.len > 0) {
+        if (host_canonical(facts->host, host_text, sizeof(host_text), &request.host) < 0)
+            return answer(decision, 400, WHY_BAD_HOST);
+        record = host_table_find(&router->hosts, request.host);
+    }
+    const struct candidates *candidates = candidates_for(router, record, request.host);
+    if (needs_path(router, candidates)) {
+        if (path_normalise(facts->path, path_text, &request.path) < 0)
+            return answer(decision, 414, WHY_BAD_PATH);
+        request.query = target_query(facts->path);
+    }
+    decision.rule = rule_find(router, candidates, &request);
+    if (decision.rule < 0)
+        return answer(decision, 404, WHY_NO_RULE);
+
+    const struct rule_conf *rule = &router->conf->rules[decision.rule];
+    if (rule->answer != NULL)
+        return answer(decision, rule->answer->status, WHY_ANSWER);
+    decision.service = rule->service;
+    if (facts->has_debug && router->conf->debug.enabled &&
+        router->conf->services[rule->service].debug)
+        return decide_debug(router, &request, decision);
+    return decide_service(router, &request, record, decision);
+}

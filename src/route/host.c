@@ -1,0 +1,73 @@
+/* The canonical form of an authority, in one pass onto the caller's stack. */
+#include "route/route_impl.h"
+
+/* 1: may stand in a host name, after lower-casing. RFC 3986 allows more in a reg-name; no host has
+ * it. */
+static const char host_char[256] = {
+    ['a'] = 'a', ['b'] = 'b', ['c'] = 'c', ['d'] = 'd', ['e'] = 'e', ['f'] = 'f', ['g'] = 'g',
+    ['h'] = 'h', ['i'] = 'i', ['j'] = 'j', ['k'] = 'k', ['l'] = 'l', ['m'] = 'm', ['n'] = 'n',
+    ['o'] = 'o', ['p'] = 'p', ['q'] = 'q', ['r'] = 'r', ['s'] = 's', ['t'] = 't', ['u'] = 'u',
+    ['v'] = 'v', ['w'] = 'w', ['x'] = 'x', ['y'] = 'y', ['z'] = 'z', ['A'] = 'a', ['B'] = 'b',
+    ['C'] = 'c', ['D'] = 'd', ['E'] = 'e', ['F'] = 'f', ['G'] = 'g', ['H'] = 'h', ['I'] = 'i',
+    ['J'] = 'j', ['K'] = 'k', ['L'] = 'l', ['M'] = 'm', ['N'] = 'n', ['O'] = 'o', ['P'] = 'p',
+    ['Q'] = 'q', ['R'] = 'r', ['S'] = 's', ['T'] = 't', ['U'] = 'u', ['V'] = 'v', ['W'] = 'w',
+    ['X'] = 'x', ['Y'] = 'y', ['Z'] = 'z', ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3',
+    ['4'] = '4', ['5'] = '5', ['6'] = '6', ['7'] = '7', ['8'] = '8', ['9'] = '9', ['-'] = '-',
+    ['_'] = '_', ['.'] = '.',
+};
+
+/* ":" and an optional port (RFC 3986 section 3.2.3). */
+static bool is_port(struct str text)
+{
+    uint64_t port;
+
+    if (text.len == 0)
+        return true;
+    if (text.ptr[0] != ':')
+        return false;
+    text = str_skip(text, 1);
+    return text.len == 0 || (text.len <= 5 && str_to_u64(text, &port) == 0 && port <= 65535);
+}
+
+static int literal_canonical(struct str authority, char *out, size_t size, struct str *host)
+{
+    ptrdiff_t end = str_find_char(authority, ']');
+
+    if (end < 3 || (size_t)end >= size || !is_port(str_skip(authority, (size_t)end + 1)))
+        return -1;
+    for (ptrdiff_t i = 1; i < end; i++) {
+        char c = ascii_lower(authority.ptr[i]);
+        if (hex_value(c) < 0 && c != ':' && c != '.')
+            return -1;
+        out[i] = c;
+    }
+    out[0] = '[';
+    out[end] = ']';
+    *host = str_make(out, (size_t)end + 1);
+    return 0;
+}
+
+int host_canonical(struct str authority, char *out, size_t size, struct str *host)
+{
+    size_t len = 0;
+    char before = '.';
+
+    if (authority.len > 0 && authority.ptr[0] == '[')
+        return literal_canonical(authority, out, size, host);
+    for (; len < authority.len; len++) {
+        char c = host_char[(unsigned char)authority.ptr[len]];
+        if (c == '\0')
+            break;
+        if ((c == '.' && before == '.') || len + 1 >= size)
+            return -1;
+        before = out[len] = c;
+    }
+    if (!is_port(str_skip(authority, len)))
+        return -1;
+    if (len > 0 && before == '.')
+        len--;
+    if (len == 0)
+        return -1;
+    *host = str_make(out, len);
+    return 0;
+}
