@@ -76,7 +76,7 @@ def merge(base, extra):
 def group_conf(target, ca=None, extra=None):
     """A group of one or several Origins (or "host:port" texts)."""
     targets = target if isinstance(target, (list, tuple)) else [target]
-    conf = {"hosts": [getattr(t, "address", t) for t in targets]}
+    conf = {"endpoints": [getattr(t, "address", t) for t in targets]}
     if any(getattr(t, "tls", None) for t in targets):
         conf["tls"] = {"ca": ca.file, "server_name": "wiki.example"}
     return merge(conf, extra)

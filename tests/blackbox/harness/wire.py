@@ -177,7 +177,8 @@ class Request(Message):
             raise Broken("not exactly one Host: %r" % request.raw_head)
         kind, length = framing(request.fields)
         request.chunked, request.length = kind == "chunked", length
-        if kind is None or length == 0:
+        request.whole = kind is None or length == 0  # has the end of the body been seen?
+        if request.whole:
             request._body = b""
         return request
 
@@ -199,14 +200,15 @@ class Request(Message):
             sink(self._body)
             return
         self._body = b""
+        left = self.length
         if self.chunked:
             self._read_chunked(sink)
-            return
-        left = self.length
-        while left > 0:
-            piece = self.reader.exactly(min(left, 65536))
-            sink(piece)
-            left -= len(piece)
+        else:
+            while left > 0:
+                piece = self.reader.exactly(min(left, 65536))
+                sink(piece)
+                left -= len(piece)
+        self.whole = True
 
 
 class Response(Message):

@@ -1,0 +1,252 @@
+"""Header rules: what is removed, what is set, what nobody but a trusted client may say."""
+
+import json
+import re
+
+import pytest
+
+from harness import origin as o
+
+
+@pytest.fixture(params=["h1", "h2"])
+def ask(request):
+    """ask(weir, fields) -> the header pairs that the upstream saw, over h1 and over h2."""
+
+    def call(w, fields=(), target="/"):
+        if request.param == "h1":
+            response = w.get(target, fields=fields)
+        else:
+            with w.connect_h2() as client:
+                response = client.request(target, fields=fields)
+        assert response.status == 200
+        return Seen(json.loads(response.text)["headers"])
+
+    call.protocol = request.param
+    return call
+
+
+class Seen(list):
+    def all(self, name):
+        return [v for n, v in self if n.lower() == name.lower()]
+
+    def get(self, name):
+        values = self.all(name)
+        assert len(values) <= 1, "%s came %d times" % (name, len(values))
+        return values[0] if values else None
+
+
+UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}\Z")
+
+# --- ordinary fields ---------------------------------------------------------------------------------
+
+
+def test_ordinary_fields_pass_unchanged_in_their_order(weir, upstream, ask):
+    fields = [("accept", "*/*"), ("x-one", "1"), ("x-two", "a, b"), ("x-one", "2"), ("x-empty", "")]
+    seen = ask(weir(upstream(o.echo())), fields)
+    assert [(n.lower(), v) for n, v in seen if n.lower() in dict(fields)] == fields
+
+
+def test_http_1_keeps_the_case_of_names(weir, upstream):
+    up = upstream(o.echo(fields=[("X-CaMeL", "1")]))
+    response = weir(up).get(fields=[("X-wEiRd", "1")])
+    assert ("X-wEiRd", "1") in up.last.fields and ("X-CaMeL", "1") in response.fields
+
+
+def test_bytes_above_127_pass_unchanged(weir, upstream):
+    up = upstream(o.echo())
+    weir(up).get("/", fields=[("X-Bytes", "\xe4\xf6\xfc")])
+    assert up.last.header("x-bytes") == "\xe4\xf6\xfc"
+
+
+def test_the_target_passes_byte_for_byte(weir, upstream):
+    up = upstream(o.echo())
+    w = weir(up)
+    for target in ("/a%2Fb", "/a//b", "/%C3%A4?q=%20+&&=;x", "/wiki/A:B,C(D)'!*@$~", "/?", "/a?b?c"):
+        assert w.get(target).status == 200
+        assert up.last.target == target
+
+
+# --- hop by hop --------------------------------------------------------------------------------------
+
+
+def test_hop_by_hop_fields_of_a_request_stay_here(weir, upstream):
+    up = upstream(o.echo())
+    hop_by_hop = [
+        ("Connection", "keep-alive, X-Private"),
+        ("Keep-Alive", "timeout=5"),
+        ("Proxy-Connection", "keep-alive"),
+        ("X-Private", "secret"),
+        ("HTTP2-Settings", "AAMAAABkAAQAAP__"),
+    ]
+    assert weir(up).get(fields=hop_by_hop + [("X-Public", "1")]).status == 200
+    for name in ("keep-alive", "proxy-connection", "x-private", "upgrade", "http2-settings"):
+        assert name not in up.last.fields
+    assert up.last.header("x-public") == "1"
+
+
+def test_hop_by_hop_fields_of_a_response_stay_here(weir, upstream):
+    fields = [("Connection", "X-Private"), ("X-Private", "1"), ("Keep-Alive", "timeout=9"), ("X-Public", "1")]
+    response = weir(upstream(o.respond(fields=fields))).get()
+    assert "x-private" not in response.fields and "keep-alive" not in response.fields
+    assert response.header("x-public") == "1"
+
+
+def test_an_upgrade_that_is_not_websocket_is_not_passed_on(weir, upstream):
+    up = upstream(o.echo())
+    assert weir(up).get(fields=[("Connection", "Upgrade"), ("Upgrade", "h2c")]).status == 200
+    assert "upgrade" not in up.last.fields
+
+
+@pytest.mark.parametrize("name", ["Host", "X-Forwarded-For", "Content-Length", "Authorization", "Cookie", "X-Client-IP"])
+def test_protected_fields_cannot_be_removed_through_connection(weir, upstream, name):
+    """Either refused or ignored; what matters is that the field is still there (CVE-2022-31813)."""
+    up = upstream(o.echo())
+    response = weir(up, trusted=True).get(fields=[("Connection", name), ("Authorization", "x"), ("Cookie", "a=b")])
+    if response.status == 200:
+        for kept in ("host", "x-forwarded-for", "authorization", "cookie", "x-client-ip"):
+            assert kept in up.last.fields
+    else:
+        assert response.status == 400 and not up.requests
+
+
+# --- Host, Via, Server -------------------------------------------------------------------------------
+
+
+def test_one_host_field_with_what_the_client_asked_for(weir, upstream, ask):
+    assert ask(weir(upstream(o.echo()))).get("host") == "wiki.example"
+
+
+def test_host_is_target_rewrites_host(weir, upstream, ask):
+    up = upstream(o.echo())
+    assert ask(weir(up, group={"host_is_target": True})).get("host") in (up.address, "127.0.0.1")
+
+
+def test_an_absolute_target_becomes_origin_form(weir, upstream):
+    up = upstream(o.echo())
+    client = weir(up).connect()
+    client.send(b"GET http://wiki.example/a?b HTTP/1.1\r\nHost: wiki.example\r\n\r\n")
+    assert client.read().status == 200
+    assert up.last.target == "/a?b" and up.last.headers("host") == ["wiki.example"]
+
+
+def test_via_is_appended_in_both_directions(weir, upstream, ask):
+    up = upstream(o.echo(fields=[("Via", "1.1 deep")]))
+    w = weir(up)
+    seen = ask(w, [("via", "1.1 outer")])
+    version = {"h1": "1.1", "h2": "2"}[ask.protocol]
+    assert ", ".join(seen.all("via")) in ("1.1 outer, %s weir" % version, "1.1 outer, %s.0 weir" % version)
+    assert ", ".join(w.get().headers("via")) == "1.1 deep, 1.1 weir"
+
+
+def test_via_can_be_switched_off(weir, upstream, ask):
+    w = weir(upstream(o.echo()), listener={"via": ""})
+    assert ask(w).get("via") is None
+    assert w.get().header("via") is None
+
+
+def test_the_server_of_the_upstream_is_told_once(weir, upstream):
+    w = weir(upstream(o.respond(fields=[("Server", "origin/1")])), listener={"server_name": "weir"})
+    assert w.get().headers("server") == ["origin/1"]
+
+
+def test_server_name_is_added_where_the_upstream_gave_none(weir, upstream):
+    assert weir(upstream(), listener={"server_name": "edge"}).get().headers("server") == ["edge"]
+    assert weir(upstream()).get().headers("server") == []
+
+
+# --- who the client is -------------------------------------------------------------------------------
+
+
+def test_forwarding_fields_of_an_untrusted_client_are_replaced(weir, upstream, ask):
+    seen = ask(
+        weir(upstream(o.echo())),
+        [
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x-forwarded-proto", "https"),
+            ("x-client-ip", "1.2.3.4"),
+            ("x-request-id", "mine"),
+            ("x-real-ip", "1.2.3.4"),
+            ("forwarded", "for=1.2.3.4"),
+            ("x-forwarded-host", "evil.example"),
+        ],
+    )
+    assert seen.get("x-forwarded-for") == "127.0.0.1"
+    assert seen.get("x-forwarded-proto") == "http"
+    assert seen.get("x-client-ip") == "127.0.0.1"
+    assert UUID.match(seen.get("x-request-id"))
+    for name, value in seen:
+        assert "1.2.3.4" not in value and "evil" not in value
+
+
+def test_a_trusted_client_is_believed_and_appended_to(weir, upstream, ask):
+    seen = ask(
+        weir(upstream(o.echo()), trusted=True),
+        [("x-forwarded-for", "203.0.113.9"), ("x-forwarded-proto", "https"), ("x-request-id", "abc-123")],
+    )
+    assert seen.get("x-forwarded-for") == "203.0.113.9, 127.0.0.1"
+    assert seen.get("x-forwarded-proto") == "https"
+    assert seen.get("x-client-ip") == "203.0.113.9"
+    assert seen.get("x-request-id") == "abc-123"
+
+
+def test_the_client_is_the_last_address_that_no_trusted_proxy_vouches_for(weir, upstream, ask):
+    seen = ask(
+        weir(upstream(o.echo()), listener={"trusted_proxies": ["127.0.0.0/8", "10.0.0.0/8"]}),
+        [("x-forwarded-for", "6.6.6.6, 203.0.113.9, 10.1.2.3")],
+    )
+    assert seen.get("x-client-ip") == "203.0.113.9"
+
+
+@pytest.mark.parametrize("value", ["rubbish", "1.2.3.4.5", "", ",,,", "203.0.113.9, rubbish"])
+def test_a_broken_forwarded_for_of_a_trusted_client_does_no_harm(weir, upstream, value):
+    up = upstream(o.echo())
+    assert weir(up, trusted=True).get(fields=[("X-Forwarded-For", value)]).status in (200, 400)
+
+
+def test_x_forwarded_for_in_several_fields_is_one_list(weir, upstream, ask):
+    seen = ask(
+        weir(upstream(o.echo()), trusted=True),
+        [("x-forwarded-for", "203.0.113.8"), ("x-forwarded-for", "203.0.113.9")],
+    )
+    assert ", ".join(seen.all("x-forwarded-for")) == "203.0.113.8, 203.0.113.9, 127.0.0.1"
+
+
+def test_the_scheme_is_told(weir, upstream):
+    up = upstream(o.echo())
+    weir(up, tls=True).get()
+    assert up.last.headers("x-forwarded-proto") == ["https"]
+    weir(up).get()
+    assert up.last.headers("x-forwarded-proto") == ["http"]
+
+
+def test_every_request_gets_its_own_id(weir, upstream):
+    up = upstream(o.echo())
+    client = weir(up).connect()
+    for _ in range(20):
+        client.request()
+    ids = {r.header("x-request-id") for r in up.requests}
+    assert len(ids) == 20 and all(UUID.match(i) for i in ids)
+
+
+@pytest.mark.parametrize("mode, value", [("set", "203.0.113.9"), ("off", None)])
+def test_client_ip_modes(weir, upstream, mode, value):
+    up = upstream(o.echo())
+    weir(up, trusted=True, listener={"client_ip": mode}).get(fields=[("X-Forwarded-For", "203.0.113.9")])
+    assert up.last.header("x-client-ip") == value
+
+
+def test_forwarded_for_can_be_switched_off(weir, upstream, ask):
+    assert ask(weir(upstream(o.echo()), listener={"forwarded_for": False})).get("x-forwarded-for") is None
+
+
+def test_names_with_underscores_do_not_pass_for_ours(weir, upstream):
+    up = upstream(o.echo())
+    response = weir(up).get(fields=[("X_Forwarded_For", "1.2.3.4"), ("X_Wikimedia_Debug", "backend=1")])
+    if response.status == 200:
+        assert "x_forwarded_for" not in up.last.fields and "x_wikimedia_debug" not in up.last.fields
+
+
+def test_a_trusted_client_reads_the_reason_and_others_do_not(weir, upstream):
+    down = upstream(listening=False)
+    assert weir(down, trusted=True).get().header("x-weir-reason") == "upstream_connect"
+    assert weir(down).get().header("x-weir-reason") is None
