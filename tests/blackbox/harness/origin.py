@@ -327,11 +327,12 @@ class Firehose:
         while self.sent < self.total:
             data = self.piece(self.sent, min(65536, self.total - self.sent))
             framed = b"%x\r\n%s\r\n" % (len(data), data) if self.chunked else data
-            view = memoryview(framed)
+            view, end = memoryview(framed), self.sent + len(data)
             while view:
                 count = conn.sock.send(view)
-                self.sent += min(count, self.total - self.sent)
+                self.sent = min(self.sent + count, end)
                 view = view[count:]
+            self.sent = end
         if self.chunked:
             conn.send(b"0\r\n\r\n")
         self.done.set()
