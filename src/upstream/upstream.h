@@ -25,7 +25,9 @@ struct endpoint;
 struct upstream *upstream_new(struct loop *loop, struct tls_library *library,
                               struct metrics *metrics);
 
-/* Closes every connection at once; no lease may be open. */
+/* Closes every connection at once; no lease may be open, and the configuration last adopted must still be
+ * there. What they were made of goes at the end of the loop's turn: free `library` after the loop has run
+ * once more, or after loop_free. */
 void upstream_free(struct upstream *upstream);
 
 /* Makes the targets of `config` (borrowed until the next adopt has returned and no lease is open).
@@ -55,7 +57,8 @@ struct lease {
     struct arena *arena;
     const struct stream_handler *handler;
     void *arg;
-    bool needs_fresh;
+    const struct endpoint *avoid; /* only compared */
+    bool needs_fresh, is_idempotent;
 };
 
 enum lease_want { LEASE_ANY, LEASE_FRESH };
@@ -70,13 +73,16 @@ enum reason upstream_acquire(struct target *target, struct lease *lease, struct 
                              const struct stream_handler *handler, void *arg, enum lease_want want,
                              const struct endpoint *avoid, bool is_idempotent);
 
-/* Ends a lease in any state: WAITING is cancelled without a callback; HELD closes the stream
+/* Ends a lease in any state, and must be called at the end of every lease that was ever asked for: a
+ * failed one still shares its target and endpoint for the log. WAITING is cancelled without a callback; HELD closes the stream
  * (stream_close) and returns its connection to the pool if it is reusable. `ok` tells the balancer
- * whether the endpoint answered. Safe with state NONE, and safe inside callbacks. */
+ * whether the endpoint answered. Safe with state NONE, and safe inside callbacks. Afterwards
+ * lease->endpoint and lease->target are NULL. Asking again without it (a retry) is fine, too. */
 void upstream_release(struct lease *lease, bool ok);
 
 /* --- facts --------------------------------------------------------------------------------------- */
-struct str endpoint_name(const struct endpoint *endpoint); /* "10.2.1.3:4450", "unix:/run/x.sock" */
+struct str endpoint_name(const struct endpoint *endpoint); /* "10.2.1.3:4450", "unix:/run/x.sock";
+                                                            * "" of NULL */
 const struct group_conf *target_group_conf(const struct target *target);
 struct group_metrics *target_metrics(const struct target *target);
 struct str target_name(const struct target *target);

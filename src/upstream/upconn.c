@@ -1,0 +1,601 @@
+/* One upstream connection: the glue between a conn (bytes) and a client session (streams). It knows
+ * whether it may carry another request and in which of its endpoint's lists it stands; who gets it
+ * is decided in target.c and endpoint.c.
+ *
+ * Its one difficulty is that everything may happen inside a callback of its own session. So whoever
+ * calls into the session counts on_stack, and upconn_settle(), the one place where a connection is
+ * pooled, closed or freed, does nothing before that count is back at zero. */
+#include "upstream/upstream_impl.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <stdlib.h>
+
+/* --- lists --------------------------------------------------------------------------------------
+ */
+
+static void leave_list(struct upconn *u)
+{
+    struct endpoint *e = u->endpoint;
+
+    list_remove(&u->node);
+    switch (u->in) {
+    case IN_NONE:
+    case IN_CLOSING:
+        break;
+    case IN_CONNECTING:
+        e->connecting_count--;
+        e->expected -= u->expected;
+        if (e->target != NULL)
+            e->target->expected -= u->expected;
+        e->connections--;
+        break;
+    case IN_AVAILABLE:
+        e->available_count--;
+        if (e->target != NULL)
+            e->target->available--;
+        e->connections--;
+        break;
+    case IN_BUSY:
+        e->connections--;
+        break;
+    }
+    u->in = IN_NONE;
+}
+
+static void enter_list(struct upconn *u, enum pool_list in)
+{
+    struct endpoint *e = u->endpoint;
+
+    leave_list(u);
+    u->in = in;
+    switch (in) {
+    case IN_NONE:
+        break;
+    case IN_CONNECTING:
+        list_push_back(&e->connecting, &u->node);
+        e->connecting_count++;
+        e->expected += u->expected;
+        e->target->expected += u->expected;
+        e->connections++;
+        break;
+    case IN_AVAILABLE:
+        list_push_front(&e->available, &u->node);
+        e->available_count++;
+        e->target->available++;
+        e->connections++;
+        break;
+    case IN_BUSY:
+        list_push_back(&e->busy, &u->node);
+        e->connections++;
+        break;
+    case IN_CLOSING:
+        list_push_back(&u->upstream->closing, &u->node);
+        break;
+    }
+    endpoint_publish(e);
+}
+
+/* --- ends ---------------------------------------------------------------------------------------
+ */
+
+static void upconn_free(struct reap *reap)
+{
+    struct upconn *u = CONTAINER_OF(reap, struct upconn, reap);
+
+    task_cancel(&u->settle);
+    deadline_deinit(&u->idle);
+    if (u->session != NULL)
+        session_free(u->session);
+    bufq_deinit(&u->no_out);
+    endpoint_unref(u->endpoint);
+    free(u);
+}
+
+/* Its endpoint and the session's streams have no connection any more. */
+static void detach(struct upconn *u)
+{
+    struct target *target = u->endpoint->target;
+    bool was_attached = upconn_is_attached(u);
+
+    deadline_clear(&u->idle);
+    leave_list(u);
+    if (u->session != NULL)
+        u->session->out = &u->no_out;
+    endpoint_publish(u->endpoint);
+    if (was_attached && target != NULL && target->waiting_count > 0)
+        target_serve_later(target); /* room for another connection */
+}
+
+static void die(struct upconn *u)
+{
+    if (u->is_counted) {
+        u->is_counted = false;
+        u->upstream->open_connections--;
+        metric_sub(&u->upstream->metrics->gauges[GAUGE_UP_CONNECTIONS_OPEN], 1);
+    }
+    u->conn = NULL;
+    u->state = UPCONN_DEAD;
+    upconn_settle(u);
+}
+
+void upconn_abort(struct upconn *u)
+{
+    if (u->conn == NULL) {
+        upconn_settle(u);
+        return;
+    }
+    conn_abort(u->conn);
+    detach(u);
+    die(u);
+}
+
+void upconn_close(struct upconn *u)
+{
+    if (!upconn_is_attached(u))
+        return;
+    if (u->state == UPCONN_CONNECTING) {
+        upconn_abort(u);
+        return;
+    }
+    if (u->session->is_h2 && !u->session->draining) {
+        u->on_stack++;
+        session_drain(u->session); /* GOAWAY goes with what is queued */
+        u->on_stack--;
+    }
+    detach(u);
+    u->state = UPCONN_CLOSING;
+    enter_list(u, IN_CLOSING);
+    conn_close(u->conn);
+}
+
+/* --- where it belongs ---------------------------------------------------------------------------
+ */
+
+static bool may_carry_more(const struct upconn *u)
+{
+    const struct session *s = u->session;
+    const struct endpoint *e = u->endpoint;
+
+    if (u->is_broken || s->draining || s->wants_early_close || e->index == ENDPOINT_GONE)
+        return false;
+    if (e->target->is_gone && e->target->waiting_count == 0)
+        return false;
+    return e->target->group->max_requests == 0 || s->requests < e->target->group->max_requests;
+}
+
+static bool was_cut(const struct upconn *u)
+{
+    return !u->session->is_h2 && (u->session->phase != SESSION_IDLE || conn_unused(u->conn) > 0);
+}
+
+static void become_idle(struct upconn *u)
+{
+    const struct group_conf *group = u->endpoint->target->group;
+
+    if (u->is_paused) {
+        u->is_paused = false;
+        conn_resume(u->conn);
+    }
+    /* Set once per rest: an h2 peer's PINGs do not make it longer. */
+    if (!deadline_is_set(&u->idle))
+        deadline_set(u->upstream->loop, &u->idle, group->timeouts.pool_idle_ms);
+    if (u->in != IN_AVAILABLE)
+        enter_list(u, IN_AVAILABLE);
+    /* Behind the others stands the one that was idle longest. */
+    if (u->endpoint->available_count > group->max_idle) {
+        struct upconn *coldest = CONTAINER_OF(u->endpoint->available.prev, struct upconn, node);
+        if (coldest->leases == 0 && u->endpoint->target->waiting_count == 0)
+            upconn_close(coldest);
+    }
+}
+
+static void settle_open(struct upconn *u)
+{
+    if (u->wants_close) {
+        if (bufq_is_empty(conn_out(u->conn)))
+            upconn_abort(u);
+        else
+            upconn_close(u);
+        return;
+    }
+    if (u->leases == 0) {
+        if (was_cut(u))
+            upconn_abort(u); /* the upstream stops working for nobody */
+        else if (may_carry_more(u))
+            become_idle(u);
+        else
+            upconn_close(u);
+    } else if (u->session->is_h2 && may_carry_more(u)) {
+        if (u->in != IN_AVAILABLE)
+            enter_list(u, IN_AVAILABLE);
+    } else if (u->in == IN_AVAILABLE) {
+        enter_list(u, IN_BUSY);
+    }
+    if (u->in == IN_AVAILABLE && u->endpoint->target->waiting_count > 0)
+        target_serve_later(u->endpoint->target);
+}
+
+void upconn_settle(struct upconn *u)
+{
+    if (u->on_stack > 0)
+        return;
+    switch (u->state) {
+    case UPCONN_CONNECTING:
+    case UPCONN_CLOSING:
+    case UPCONN_REAPED:
+        return;
+    case UPCONN_OPEN:
+        /* The usual end of an on_data: a request goes on. */
+        if (LIKELY(u->leases > 0 && !u->session->is_h2 && !u->wants_close))
+            return;
+        settle_open(u);
+        return;
+    case UPCONN_DEAD:
+        if (u->leases > 0)
+            return;
+        u->state = UPCONN_REAPED;
+        loop_reap(u->upstream->loop, &u->reap, upconn_free);
+        return;
+    }
+}
+
+static void on_settle_task(struct task *task)
+{
+    upconn_settle(CONTAINER_OF(task, struct upconn, settle));
+}
+
+static void on_idle_too_long(struct deadline *deadline)
+{
+    struct upconn *u = CONTAINER_OF(deadline, struct upconn, idle);
+
+    if (u->state == UPCONN_OPEN && u->leases == 0)
+        upconn_close(u);
+}
+
+/* --- what the session asks for -------------------------------------------------------------------
+ */
+
+static void on_session_want_write(struct session *session)
+{
+    struct upconn *u = session->owner_arg;
+
+    if (u->state == UPCONN_OPEN)
+        conn_flush_later(u->conn);
+}
+
+static void on_session_want_input(struct session *session)
+{
+    struct upconn *u = session->owner_arg;
+
+    if (u->state == UPCONN_OPEN)
+        conn_kick(u->conn);
+}
+
+static void on_session_set_reading(struct session *session, bool reading)
+{
+    struct upconn *u = session->owner_arg;
+
+    if (u->state != UPCONN_OPEN || u->is_paused == !reading)
+        return;
+    u->is_paused = !reading;
+    if (reading)
+        conn_resume(u->conn);
+    else
+        conn_pause(u->conn);
+}
+
+static void on_session_want_close(struct session *session, enum reason reason)
+{
+    struct upconn *u = session->owner_arg;
+
+    if (u->state != UPCONN_OPEN)
+        return;
+    if (reason != REASON_NONE)
+        LOG_DEBUG("upstream_connection_end", "endpoint=%.*s reason=%s",
+                  STR_FMT(endpoint_name(u->endpoint)), reason_word(reason));
+    u->is_broken = true;
+    u->wants_close = true;
+    if (u->in == IN_AVAILABLE)
+        enter_list(u, IN_BUSY);
+    /* It may come from inside a send; then nobody settles when that returns. */
+    loop_defer(u->upstream->loop, &u->settle);
+}
+
+static void on_session_phase(struct session *session UNUSED)
+{
+    /* Phases change inside feed and close only, and those settle afterwards. */
+}
+
+static const struct session_owner session_owner = {
+    .want_write = on_session_want_write,
+    .want_input = on_session_want_input,
+    .set_reading = on_session_set_reading,
+    .want_close = on_session_want_close,
+    .on_phase = on_session_phase,
+};
+
+/* --- what the connection tells
+ * -------------------------------------------------------------------- */
+
+static struct session_limits session_limits_of(const struct group_conf *group)
+{
+    return (struct session_limits){
+        .max_header_bytes = group->max_response_header_bytes,
+        .max_header_count = RESPONSE_MAX_FIELDS,
+        .max_line_bytes = group->max_response_header_bytes / RESPONSE_LINE_SHARE,
+        .max_uri_bytes = group->max_response_header_bytes / RESPONSE_LINE_SHARE,
+        .allow_websocket = true,
+    };
+}
+
+/* ALPN decides where it spoke; without it the configuration does (prior knowledge). */
+static bool speaks_h2(const struct target *target, struct str alpn)
+{
+    if (alpn.len > 0)
+        return str_eq(alpn, STR("h2"));
+    return target->protocol == PROTOCOL_H2;
+}
+
+static void session_start(struct upconn *u)
+{
+    const struct target *target = u->endpoint->target;
+    struct session_limits limits = session_limits_of(target->group);
+    bool h2 = speaks_h2(target, conn_tls_info(u->conn)->alpn);
+    struct buf_pool *pool = loop_bufs(u->upstream->loop);
+
+    u->endpoint->speaks = h2 ? SPEAKS_H2 : SPEAKS_H1;
+    u->session = h2 ? h2_client_new(&session_owner, u, conn_out(u->conn), pool, &limits)
+                    : h1_client_new(&session_owner, u, conn_out(u->conn), pool, &limits);
+}
+
+static void on_conn_open(struct conn *conn)
+{
+    struct upconn *u = conn_arg(conn);
+    struct target *target = u->endpoint->target;
+
+    metric_add(&target->metrics->connects, 1);
+    histogram_add(&target->metrics->connect_time,
+                  (uint64_t)(loop_now_us(u->upstream->loop) - u->started_us));
+    metric_add(&u->upstream->metrics->counters[COUNTER_UP_CONNECTS], 1);
+    metric_add(&u->upstream->metrics->gauges[GAUGE_UP_CONNECTIONS_OPEN], 1);
+    u->upstream->open_connections++;
+    u->is_counted = true;
+    u->endpoint->shunned_until_ms = 0;
+
+    u->state = UPCONN_OPEN;
+    enter_list(u, IN_BUSY);
+    session_start(u);
+    upconn_settle(u);
+    /* Fewer streams than hoped for (h1 where h2 was expected): the queue needs more connections. */
+    if (target->waiting_count > 0)
+        target_serve_later(target);
+}
+
+static size_t on_conn_data(struct conn *conn, struct slice data)
+{
+    struct upconn *u = conn_arg(conn);
+    bool was_idle = u->leases == 0 && !u->session->is_h2;
+
+    u->on_stack++;
+    size_t used = session_feed(u->session, data);
+    u->on_stack--;
+
+    if (was_idle) {
+        /* Nobody asked for these bytes: a late answer, or an attack on the next request. */
+        LOG_DEBUG("upstream_surplus_bytes", "endpoint=%.*s bytes=%zu",
+                  STR_FMT(endpoint_name(u->endpoint)), data.len);
+        u->is_broken = true;
+        upconn_abort(u);
+        return data.len;
+    }
+    upconn_settle(u);
+    return used;
+}
+
+static void on_conn_eof(struct conn *conn)
+{
+    struct upconn *u = conn_arg(conn);
+
+    u->is_broken = true;
+    u->on_stack++;
+    session_eof(u->session);
+    u->on_stack--;
+    if (u->leases == 0)
+        upconn_abort(u);
+    else
+        upconn_settle(u);
+}
+
+static void on_conn_writable(struct conn *conn)
+{
+    struct upconn *u = conn_arg(conn);
+
+    if (u->session == NULL)
+        return;
+    u->on_stack++;
+    session_drained(u->session);
+    u->on_stack--;
+    upconn_settle(u);
+}
+
+static enum reason connect_reason(const struct upconn *u, enum reason reason)
+{
+    bool has_tls = u->endpoint->target->client != NULL;
+
+    switch (reason) {
+    case REASON_UPSTREAM_CONNECT:
+    case REASON_UPSTREAM_CONNECT_TIMEOUT:
+    case REASON_UPSTREAM_TLS_VERIFY:
+        return reason;
+    case REASON_HANDSHAKE_TIMEOUT:
+        return REASON_UPSTREAM_CONNECT_TIMEOUT;
+    case REASON_HANDSHAKE_FAILED:
+        return REASON_UPSTREAM_TLS;
+    default:
+        return has_tls ? REASON_UPSTREAM_TLS : REASON_UPSTREAM_CONNECT;
+    }
+}
+
+static enum reason stream_reason(enum reason reason)
+{
+    switch (reason) {
+    case REASON_NONE:
+        return REASON_UPSTREAM_CLOSED;
+    case REASON_WRITE_TIMEOUT:
+        return REASON_UPSTREAM_IDLE_TIMEOUT;
+    default:
+        return REASON_UPSTREAM_RESET;
+    }
+}
+
+static void connect_failed(struct upconn *u, enum reason why)
+{
+    struct endpoint *e = u->endpoint;
+    struct target *target = e->target;
+    enum reason reason = connect_reason(u, why);
+    const char *words = conn_error_text(u->conn);
+
+    LOG_LIMITED(LOG_LEVEL_WARN, "upstream_connect_failed",
+                "group=%s target=%s endpoint=%.*s reason=%s error=\"%s\"", target->group_name,
+                target->name, STR_FMT(endpoint_name(e)), reason_word(reason), words);
+    metric_add(&target->metrics->connect_failures, 1);
+    e->shunned_until_ms = loop_now_ms(u->upstream->loop) + CONNECT_BACKOFF_MS;
+
+    uint32_t streams = u->expected;
+    detach(u);
+    die(u);
+    target_connect_failed(target, e, streams, reason);
+}
+
+static void on_conn_closed(struct conn *conn, enum reason reason)
+{
+    struct upconn *u = conn_arg(conn);
+
+    switch (u->state) {
+    case UPCONN_CONNECTING:
+        connect_failed(u, reason);
+        return;
+    case UPCONN_OPEN:
+        detach(u);
+        u->on_stack++;
+        die(u);
+        session_fail(u->session, stream_reason(reason));
+        u->on_stack--;
+        upconn_settle(u);
+        return;
+    case UPCONN_CLOSING:
+        leave_list(u);
+        die(u);
+        return;
+    case UPCONN_DEAD:
+    case UPCONN_REAPED:
+        return;
+    }
+}
+
+static const struct conn_handler conn_handler = {
+    .on_open = on_conn_open,
+    .on_data = on_conn_data,
+    .on_eof = on_conn_eof,
+    .on_writable = on_conn_writable,
+    .on_closed = on_conn_closed,
+};
+
+/* --- making one
+ * ----------------------------------------------------------------------------------- */
+
+static uint32_t streams_expected(const struct endpoint *e)
+{
+    switch (e->target->protocol) {
+    case PROTOCOL_H1:
+        return 1;
+    case PROTOCOL_H2:
+        return H2_EXPECTED_STREAMS;
+    case PROTOCOL_AUTO:
+        break;
+    }
+    if (e->target->client == NULL || e->speaks == SPEAKS_H1)
+        return 1;
+    return H2_EXPECTED_STREAMS; /* not known yet: hope; on_open starts more where it was in vain */
+}
+
+/* The name to ask for and to verify; an address is verified as such. */
+static struct str tls_name(const struct endpoint *e, char *text)
+{
+    if (e->target->tls.server_name.len > 0)
+        return e->target->tls.server_name;
+    if (addr_is_unix(&e->addr))
+        return STR("localhost");
+    if (e->host[0] != '\0')
+        return str_of(e->host);
+    return str_make(text, addr_format_ip(&e->addr, text));
+}
+
+void upconn_connect(struct endpoint *e)
+{
+    struct target *target = e->target;
+    struct upstream *upstream = target->upstream;
+    const struct upstream_timeouts_conf *timeouts = &target->group->timeouts;
+    struct conn_limits limits = {
+        .connect_ms = timeouts->connect_ms,
+        .handshake_ms = timeouts->connect_ms,
+        .write_ms = timeouts->idle_ms,
+    };
+    struct upconn *u = mem_new(sizeof(*u));
+    char text[ADDR_TEXT_MAX];
+
+    list_init(&u->node);
+    u->upstream = upstream;
+    u->endpoint = e;
+    endpoint_ref(e);
+    u->state = UPCONN_CONNECTING;
+    u->expected = streams_expected(e);
+    u->started_us = loop_now_us(upstream->loop);
+    deadline_init(&u->idle, on_idle_too_long);
+    task_init(&u->settle, on_settle_task);
+    bufq_init(&u->no_out, loop_bufs(upstream->loop));
+
+    u->conn = conn_connect(upstream->loop, &e->addr, &conn_handler, u, limits);
+    if (target->client != NULL)
+        tls_connect(u->conn, target->client, tls_name(e, text), &e->slot);
+    enter_list(u, IN_CONNECTING);
+}
+
+/* --- streams
+ * -------------------------------------------------------------------------------------- */
+
+struct stream *upconn_open_stream(struct upconn *u, struct lease *lease)
+{
+    u->on_stack++;
+    struct stream *stream = session_open(u->session, lease->arena, lease->handler, lease->arg);
+    u->on_stack--;
+
+    if (stream == NULL) {
+        enter_list(u, IN_BUSY); /* until a stream ends or the session has news */
+        return NULL;
+    }
+    u->leases++;
+    deadline_clear(&u->idle);
+    if (!u->session->is_h2 || !may_carry_more(u))
+        enter_list(u, IN_BUSY);
+    return stream;
+}
+
+void upconn_release_stream(struct upconn *u, struct lease *lease)
+{
+    u->on_stack++;
+    stream_close(lease->stream);
+    u->on_stack--;
+    u->leases--;
+    upconn_settle(u);
+}
+
+bool upconn_check_alive(struct upconn *u)
+{
+    if (u->session->is_h2 || u->leases > 0 || !conn_peek_dead(u->conn))
+        return true;
+    upconn_abort(u);
+    return false;
+}

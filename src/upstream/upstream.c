@@ -1,0 +1,255 @@
+/* A worker's targets. Adopting a configuration has two halves: first everything that may fail (CA
+ * bundles), then the exchange, which cannot: old targets that match are configured anew and keep
+ * their connections, the others retire. */
+#include "upstream/upstream_impl.h"
+
+#include "base/hash.h"
+
+#include <stdlib.h>
+
+struct upstream *upstream_new(struct loop *loop, struct tls_library *library,
+                              struct metrics *metrics)
+{
+    struct upstream *upstream = mem_new(sizeof(*upstream));
+
+    upstream->loop = loop;
+    upstream->library = library;
+    upstream->metrics = metrics;
+    upstream->dice = rand_seed();
+    list_init(&upstream->all);
+    list_init(&upstream->closing);
+    return upstream;
+}
+
+void upstream_free(struct upstream *upstream)
+{
+    if (upstream == NULL)
+        return;
+    LIST_EACH(node, &upstream->all)
+    {
+        target_end(CONTAINER_OF(node, struct target, node));
+    }
+    LIST_EACH(node, &upstream->closing)
+    {
+        upconn_abort(CONTAINER_OF(node, struct upconn, node));
+    }
+    for (size_t i = 0; i < upstream->answer_count; i++)
+        address_set_unref(&upstream->answers[i]);
+    if (upstream->mailbox != NULL)
+        mailbox_free(upstream->mailbox);
+    free(upstream->answers);
+    free(upstream->targets);
+    free(upstream->first_target);
+    free(upstream);
+}
+
+/* --- adopting ------------------------------------------------------------------------------------
+ */
+
+static void unref_clients(struct tls_client **clients, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (clients[i] != NULL)
+            tls_client_unref(&clients[i]);
+    }
+    free(clients);
+}
+
+/* One per group, NULL where it is plain; NULL with err when one does not load. */
+static struct tls_client **load_clients(struct upstream *upstream, const struct config *config,
+                                        struct err *err)
+{
+    struct tls_client **clients = mem_new(sizeof(*clients) * MAX(config->group_count, 1u));
+
+    for (size_t i = 0; i < config->group_count; i++) {
+        const struct group_conf *group = &config->groups[i];
+        if (group->tls == NULL)
+            continue;
+        clients[i] =
+            tls_client_new(upstream->library, group->tls, group->protocol != PROTOCOL_H1, err);
+        if (clients[i] == NULL) {
+            unref_clients(clients, config->group_count);
+            return NULL;
+        }
+    }
+    return clients;
+}
+
+static bool choice_has(const struct choice_conf *choice, int group)
+{
+    for (size_t i = 0; i < choice->count; i++) {
+        if (choice->weights[i].group == group)
+            return true;
+    }
+    return false;
+}
+
+/* The side of the migration a group is on, as far as that is one: a label for its figures. */
+static struct str side_of(const struct config *config, int group)
+{
+    bool is_legacy = false, is_k8s = false;
+
+    for (size_t r = 0; r < config->router_count; r++) {
+        const struct router_conf *router = &config->routers[r];
+        for (size_t s = 0; s < router->service_count; s++) {
+            is_legacy |= choice_has(&router->services[s].legacy, group);
+            is_k8s |= choice_has(&router->services[s].k8s, group);
+        }
+    }
+    if (is_legacy == is_k8s)
+        return STR("");
+    return is_legacy ? STR("legacy") : STR("k8s");
+}
+
+/* Takes the target that matches out of the old ones, so that none is used twice. */
+static struct target *take_old(struct upstream *upstream, const struct group_conf *group,
+                               const struct target_conf *conf)
+{
+    for (size_t i = 0; i < upstream->target_count; i++) {
+        struct target *target = upstream->targets[i];
+        if (target != NULL && target_matches(target, group, conf)) {
+            upstream->targets[i] = NULL;
+            return target;
+        }
+    }
+    return NULL;
+}
+
+static size_t count_targets(const struct config *config)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < config->group_count; i++)
+        count += config->groups[i].target_count;
+    return count;
+}
+
+static void retire_rest(struct upstream *upstream)
+{
+    for (size_t i = 0; i < upstream->target_count; i++) {
+        if (upstream->targets[i] != NULL)
+            target_retire(upstream->targets[i]);
+    }
+    free(upstream->targets);
+    free(upstream->first_target);
+}
+
+int upstream_adopt(struct upstream *upstream, const struct config *config, struct err *err)
+{
+    struct tls_client **clients = load_clients(upstream, config, err);
+    size_t count = count_targets(config), next = 0;
+
+    if (clients == NULL)
+        return -1;
+
+    struct target **targets = mem_new(sizeof(*targets) * MAX(count, 1u));
+    size_t *first = mem_new(sizeof(*first) * (config->group_count + 1));
+    for (size_t g = 0; g < config->group_count; g++) {
+        const struct group_conf *group = &config->groups[g];
+        first[g] = next;
+        for (size_t i = 0; i < group->target_count; i++) {
+            const struct target_conf *conf = &group->targets[i];
+            struct target *target = take_old(upstream, group, conf);
+            if (target == NULL)
+                target = target_new(upstream, group, conf, side_of(config, (int)g));
+            target_configure(target, group, conf, clients[g]);
+            targets[next++] = target;
+        }
+    }
+    first[config->group_count] = next;
+
+    retire_rest(upstream);
+    upstream->config = config;
+    upstream->targets = targets;
+    upstream->first_target = first;
+    upstream->target_count = count;
+    unref_clients(clients, config->group_count);
+    return 0;
+}
+
+struct target *upstream_target(struct upstream *upstream, int group, int target)
+{
+    ASSERT(group >= 0 && (size_t)group < upstream->config->group_count && target >= 0);
+    size_t at = upstream->first_target[group] + (size_t)target;
+    ASSERT(at < upstream->first_target[group + 1]);
+    return upstream->targets[at];
+}
+
+unsigned upstream_open_connections(const struct upstream *upstream)
+{
+    return upstream->open_connections;
+}
+
+/* --- news from the resolver ----------------------------------------------------------------------
+ */
+
+static size_t answer_index(const struct upstream *upstream, struct str name)
+{
+    size_t i = 0;
+
+    while (i < upstream->answer_count && !str_eq(upstream->answers[i]->name, name))
+        i++;
+    return i;
+}
+
+static void forget_answer(struct upstream *upstream, struct str name)
+{
+    size_t i = answer_index(upstream, name);
+
+    if (i == upstream->answer_count)
+        return;
+    address_set_unref(&upstream->answers[i]);
+    upstream->answers[i] = upstream->answers[--upstream->answer_count];
+}
+
+static void keep_answer(struct upstream *upstream, struct address_set *set)
+{
+    size_t i = answer_index(upstream, set->name);
+
+    if (i == upstream->answer_count) {
+        upstream->answers = mem_resize(upstream->answers, (i + 1) * sizeof(struct address_set *));
+        upstream->answer_count++;
+    } else {
+        address_set_unref(&upstream->answers[i]);
+    }
+    upstream->answers[i] = address_set_ref(set);
+}
+
+static void refresh_users(struct upstream *upstream, struct str name)
+{
+    for (size_t i = 0; i < upstream->target_count; i++) {
+        if (target_uses_name(upstream->targets[i], name))
+            target_refresh(upstream->targets[i]);
+    }
+}
+
+static void read_letter(struct upstream *upstream, const struct letter *letter)
+{
+    if (letter->is_forgotten) {
+        /* Targets that still use it keep what they have until the configuration without it comes.
+         */
+        forget_answer(upstream, letter->set->name);
+        return;
+    }
+    keep_answer(upstream, letter->set);
+    refresh_users(upstream, letter->set->name);
+}
+
+static void on_mail(void *arg)
+{
+    struct upstream *upstream = arg;
+    struct letter *next;
+
+    for (struct letter *letter = mailbox_take(upstream->mailbox); letter != NULL; letter = next) {
+        next = letter->next;
+        read_letter(upstream, letter);
+        letter_free(letter);
+    }
+}
+
+struct resolver_mailbox *upstream_mailbox(struct upstream *upstream)
+{
+    if (upstream->mailbox == NULL)
+        upstream->mailbox = mailbox_new(upstream->loop, on_mail, upstream);
+    return upstream->mailbox;
+}
