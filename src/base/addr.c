@@ -1,5 +1,5 @@
-/* Parsing and printing of addresses. Everything is compared in its 16-byte form, so that an IPv4 client
- * on an IPv6 socket is the same client. */
+/* Parsing and printing of addresses. Everything is compared in its 16-byte form, so that an IPv4
+ * client on an IPv6 socket is the same client. */
 #include "base/addr.h"
 
 #include <arpa/inet.h>

@@ -1,11 +1,12 @@
-/* Network addresses as plain data: IPv4, IPv6 and unix sockets, and CIDR blocks. No DNS, no socket. */
+/* Network addresses as plain data: IPv4, IPv6 and unix sockets, and CIDR blocks. No DNS, no socket.
+ */
 #pragma once
 
 #include "base/err.h"
 #include "base/str.h"
 
-#include <sys/socket.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 
 enum { ADDR_TEXT_MAX = 128 };
@@ -30,7 +31,8 @@ MUST_USE int addr_parse_ip(struct str text, uint16_t port, struct addr *addr);
 /* The same form addr_parse takes, into `out` (ADDR_TEXT_MAX); its length. */
 size_t addr_format(const struct addr *addr, char *out);
 
-/* Only the IP, without brackets and port, IPv4-mapped addresses as IPv4; "unix" for a unix socket. */
+/* Only the IP, without brackets and port, IPv4-mapped addresses as IPv4; "unix" for a unix socket.
+ */
 size_t addr_format_ip(const struct addr *addr, char *out);
 
 bool addr_eq(const struct addr *a, const struct addr *b);

@@ -1,5 +1,5 @@
-/* A bump allocator over slabs. One slab (16 KiB) holds the heads of nearly every request; what is larger
- * gets a chunk of its own. */
+/* A bump allocator over slabs. One slab (16 KiB) holds the heads of nearly every request; what is
+ * larger gets a chunk of its own. */
 #include "base/arena.h"
 
 #include <stdarg.h>

@@ -1,5 +1,6 @@
 /* Memory that goes together: an exchange's heads, paths and rewritten strings. Chunks come from a
- * worker's slab pool, so a request allocates nothing from the system. Nothing in it is freed alone. */
+ * worker's slab pool, so a request allocates nothing from the system. Nothing in it is freed alone.
+ */
 #pragma once
 
 #include "base/base.h"
@@ -7,10 +8,10 @@
 #include "base/str.h"
 
 struct arena {
-    struct buf_pool *pool; /* borrows; NULL: chunks come from malloc (configuration, tests) */
+    struct buf_pool *pool;      /* borrows; NULL: chunks come from malloc (configuration, tests) */
     struct arena_chunk *chunks; /* owns: newest first */
-    char *next, *end;      /* free bytes of the newest chunk */
-    size_t bytes;          /* memory taken by all chunks */
+    char *next, *end;           /* free bytes of the newest chunk */
+    size_t bytes;               /* memory taken by all chunks */
 };
 
 void arena_init(struct arena *arena, struct buf_pool *pool);

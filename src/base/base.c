@@ -1,4 +1,5 @@
-/* Assertions and the allocator of small things: both end the process, loudly, when they cannot go on. */
+/* Assertions and the allocator of small things: both end the process, loudly, when they cannot go
+ * on. */
 #include "base/base.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Slabs with a free list, and queues of slices. The ring of a queue grows by doubling and is kept until
- * bufq_clear, so a busy connection allocates nothing. */
+/* Slabs with a free list, and queues of slices. The ring of a queue grows by doubling and is kept
+ * until bufq_clear, so a busy connection allocates nothing. */
 #include "base/buf.h"
 
 #include <stdlib.h>
@@ -111,7 +111,8 @@ static struct bufq_seg *seg_push(struct bufq *q)
     return seg_at(q, q->count++);
 }
 
-/* The last segment when at least `len` bytes may be appended to it, else a new one in a fresh slab. */
+/* The last segment when at least `len` bytes may be appended to it, else a new one in a fresh slab.
+ */
 static struct bufq_seg *seg_with_room(struct bufq *q, size_t len)
 {
     struct bufq_seg *seg = seg_last(q);

@@ -1,7 +1,8 @@
-/* Buffers: counted slabs that bytes are read into, and queues of slices of them that wait to be written.
+/* Buffers: counted slabs that bytes are read into, and queues of slices of them that wait to be
+ * written.
  *
- * A slab comes from its worker's pool and goes back there with the last reference; a body byte is read
- * once and then only pointed at. All of this belongs to one worker's thread. */
+ * A slab comes from its worker's pool and goes back there with the last reference; a body byte is
+ * read once and then only pointed at. All of this belongs to one worker's thread. */
 #pragma once
 
 #include "base/base.h"
@@ -11,22 +12,22 @@
 enum {
     BUF_SIZE = 16384 + 512, /* one TLS record's plaintext (16 KiB) and room for a head in front */
     BUF_POOL_KEEP = 256,    /* free slabs a pool keeps; more are given back to the system */
-    BUFQ_COPY_MAX = 2048,   /* slices up to this size are copied into the tail slab, not referenced */
+    BUFQ_COPY_MAX = 2048, /* slices up to this size are copied into the tail slab, not referenced */
 };
 
 struct buf_pool {
-    struct buf *free;       /* owns: singly linked by buf.next_free */
-    unsigned free_count;    /* how many of them */
-    unsigned in_use;        /* slabs of this pool that somebody references (for tests and metrics) */
-    size_t bytes_in_use;    /* their memory, oversize buffers included */
+    struct buf *free;    /* owns: singly linked by buf.next_free */
+    unsigned free_count; /* how many of them */
+    unsigned in_use;     /* slabs of this pool that somebody references (for tests and metrics) */
+    size_t bytes_in_use; /* their memory, oversize buffers included */
 };
 
 struct buf {
-    struct buf_pool *pool;  /* borrows */
+    struct buf_pool *pool; /* borrows */
     struct buf *next_free;
     uint32_t refs;
-    uint32_t size;          /* bytes at data[] */
-    uint32_t len;           /* bytes filled, from the start */
+    uint32_t size; /* bytes at data[] */
+    uint32_t len;  /* bytes filled, from the start */
     char data[];
 };
 
@@ -62,16 +63,16 @@ struct slice {
 
 /* A first-in first-out queue of bytes. */
 struct bufq {
-    struct buf_pool *pool;     /* borrows */
-    struct bufq_seg *segs;     /* owns: ring of `cap` segments */
+    struct buf_pool *pool; /* borrows */
+    struct bufq_seg *segs; /* owns: ring of `cap` segments */
     uint32_t first, count, cap;
-    size_t bytes;              /* all bytes queued */
+    size_t bytes; /* all bytes queued */
 };
 
 struct bufq_seg {
-    struct buf *buf;           /* shares */
-    uint32_t off, len;         /* the bytes in it */
-    bool tail_is_ours;         /* we filled buf from off+len on and may append to it */
+    struct buf *buf;   /* shares */
+    uint32_t off, len; /* the bytes in it */
+    bool tail_is_ours; /* we filled buf from off+len on and may append to it */
 };
 
 void bufq_init(struct bufq *q, struct buf_pool *pool);
@@ -83,7 +84,8 @@ void bufq_copy(struct bufq *q, const void *ptr, size_t len);
 /* Appends by reference where that pays (long slices with a buffer), else a copy. */
 void bufq_add(struct bufq *q, struct slice slice);
 
-/* `len` contiguous writable bytes (≤ BUF_SIZE) at the end; then bufq_commit says how many were used. */
+/* `len` contiguous writable bytes (≤ BUF_SIZE) at the end; then bufq_commit says how many were
+ * used. */
 char *bufq_reserve(struct bufq *q, size_t len);
 void bufq_commit(struct bufq *q, size_t len);
 

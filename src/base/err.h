@@ -1,5 +1,5 @@
-/* Why a set-up step failed: one line for a person, with the place in the file it came from. The function
- * that has the words fills it, once; everyone above passes it up. */
+/* Why a set-up step failed: one line for a person, with the place in the file it came from. The
+ * function that has the words fills it, once; everyone above passes it up. */
 #pragma once
 
 #include "base/base.h"

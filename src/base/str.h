@@ -12,7 +12,10 @@ struct str {
 
 /* STR("literal") and its form for static initialisers. */
 #define STR(lit) ((struct str){(lit), sizeof(lit) - 1})
-#define STR_INIT(lit) {(lit), sizeof(lit) - 1}
+#define STR_INIT(lit)                                                                              \
+    {                                                                                              \
+        (lit), sizeof(lit) - 1                                                                     \
+    }
 
 /* For printf: "%.*s", STR_FMT(s). */
 #define STR_FMT(s) (int)(s).len, (s).ptr != NULL ? (s).ptr : ""
@@ -74,15 +77,15 @@ ptrdiff_t str_find(struct str s, struct str needle);
 /* `s` without leading and trailing SP and HTAB (OWS of RFC 9110 section 5.6.3). */
 struct str str_trim(struct str s);
 
-/* Takes the next piece of `*rest` up to `sep` into `*piece` (not trimmed) and moves `*rest` behind the
- * separator. False when `*rest` was used up; "a;b;" gives "a", "b" and, as every text, ends. */
+/* Takes the next piece of `*rest` up to `sep` into `*piece` (not trimmed) and moves `*rest` behind
+ * the separator. False when `*rest` was used up; "a;b;" gives "a", "b" and, as every text, ends. */
 bool str_next(struct str *rest, char sep, struct str *piece);
 
 /* Splits at the first `sep`: true and both sides, or false with `*left` = s and `*right` empty. */
 bool str_cut(struct str s, char sep, struct str *left, struct str *right);
 
-/* Decimal digits only, the whole of `s`, no sign and no space. -1 when it is not a number or does not
- * fit; then `*value` is untouched. */
+/* Decimal digits only, the whole of `s`, no sign and no space. -1 when it is not a number or does
+ * not fit; then `*value` is untouched. */
 MUST_USE int str_to_u64(struct str s, uint64_t *value);
 
 /* Value of a hexadecimal digit, or -1. */

@@ -1,5 +1,6 @@
-/* Chunked bodies, byte by byte where it matters: the size line is where smuggling lives, so every byte of
- * it is named by the grammar (RFC 9112 section 7.1) or the body is bad. Payload goes through in one step. */
+/* Chunked bodies, byte by byte where it matters: the size line is where smuggling lives, so every
+ * byte of it is named by the grammar (RFC 9112 section 7.1) or the body is bad. Payload goes
+ * through in one step. */
 #include "http/chars_impl.h"
 #include "http/h1_impl.h"
 

@@ -1,18 +1,18 @@
-/* The HTTP/1 client codec: one request, one response, then perhaps the next. A response must be framed
- * beyond doubt, or the stream is reset and the connection is not used again; so is a connection on which
- * anything comes that nobody asked for. */
+/* The HTTP/1 client codec: one request, one response, then perhaps the next. A response must be
+ * framed beyond doubt, or the stream is reset and the connection is not used again; so is a
+ * connection on which anything comes that nobody asked for. */
 #include "http/h1_impl.h"
 
 #include <stdlib.h>
 
 enum in_state {
-    IN_IDLE,   /* no request out: any byte is too much */
-    IN_HEAD,   /* a response head is to come */
+    IN_IDLE, /* no request out: any byte is too much */
+    IN_HEAD, /* a response head is to come */
     IN_LENGTH,
     IN_CHUNKED,
     IN_TRAILERS,
-    IN_RAW,    /* until close, or tunnel */
-    IN_DONE,   /* response whole */
+    IN_RAW,  /* until close, or tunnel */
+    IN_DONE, /* response whole */
     IN_CLOSED,
 };
 
@@ -43,7 +43,8 @@ static struct h1_client *of_stream(struct stream *stream)
     return CONTAINER_OF(stream, struct h1_client, stream);
 }
 
-/* --- what the owner and the user are told ------------------------------------------------------------ */
+/* --- what the owner and the user are told
+ * ------------------------------------------------------------ */
 
 static void set_phase(struct h1_client *c, enum session_phase phase)
 {
@@ -80,7 +81,8 @@ static void fail_response(struct h1_client *c, enum reason reason)
     say_close(c, reason);
 }
 
-/* --- responses ---------------------------------------------------------------------------------------- */
+/* --- responses
+ * ---------------------------------------------------------------------------------------- */
 
 static void begin_body(struct h1_client *c, const struct head *head)
 {
@@ -344,9 +346,11 @@ static struct stream *client_open(struct session *session, struct arena *arena,
     return &c->stream;
 }
 
-/* --- the request --------------------------------------------------------------------------------------- */
+/* --- the request
+ * --------------------------------------------------------------------------------------- */
 
-/* Methods whose request means nothing without a body say so with Content-Length: 0 (RFC 9110 8.6). */
+/* Methods whose request means nothing without a body say so with Content-Length: 0 (RFC 9110 8.6).
+ */
 static bool expects_length(enum method method)
 {
     return method == METHOD_POST || method == METHOD_PUT || method == METHOD_PATCH;
@@ -495,7 +499,8 @@ static const struct stream_ops stream_ops = {
     .close = client_close,
 };
 
-/* --- life ------------------------------------------------------------------------------------------- */
+/* --- life
+ * ------------------------------------------------------------------------------------------- */
 
 static void client_free(struct session *session)
 {

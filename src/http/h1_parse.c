@@ -1,10 +1,12 @@
-/* HTTP/1 heads: bytes to parsed parts, strictly. One idea: what the grammar of RFC 9112 does not allow,
- * or allows only "for robustness", is refused, because the next program in the chain may read it
- * differently. First h1_scan_head finds the end of the head; then one pass takes it apart in place. */
+/* HTTP/1 heads: bytes to parsed parts, strictly. One idea: what the grammar of RFC 9112 does not
+ * allow, or allows only "for robustness", is refused, because the next program in the chain may
+ * read it differently. First h1_scan_head finds the end of the head; then one pass takes it apart
+ * in place. */
 #include "http/chars_impl.h"
 #include "http/h1_impl.h"
 
-/* --- finding the end ------------------------------------------------------------------------------ */
+/* --- finding the end
+ * ------------------------------------------------------------------------------ */
 
 enum { REQUEST_LINE_REST = 64 }; /* method, spaces and version around a request target */
 
@@ -54,15 +56,17 @@ enum reason h1_scan_head(struct h1_scan *scan, struct str data, enum h1_kind kin
         scan->lines++;
     }
     scan->looked = (uint32_t)data.len;
-    if ((reason = check_line_length(scan, data.len - scan->line_start, kind, limits)) != REASON_NONE)
+    if ((reason = check_line_length(scan, data.len - scan->line_start, kind, limits)) !=
+        REASON_NONE)
         return reason;
     return check_total(scan, data.len, limits);
 }
 
-/* --- fields --------------------------------------------------------------------------------------- */
+/* --- fields
+ * --------------------------------------------------------------------------------------- */
 
-/* Takes the next line of `*rest` without its CRLF; false at the empty line. The scan has seen to it that
- * every line ends in CRLF. */
+/* Takes the next line of `*rest` without its CRLF; false at the empty line. The scan has seen to it
+ * that every line ends in CRLF. */
 static bool next_line(struct str *rest, struct str *line)
 {
     const char *newline = memchr(rest->ptr, '\n', rest->len);
@@ -73,7 +77,8 @@ static bool next_line(struct str *rest, struct str *line)
     return line->len > 0;
 }
 
-/* field-name ":" OWS field-value OWS (RFC 9112 section 5). No space before the colon, no folding. */
+/* field-name ":" OWS field-value OWS (RFC 9112 section 5). No space before the colon, no folding.
+ */
 static enum reason parse_field(struct head *head, struct str line)
 {
     size_t colon = 0;
@@ -112,7 +117,8 @@ static enum reason parse_fields(struct head *head, struct str rest,
     return REASON_NONE;
 }
 
-/* --- the request line ------------------------------------------------------------------------------ */
+/* --- the request line
+ * ------------------------------------------------------------------------------ */
 
 /* scheme "://" authority path-abempty [ "?" query ] (RFC 9112 section 3.2.2). */
 static enum reason parse_absolute_target(struct head *head, struct str target)
@@ -183,7 +189,8 @@ static enum reason parse_request_line(struct head *head, struct str line,
     return parse_target(head, target, limits);
 }
 
-/* --- what the fields mean -------------------------------------------------------------------------- */
+/* --- what the fields mean
+ * -------------------------------------------------------------------------- */
 
 /* Exactly one Host (RFC 9112 section 3.2); an absolute target must agree with it. */
 static enum reason apply_host(struct head *head)
@@ -214,8 +221,8 @@ static enum reason apply_content_length(struct head *head)
     return REASON_NONE;
 }
 
-/* Transfer-Encoding is "chunked" or it is refused: 501 where another coding is spelled properly, 400 for
- * everything that looks like an attempt to be understood in two ways. */
+/* Transfer-Encoding is "chunked" or it is refused: 501 where another coding is spelled properly,
+ * 400 for everything that looks like an attempt to be understood in two ways. */
 static enum reason check_transfer_encoding(const struct head *head)
 {
     struct str value = head_value(head, HEADER_TRANSFER_ENCODING);
@@ -252,8 +259,8 @@ static void apply_persistence(struct head *head)
     head->is_last = close || !keep;
 }
 
-/* Only websocket, only as RFC 6455 section 4.1 asks for it. Any other Upgrade is ignored, which every
- * server may do (RFC 9110 section 7.8). */
+/* Only websocket, only as RFC 6455 section 4.1 asks for it. Any other Upgrade is ignored, which
+ * every server may do (RFC 9110 section 7.8). */
 static void apply_upgrade(struct head *head, const struct session_limits *limits)
 {
     if (head->first[HEADER_UPGRADE] == 0 || !limits->allow_websocket ||
@@ -319,7 +326,8 @@ enum h1_framing h1_request_framing(const struct head *head)
     return head->content_length > 0 ? H1_LENGTH : H1_NO_BODY;
 }
 
-/* --- responses ------------------------------------------------------------------------------------- */
+/* --- responses
+ * ------------------------------------------------------------------------------------- */
 
 /* HTTP-version SP 3DIGIT SP [ reason-phrase ]; the last SP may be missing with the phrase. */
 static enum reason parse_status_line(struct head *head, struct str line)
@@ -384,7 +392,8 @@ enum h1_framing h1_response_framing(const struct head *head, enum method method)
     return head->content_length > 0 ? H1_LENGTH : H1_NO_BODY;
 }
 
-/* --- trailers -------------------------------------------------------------------------------------- */
+/* --- trailers
+ * -------------------------------------------------------------------------------------- */
 
 enum reason h1_parse_trailers(struct head *head, struct str block,
                               const struct session_limits *limits)

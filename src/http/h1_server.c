@@ -1,22 +1,23 @@
-/* The HTTP/1 server codec: one request at a time, each with its response, pipelined ones waiting unread.
+/* The HTTP/1 server codec: one request at a time, each with its response, pipelined ones waiting
+ * unread.
  *
  * Two small machines: `in` is where we are in the request, `out` where we are in the response. The
- * request's stream is embedded here and lives from its head until the user closes it; only then is the
- * next request looked at. Keep-alive is the exception that must be earned: whatever is not whole or not
- * clear ends the connection after the response. */
+ * request's stream is embedded here and lives from its head until the user closes it; only then is
+ * the next request looked at. Keep-alive is the exception that must be earned: whatever is not
+ * whole or not clear ends the connection after the response. */
 #include "http/h1_impl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 enum in_state {
-    IN_HEAD,    /* between requests, or a head is arriving */
-    IN_LENGTH,  /* `in_left` body bytes to come */
+    IN_HEAD,   /* between requests, or a head is arriving */
+    IN_LENGTH, /* `in_left` body bytes to come */
     IN_CHUNKED,
     IN_TRAILERS,
-    IN_DONE,    /* request whole; what comes now is the next one's */
-    IN_TUNNEL,  /* raw bytes after 101 */
-    IN_CLOSED,  /* nothing is read any more */
+    IN_DONE,   /* request whole; what comes now is the next one's */
+    IN_TUNNEL, /* raw bytes after 101 */
+    IN_CLOSED, /* nothing is read any more */
 };
 
 enum out_state {
@@ -24,19 +25,19 @@ enum out_state {
     OUT_HEAD,   /* the final response head has not been sent */
     OUT_LENGTH, /* `out_left` body bytes to be sent */
     OUT_CHUNKED,
-    OUT_RAW,    /* until close, or tunnel */
-    OUT_DONE,   /* response whole */
+    OUT_RAW,  /* until close, or tunnel */
+    OUT_DONE, /* response whole */
 };
 
 struct h1_server {
     struct session session;
-    struct stream stream;     /* of the current request */
-    struct arena arena;       /* its memory */
+    struct stream stream; /* of the current request */
+    struct arena arena;   /* its memory */
     struct h1_scan scan;
     struct h1_chunks chunks;
     uint64_t in_left, out_left;
-    uint64_t body_bytes;      /* of the current request, for max_body_bytes */
-    enum method method;       /* of the current request */
+    uint64_t body_bytes; /* of the current request, for max_body_bytes */
+    enum method method;  /* of the current request */
     enum in_state in;
     enum out_state out;
     bool stream_open, paused, full, close_after, is_http10, said_close;
@@ -52,7 +53,8 @@ static struct h1_server *of_stream(struct stream *stream)
     return CONTAINER_OF(stream, struct h1_server, stream);
 }
 
-/* --- what the owner is told ------------------------------------------------------------------------ */
+/* --- what the owner is told
+ * ------------------------------------------------------------------------ */
 
 static void set_phase(struct h1_server *s, enum session_phase phase)
 {
@@ -88,7 +90,8 @@ static void start_reading(struct h1_server *s)
     s->session.owner->want_input(&s->session);
 }
 
-/* --- refusing -------------------------------------------------------------------------------------- */
+/* --- refusing
+ * -------------------------------------------------------------------------------------- */
 
 /* A request that never became a stream: answered here, shortly, and the connection ends. */
 static void refuse(struct h1_server *s, enum reason reason)
@@ -122,7 +125,8 @@ static void fail_body(struct h1_server *s, enum reason reason)
         s->stream.handler->on_reset(&s->stream, reason);
 }
 
-/* --- heads ----------------------------------------------------------------------------------------- */
+/* --- heads
+ * ----------------------------------------------------------------------------------------- */
 
 static void begin_request(struct h1_server *s, const struct head *head)
 {
@@ -165,7 +169,8 @@ static void take_head(struct h1_server *s, struct str block)
     begin_request(s, head);
     set_phase(s, SESSION_BUSY);
     s->session.owner->on_stream(&s->session, &s->stream);
-    s->stream.handler->on_head(&s->stream, head, head->has_body || head->upgrade.len > 0 ? MORE : END);
+    s->stream.handler->on_head(&s->stream, head,
+                               head->has_body || head->upgrade.len > 0 ? MORE : END);
 }
 
 /* An empty line in front of a request line is ignored (RFC 9112 section 2.2), one only. */
@@ -174,7 +179,8 @@ static size_t leading_empty_line(const struct h1_server *s, struct str data)
     return s->scan.looked == 0 && str_starts(data, STR("\r\n")) ? 2 : 0;
 }
 
-/* The request line on its own says much: HTTP/0.9 and rubbish are answered without waiting for more. */
+/* The request line on its own says much: HTTP/0.9 and rubbish are answered without waiting for
+ * more. */
 static enum reason check_first_bytes(const struct h1_server *s, struct str data)
 {
     struct str line;
@@ -212,7 +218,8 @@ static size_t feed_head(struct h1_server *s, struct str data)
     return skipped + head_len;
 }
 
-/* --- bodies ---------------------------------------------------------------------------------------- */
+/* --- bodies
+ * ---------------------------------------------------------------------------------------- */
 
 static bool body_is_too_large(struct h1_server *s, size_t more)
 {
@@ -300,12 +307,14 @@ static size_t feed_trailers(struct h1_server *s, struct str data)
     return len;
 }
 
-/* --- feed ------------------------------------------------------------------------------------------ */
+/* --- feed
+ * ------------------------------------------------------------------------------------------ */
 
 /* May the next bytes be looked at now? */
 static bool is_held_up(const struct h1_server *s)
 {
-    return s->in == IN_DONE || (s->stream_open && s->paused) || (s->stream_open && s->in == IN_HEAD);
+    return s->in == IN_DONE || (s->stream_open && s->paused) ||
+           (s->stream_open && s->in == IN_HEAD);
 }
 
 static size_t feed_some(struct h1_server *s, struct slice data)
@@ -348,8 +357,8 @@ static size_t server_feed(struct session *session, struct slice data)
     return used;
 }
 
-/* A client that ends its side has gone, as far as one can know: upstream work for it would be wasted. A
- * response that is already on its way is finished. */
+/* A client that ends its side has gone, as far as one can know: upstream work for it would be
+ * wasted. A response that is already on its way is finished. */
 static void server_eof(struct session *session)
 {
     struct h1_server *s = of_session(session);
@@ -414,7 +423,8 @@ static void server_expire(struct session *session, enum reason reason)
         say_close(s, reason);
 }
 
-/* --- the response ----------------------------------------------------------------------------------- */
+/* --- the response
+ * ----------------------------------------------------------------------------------- */
 
 static void choose_framing(struct h1_server *s, const struct head *head, enum end end,
                            struct h1_frame *frame)
@@ -608,7 +618,8 @@ static const struct stream_ops stream_ops = {
     .close = server_close,
 };
 
-/* --- life ------------------------------------------------------------------------------------------- */
+/* --- life
+ * ------------------------------------------------------------------------------------------- */
 
 static void server_free(struct session *session)
 {

@@ -1,6 +1,6 @@
 /* Writing HTTP/1 heads. The size is added up first, then everything is copied into one piece of the
- * output queue. Framing fields come from `struct h1_frame` alone; whatever a peer sent of them is skipped,
- * so that what leaves has exactly one meaning. */
+ * output queue. Framing fields come from `struct h1_frame` alone; whatever a peer sent of them is
+ * skipped, so that what leaves has exactly one meaning. */
 #include "http/h1_impl.h"
 
 /* Fields the codec writes itself, or not at all. */

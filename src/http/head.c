@@ -1,21 +1,22 @@
-/* The message model and the checks that do not depend on the codec. Names are recognised by a perfect
- * hash that is found once, at start, from the table in head.h; parsing pays one probe and one compare. */
+/* The message model and the checks that do not depend on the codec. Names are recognised by a
+ * perfect hash that is found once, at start, from the table in head.h; parsing pays one probe and
+ * one compare. */
 #include "http/head.h"
 
 #include "base/hash.h"
 #include "http/chars_impl.h"
 
-/* --- names ------------------------------------------------------------------------------------- */
+/* --- names -------------------------------------------------------------------------------------
+ */
 
 enum { H = HEADER_HOP_BY_HOP, P = HEADER_PROTECTED, T = HEADER_NO_TRAILER };
 
 static const struct header_info {
     struct str name;
     unsigned flags;
-} header_table[HEADER_COUNT] = {
-    [HEADER_OTHER] = {STR_INIT(""), 0},
+} header_table[HEADER_COUNT] = {[HEADER_OTHER] = {STR_INIT(""), 0},
 #define X(id, text, flags) [HEADER_##id] = {STR_INIT(text), flags},
-    HEADERS(X)
+                                HEADERS(X)
 #undef X
 };
 
@@ -86,7 +87,8 @@ unsigned header_flags(enum header_id id)
     return header_table[id].flags;
 }
 
-/* --- methods, versions, statuses ----------------------------------------------------------------- */
+/* --- methods, versions, statuses -----------------------------------------------------------------
+ */
 
 static const struct {
     struct str name;
@@ -137,49 +139,92 @@ struct str http_version_word(enum http_version version)
 struct str status_phrase(int status)
 {
     switch (status) {
-    case 100: return STR("Continue");
-    case 101: return STR("Switching Protocols");
-    case 103: return STR("Early Hints");
-    case 200: return STR("OK");
-    case 201: return STR("Created");
-    case 202: return STR("Accepted");
-    case 204: return STR("No Content");
-    case 206: return STR("Partial Content");
-    case 301: return STR("Moved Permanently");
-    case 302: return STR("Found");
-    case 303: return STR("See Other");
-    case 304: return STR("Not Modified");
-    case 307: return STR("Temporary Redirect");
-    case 308: return STR("Permanent Redirect");
-    case 400: return STR("Bad Request");
-    case 401: return STR("Unauthorized");
-    case 403: return STR("Forbidden");
-    case 404: return STR("Not Found");
-    case 405: return STR("Method Not Allowed");
-    case 408: return STR("Request Timeout");
-    case 409: return STR("Conflict");
-    case 410: return STR("Gone");
-    case 411: return STR("Length Required");
-    case 412: return STR("Precondition Failed");
-    case 413: return STR("Content Too Large");
-    case 414: return STR("URI Too Long");
-    case 415: return STR("Unsupported Media Type");
-    case 416: return STR("Range Not Satisfiable");
-    case 417: return STR("Expectation Failed");
-    case 421: return STR("Misdirected Request");
-    case 422: return STR("Unprocessable Content");
-    case 425: return STR("Too Early");
-    case 426: return STR("Upgrade Required");
-    case 428: return STR("Precondition Required");
-    case 429: return STR("Too Many Requests");
-    case 431: return STR("Request Header Fields Too Large");
-    case 500: return STR("Internal Server Error");
-    case 501: return STR("Not Implemented");
-    case 502: return STR("Bad Gateway");
-    case 503: return STR("Service Unavailable");
-    case 504: return STR("Gateway Timeout");
-    case 505: return STR("HTTP Version Not Supported");
-    default: return STR("");
+    case 100:
+        return STR("Continue");
+    case 101:
+        return STR("Switching Protocols");
+    case 103:
+        return STR("Early Hints");
+    case 200:
+        return STR("OK");
+    case 201:
+        return STR("Created");
+    case 202:
+        return STR("Accepted");
+    case 204:
+        return STR("No Content");
+    case 206:
+        return STR("Partial Content");
+    case 301:
+        return STR("Moved Permanently");
+    case 302:
+        return STR("Found");
+    case 303:
+        return STR("See Other");
+    case 304:
+        return STR("Not Modified");
+    case 307:
+        return STR("Temporary Redirect");
+    case 308:
+        return STR("Permanent Redirect");
+    case 400:
+        return STR("Bad Request");
+    case 401:
+        return STR("Unauthorized");
+    case 403:
+        return STR("Forbidden");
+    case 404:
+        return STR("Not Found");
+    case 405:
+        return STR("Method Not Allowed");
+    case 408:
+        return STR("Request Timeout");
+    case 409:
+        return STR("Conflict");
+    case 410:
+        return STR("Gone");
+    case 411:
+        return STR("Length Required");
+    case 412:
+        return STR("Precondition Failed");
+    case 413:
+        return STR("Content Too Large");
+    case 414:
+        return STR("URI Too Long");
+    case 415:
+        return STR("Unsupported Media Type");
+    case 416:
+        return STR("Range Not Satisfiable");
+    case 417:
+        return STR("Expectation Failed");
+    case 421:
+        return STR("Misdirected Request");
+    case 422:
+        return STR("Unprocessable Content");
+    case 425:
+        return STR("Too Early");
+    case 426:
+        return STR("Upgrade Required");
+    case 428:
+        return STR("Precondition Required");
+    case 429:
+        return STR("Too Many Requests");
+    case 431:
+        return STR("Request Header Fields Too Large");
+    case 500:
+        return STR("Internal Server Error");
+    case 501:
+        return STR("Not Implemented");
+    case 502:
+        return STR("Bad Gateway");
+    case 503:
+        return STR("Service Unavailable");
+    case 504:
+        return STR("Gateway Timeout");
+    case 505:
+        return STR("HTTP Version Not Supported");
+    default:
+        return STR("");
     }
 }
 
@@ -188,7 +233,8 @@ bool response_has_body(enum method method, int status)
     return method != METHOD_HEAD && status >= 200 && status != 204 && status != 304;
 }
 
-/* --- fields -------------------------------------------------------------------------------------- */
+/* --- fields --------------------------------------------------------------------------------------
+ */
 
 void head_init(struct head *head, struct arena *arena)
 {
@@ -320,7 +366,8 @@ bool head_has_token(const struct head *head, enum header_id id, struct str token
     return false;
 }
 
-/* --- checks -------------------------------------------------------------------------------------- */
+/* --- checks --------------------------------------------------------------------------------------
+ */
 
 bool token_is_valid(struct str text)
 {
@@ -403,10 +450,11 @@ enum reason head_check_request(const struct head *head)
     return authority_is_valid(head->authority) ? REASON_NONE : REASON_BAD_HOST;
 }
 
-/* --- hop by hop ---------------------------------------------------------------------------------- */
+/* --- hop by hop ----------------------------------------------------------------------------------
+ */
 
-/* A field that Connection names goes with this hop, unless it is one that must never be dropped on a
- * client's word. "close" and "keep-alive" are options, not fields. */
+/* A field that Connection names goes with this hop, unless it is one that must never be dropped on
+ * a client's word. "close" and "keep-alive" are options, not fields. */
 static enum reason strip_named(struct head *head, struct str name)
 {
     enum header_id id = header_lookup(name);

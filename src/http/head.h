@@ -1,14 +1,14 @@
-/* The message model: a request or response head as parsed parts, the same whichever codec it came from
- * and whichever it leaves by. Names that weir cares about are recognised while parsing and carried as
- * small integers, so that nobody searches or compares text later. */
+/* The message model: a request or response head as parsed parts, the same whichever codec it came
+ * from and whichever it leaves by. Names that weir cares about are recognised while parsing and
+ * carried as small integers, so that nobody searches or compares text later. */
 #pragma once
 
 #include "base/arena.h"
 #include "base/reason.h"
 #include "base/str.h"
 
-/* Field names with an id, in lower case. FLAGS: H hop-by-hop (RFC 9110 7.6.1), P protected: must not be
- * named in Connection, T forbidden in trailers (RFC 9110 6.5.1). */
+/* Field names with an id, in lower case. FLAGS: H hop-by-hop (RFC 9110 7.6.1), P protected: must
+ * not be named in Connection, T forbidden in trailers (RFC 9110 6.5.1). */
 #define HEADERS(X)                                                                                 \
     X(HOST, "host", P | T)                                                                         \
     X(CONNECTION, "connection", H | P | T)                                                         \
@@ -62,12 +62,13 @@ enum header_id {
 #define X(id, name, flags) HEADER_##id,
     HEADERS(X)
 #undef X
-    HEADER_COUNT
+        HEADER_COUNT
 };
 
 enum header_flag { HEADER_HOP_BY_HOP = 1, HEADER_PROTECTED = 2, HEADER_NO_TRAILER = 4 };
 
-/* Id of a name in any case; HEADER_OTHER for all others. A perfect hash: one probe, one comparison. */
+/* Id of a name in any case; HEADER_OTHER for all others. A perfect hash: one probe, one comparison.
+ */
 enum header_id header_lookup(struct str name);
 
 /* The name in lower case; "" for HEADER_OTHER. */
@@ -104,28 +105,29 @@ struct str http_version_word(enum http_version version); /* "HTTP/1.1", … */
 enum { CONTENT_LENGTH_NONE = -1 };
 
 struct head {
-    struct arena *arena;     /* borrows: where fields and texts of this head live */
+    struct arena *arena; /* borrows: where fields and texts of this head live */
     enum http_version version;
 
     /* requests */
     enum method method;
     struct str method_text;
-    struct str scheme;       /* of the target when it named one, else "" */
-    struct str authority;    /* of the target, else of Host; as received; "" when there was none */
-    struct str path;         /* origin form with query; "*" for OPTIONS *; "" for CONNECT */
-    struct str upgrade;      /* protocol asked for (or switched to, in a 101), else "" */
+    struct str scheme;    /* of the target when it named one, else "" */
+    struct str authority; /* of the target, else of Host; as received; "" when there was none */
+    struct str path;      /* origin form with query; "*" for OPTIONS *; "" for CONNECT */
+    struct str upgrade;   /* protocol asked for (or switched to, in a 101), else "" */
     bool expects_continue;
 
     /* responses */
     int status;
-    struct str phrase;       /* reason phrase as it came; h1 only */
+    struct str phrase; /* reason phrase as it came; h1 only */
 
-    /* framing, already checked; fields that carry it (Content-Length, Transfer-Encoding, Connection,
-     * Host, Expect, …) stay in fields[] with their ids but are written by the codec alone */
-    int64_t content_length;  /* or CONTENT_LENGTH_NONE */
-    bool has_body;           /* body bytes or trailers may follow (requests: CL > 0 or chunked or h2 open) */
-    bool is_last;            /* the sender wants this to be the connection's last message */
-    bool close;              /* to a codec: this must be the connection's last message */
+    /* framing, already checked; fields that carry it (Content-Length, Transfer-Encoding,
+     * Connection, Host, Expect, …) stay in fields[] with their ids but are written by the codec
+     * alone */
+    int64_t content_length; /* or CONTENT_LENGTH_NONE */
+    bool has_body; /* body bytes or trailers may follow (requests: CL > 0 or chunked or h2 open) */
+    bool is_last;  /* the sender wants this to be the connection's last message */
+    bool close;    /* to a codec: this must be the connection's last message */
 
     struct field *fields;
     uint16_t field_count, field_cap;
@@ -166,15 +168,18 @@ struct str status_phrase(int status); /* "" when unknown */
 /* May a response to `method` with `status` have a body? (RFC 9112 section 6.3) */
 bool response_has_body(enum method method, int status);
 
-/* --- what is allowed on the wire (RFC 9110 section 5) -------------------------------------------- */
+/* --- what is allowed on the wire (RFC 9110 section 5) --------------------------------------------
+ */
 bool token_is_valid(struct str text);       /* 1*tchar */
 bool field_value_is_valid(struct str text); /* no CTL but HTAB */
 
-/* Checks of a finished request head that are the same for h1 and h2: authority syntax (host, optional
- * port; no userinfo, no empty host unless HTTP/1.0 without Host), path starts with "/" (or "*" with
- * OPTIONS) and holds no CTL, SP, "#" or byte ≥ 0x80…: see security.md 2 and 4. NONE when fine. */
+/* Checks of a finished request head that are the same for h1 and h2: authority syntax (host,
+ * optional port; no userinfo, no empty host unless HTTP/1.0 without Host), path starts with "/" (or
+ * "*" with OPTIONS) and holds no CTL, SP, "#" or byte ≥ 0x80…: see security.md 2 and 4. NONE when
+ * fine. */
 enum reason head_check_request(const struct head *head);
 
-/* Removes the hop-by-hop fields and those named in Connection. BAD_CONNECTION when Connection names a
- * protected field (security.md: `Connection: X-Forwarded-For`). Upgrade is kept in head->upgrade only. */
+/* Removes the hop-by-hop fields and those named in Connection. BAD_CONNECTION when Connection names
+ * a protected field (security.md: `Connection: X-Forwarded-For`). Upgrade is kept in head->upgrade
+ * only. */
 enum reason head_strip_hop_by_hop(struct head *head);

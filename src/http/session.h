@@ -1,6 +1,6 @@
-/* A session: one connection's codec, server or client side, h1 or h2. Bytes in, events out; it owns no
- * descriptor and no clock. Whoever owns the connection feeds it, writes what it puts into `out`, and is
- * told through `owner` when something outside the codec has to happen. */
+/* A session: one connection's codec, server or client side, h1 or h2. Bytes in, events out; it owns
+ * no descriptor and no clock. Whoever owns the connection feeds it, writes what it puts into `out`,
+ * and is told through `owner` when something outside the codec has to happen. */
 #pragma once
 
 #include "base/arena.h"
@@ -10,8 +10,9 @@
 struct session;
 
 struct session_ops {
-    /* Takes received bytes; answers how many it used. Fewer than given: it waits for a stream (paused,
-     * or h1 busy with a request) and wants them again after owner->want_input, or together with more. */
+    /* Takes received bytes; answers how many it used. Fewer than given: it waits for a stream
+     * (paused, or h1 busy with a request) and wants them again after owner->want_input, or together
+     * with more. */
     size_t (*feed)(struct session *session, struct slice data);
 
     /* The peer ended its sending side (after everything was fed). */
@@ -23,16 +24,16 @@ struct session_ops {
     /* `out` has drained below the low mark after being full: streams get on_writable. */
     void (*drained)(struct session *session);
 
-    /* Begin a graceful end: h2 GOAWAY, h1 "Connection: close" on the next response; owner->want_close
-     * comes when the last stream is gone. */
+    /* Begin a graceful end: h2 GOAWAY, h1 "Connection: close" on the next response;
+     * owner->want_close comes when the last stream is gone. */
     void (*drain)(struct session *session);
 
     /* A deadline of the owner has passed while no stream was open, or while a head was arriving: h1
      * answers 408 where a request had begun; h2 says GOAWAY. want_close follows. */
     void (*expire)(struct session *session, enum reason reason);
 
-    /* Client only: a new stream in `arena`, or NULL when the session takes none now (busy, draining, or
-     * at the peer's limit). */
+    /* Client only: a new stream in `arena`, or NULL when the session takes none now (busy,
+     * draining, or at the peer's limit). */
     struct stream *(*open)(struct session *session, struct arena *arena,
                            const struct stream_handler *handler, void *arg);
 
@@ -41,8 +42,8 @@ struct session_ops {
 };
 
 struct session_owner {
-    /* Server: a request begins; set stream->handler and stream->arg before returning. Comes before the
-     * stream's on_head, in the same feed. */
+    /* Server: a request begins; set stream->handler and stream->arg before returning. Comes before
+     * the stream's on_head, in the same feed. */
     void (*on_stream)(struct session *session, struct stream *stream);
 
     /* `out` has new bytes: write them at the end of this turn. May come from any call. */
@@ -54,14 +55,15 @@ struct session_owner {
     /* Stop or restart reading from the socket. */
     void (*set_reading)(struct session *session, bool reading);
 
-    /* Nothing more will come of this session: write `out`, then close. Streams are gone or were reset.
-     * `reason` NONE for an orderly end; else what the peer did, for the counters. Once. */
+    /* Nothing more will come of this session: write `out`, then close. Streams are gone or were
+     * reset. `reason` NONE for an orderly end; else what the peer did, for the counters. Once. */
     void (*want_close)(struct session *session, enum reason reason);
 
     /* Server: phase changes, for the owner's deadlines. Client: IDLE means it may take a stream. */
     void (*on_phase)(struct session *session);
 
-    /* May be NULL. A message was refused or a stream ended for what the peer sent: once each, to count. */
+    /* May be NULL. A message was refused or a stream ended for what the peer sent: once each, to
+     * count. */
     void (*on_bad)(struct session *session, enum reason reason);
 };
 
@@ -76,9 +78,9 @@ enum { SESSION_OUT_HIGH = 64 * 1024, SESSION_OUT_LOW = 16 * 1024 }; /* marks of 
 
 struct session_limits {
     uint32_t max_header_bytes, max_header_count, max_line_bytes, max_uri_bytes;
-    uint64_t max_body_bytes; /* 0: none */
-    uint32_t max_streams;    /* h2 server: advertised */
-    uint32_t max_requests;   /* per connection; 0: none */
+    uint64_t max_body_bytes;    /* 0: none */
+    uint32_t max_streams;       /* h2 server: advertised */
+    uint32_t max_requests;      /* per connection; 0: none */
     uint32_t out_high, out_low; /* marks of `out`; 0: SESSION_OUT_HIGH and SESSION_OUT_LOW */
     bool allow_websocket;
 };
@@ -87,15 +89,16 @@ struct session {
     const struct session_ops *ops;
     const struct session_owner *owner;
     void *owner_arg;
-    struct bufq *out;          /* borrows: the connection's write queue */
-    struct buf_pool *pool;     /* borrows */
+    struct bufq *out;      /* borrows: the connection's write queue */
+    struct buf_pool *pool; /* borrows */
     struct session_limits limits;
-    enum session_phase phase;  /* read by the owner */
+    int64_t now_ms;            /* set by the owner before it feeds: this room has no clock */
+    enum session_phase phase; /* read by the owner */
     uint32_t open_streams;
-    uint64_t requests;         /* begun so far */
+    uint64_t requests; /* begun so far */
     bool is_h2, is_server;
     bool draining;
-    bool wants_early_close;    /* h1: keep-alive is over after the current exchange */
+    bool wants_early_close; /* h1: keep-alive is over after the current exchange */
 };
 
 /* Servers. Out, owner and pool are borrowed for the session's life. */
@@ -110,7 +113,8 @@ struct session *h1_client_new(const struct session_owner *owner, void *owner_arg
 struct session *h2_client_new(const struct session_owner *owner, void *owner_arg, struct bufq *out,
                               struct buf_pool *pool, const struct session_limits *limits);
 
-/* Does a plain connection begin with the h2 connection preface (prior knowledge)? Needs up to 24 bytes. */
+/* Does a plain connection begin with the h2 connection preface (prior knowledge)? Needs up to 24
+ * bytes. */
 enum preface { PREFACE_NO, PREFACE_YES, PREFACE_MORE };
 enum preface h2_preface(struct str bytes);
 

@@ -1,5 +1,5 @@
-/* The proxy of one worker: downstream connections, their requests, and the exchanges that carry them to
- * an upstream and back. Everything on the worker's own thread. */
+/* The proxy of one worker: downstream connections, their requests, and the exchanges that carry
+ * them to an upstream and back. Everything on the worker's own thread. */
 #pragma once
 
 #include "config/config.h"
@@ -12,23 +12,24 @@
 
 struct proxy;
 
-/* The compiled routers of a configuration, in the order of config.routers; shared by all workers. */
+/* The compiled routers of a configuration, in the order of config.routers; shared by all workers.
+ */
 struct routers {
     struct router **items;
     size_t count;
 };
 
-/* One per worker. Everything given is borrowed and outlives the proxy. `ring` may be NULL: no access log.
- * Owns its upstream. */
+/* One per worker. Everything given is borrowed and outlives the proxy. `ring` may be NULL: no
+ * access log. Owns its upstream. */
 struct proxy *proxy_new(struct loop *loop, struct tls_library *library, struct tls_tickets *tickets,
                         struct metrics *metrics, struct access_ring *ring);
 
 /* Every connection must be gone (proxy_close_all, then one more turn of the loop). */
 void proxy_free(struct proxy *proxy);
 
-/* Takes over a configuration for all connections to come and for the next request of open ones; running
- * exchanges finish on theirs. `release(arg)` is called once, when nothing uses `config` and `routers`
- * any more. On failure nothing has changed and `release` is not called. */
+/* Takes over a configuration for all connections to come and for the next request of open ones;
+ * running exchanges finish on theirs. `release(arg)` is called once, when nothing uses `config` and
+ * `routers` any more. On failure nothing has changed and `release` is not called. */
 MUST_USE int proxy_adopt(struct proxy *proxy, const struct config *config,
                          const struct routers *routers, void (*release)(void *arg), void *arg,
                          struct err *err);

@@ -1,0 +1,366 @@
+/* A client's connection: glues a conn (bytes) to a session (codec), chooses the codec, and watches
+ * the clock between requests. What happens inside a request is the exchange's business.
+ *
+ * Memory: a downstream lives until its connection is closed and its last exchange has gone. */
+#include "proxy/proxy_impl.h"
+
+#include <stdlib.h>
+
+static struct downstream *of_session(struct session *session)
+{
+    return session->owner_arg;
+}
+
+/* --- ending
+ * ---------------------------------------------------------------------------------------------- */
+
+static void on_reap(struct reap *reap)
+{
+    struct downstream *down = CONTAINER_OF(reap, struct downstream, reap);
+
+    if (down->session != NULL)
+        session_free(down->session);
+    serving_unref(&down->serving);
+    free(down);
+}
+
+static void reap_when_done(struct downstream *down)
+{
+    if (!down->is_closed || down->exchanges > 0 || down->is_reaped)
+        return;
+    down->is_reaped = true;
+    loop_reap(down->proxy->loop, &down->reap, on_reap);
+}
+
+/* The connection is no more; what hangs on it hears of it and goes. */
+static void closed(struct downstream *down, enum reason reason)
+{
+    struct proxy *proxy = down->proxy;
+
+    if (down->is_closed)
+        return;
+    down->is_closed = true;
+    deadline_deinit(&down->deadline);
+    list_remove(&down->node);
+    proxy->connection_count--;
+    metric_sub(&proxy->metrics->gauges[GAUGE_DOWN_CONNECTIONS_OPEN], 1);
+    proxy_count(proxy, COUNTER_DOWN_BYTES_IN, conn_bytes_in(down->conn));
+    proxy_count(proxy, COUNTER_DOWN_BYTES_OUT, conn_bytes_out(down->conn));
+    down->conn = NULL;
+    if (down->session != NULL)
+        session_fail(down->session, reason);
+    reap_when_done(down);
+}
+
+void downstream_abort(struct downstream *down)
+{
+    struct conn *conn = down->conn;
+
+    if (down->is_closed)
+        return;
+    closed(down, REASON_CLIENT_CLOSED);
+    conn_abort(conn);
+}
+
+void downstream_exchange_ended(struct downstream *down)
+{
+    down->exchanges--;
+    if (!down->is_closed && down->exchanges == 0)
+        downstream_rebind(down);
+    reap_when_done(down);
+}
+
+static void count_reason(struct downstream *down, enum reason reason)
+{
+    metric_add(&down->proxy->metrics->reasons[reason], 1);
+}
+
+/* --- deadlines
+ * ------------------------------------------------------------------------------------------- */
+
+static void set_deadline(struct downstream *down)
+{
+    const struct downstream_timeouts_conf *timeouts = &down->listener->conf->timeouts;
+    enum session_phase phase = down->session != NULL ? down->session->phase : SESSION_IDLE;
+    bool is_new = down->session == NULL || (down->session->requests == 0 && phase == SESSION_IDLE);
+
+    if (down->is_closed)
+        return;
+    if (phase == SESSION_BUSY)
+        deadline_clear(&down->deadline);
+    else if (phase == SESSION_HEAD || is_new)
+        deadline_set(down->proxy->loop, &down->deadline, timeouts->header_ms);
+    else
+        deadline_set(down->proxy->loop, &down->deadline, timeouts->idle_ms);
+}
+
+static void on_deadline(struct deadline *deadline)
+{
+    struct downstream *down = CONTAINER_OF(deadline, struct downstream, deadline);
+    bool is_head = down->session != NULL && down->session->phase == SESSION_HEAD;
+
+    if (down->session == NULL) {
+        count_reason(down, REASON_IDLE_TIMEOUT);
+        conn_close(down->conn);
+        return;
+    }
+    session_expire(down->session, is_head ? REASON_HEADER_TIMEOUT : REASON_IDLE_TIMEOUT);
+}
+
+/* --- what the session wants
+ * -------------------------------------------------------------------------------- */
+
+static void on_stream(struct session *session, struct stream *stream)
+{
+    struct downstream *down = of_session(session);
+
+    downstream_rebind(down);
+    down->exchanges++;
+    exchange_new(down, stream);
+}
+
+static void want_write(struct session *session)
+{
+    struct downstream *down = of_session(session);
+
+    if (!down->is_closed)
+        conn_flush_later(down->conn);
+}
+
+static void want_input(struct session *session)
+{
+    struct downstream *down = of_session(session);
+
+    if (!down->is_closed && conn_unused(down->conn) > 0)
+        conn_kick(down->conn);
+}
+
+static void set_reading(struct session *session, bool reading)
+{
+    struct downstream *down = of_session(session);
+
+    if (down->is_closed)
+        return;
+    if (reading)
+        conn_resume(down->conn);
+    else
+        conn_pause(down->conn);
+}
+
+static void want_close(struct session *session, enum reason reason)
+{
+    struct downstream *down = of_session(session);
+
+    if (down->is_closed)
+        return;
+    deadline_clear(&down->deadline);
+    if (reason == REASON_IDLE_TIMEOUT || reason == REASON_H2_FLOOD ||
+        reason == REASON_CLIENT_CLOSED)
+        count_reason(down, reason);
+    conn_close(down->conn);
+}
+
+static void on_phase(struct session *session)
+{
+    set_deadline(of_session(session));
+}
+
+static void on_bad(struct session *session, enum reason reason)
+{
+    struct downstream *down = of_session(session);
+
+    if (session->phase != SESSION_BUSY || session->is_h2)
+        count_reason(down, reason); /* no exchange will say it */
+    LOG_LIMITED(LOG_LEVEL_INFO, "bad_request", "client=%.*s listener=%.*s reason=%s",
+                STR_FMT(downstream_peer_text(down)), STR_FMT(down->listener->conf->name),
+                reason_word(reason));
+}
+
+static const struct session_owner owner = {
+    .on_stream = on_stream,
+    .want_write = want_write,
+    .want_input = want_input,
+    .set_reading = set_reading,
+    .want_close = want_close,
+    .on_phase = on_phase,
+    .on_bad = on_bad,
+};
+
+/* --- choosing the codec
+ * --------------------------------------------------------------------------------------- */
+
+static void start_session(struct downstream *down, bool is_h2)
+{
+    struct session *(*make)(const struct session_owner *, void *, struct bufq *, struct buf_pool *,
+                            const struct session_limits *) = is_h2 ? h2_server_new : h1_server_new;
+
+    down->session = make(&owner, down, conn_out(down->conn), loop_bufs(down->proxy->loop),
+                         &down->listener->limits);
+    down->session->now_ms = loop_now_ms(down->proxy->loop);
+    if (down->proxy->draining && !is_h2)
+        down->session->draining = true; /* its first request is still answered */
+}
+
+/* On a plain connection the first bytes tell: the h2 preface, or HTTP/1. */
+static enum preface sniff(struct downstream *down, struct slice data)
+{
+    enum preface preface = h2_preface(str_make(data.ptr, MIN(data.len, 24)));
+
+    if (preface != PREFACE_MORE)
+        start_session(down, preface == PREFACE_YES);
+    return preface;
+}
+
+/* --- what the connection says
+ * ---------------------------------------------------------------------------------- */
+
+static void on_open(struct conn *conn)
+{
+    struct downstream *down = conn_arg(conn);
+    const struct conn_tls_info *tls = conn_tls_info(conn);
+
+    if (tls->is_tls) {
+        proxy_count(down->proxy, tls->resumed ? COUNTER_DOWN_TLS_RESUMED : COUNTER_DOWN_TLS_FULL,
+                    1);
+        start_session(down, str_eq(tls->alpn, STR("h2")));
+        if (down->proxy->draining && down->session->is_h2)
+            session_drain(down->session);
+        conn_flush_later(conn);
+    }
+    set_deadline(down);
+}
+
+static size_t on_data(struct conn *conn, struct slice data)
+{
+    struct downstream *down = conn_arg(conn);
+
+    if (down->session == NULL && sniff(down, data) == PREFACE_MORE)
+        return 0;
+    down->session->now_ms = loop_now_ms(down->proxy->loop);
+    return session_feed(down->session, data);
+}
+
+static void on_eof(struct conn *conn)
+{
+    struct downstream *down = conn_arg(conn);
+
+    if (down->session != NULL)
+        session_eof(down->session);
+    else
+        conn_close(conn);
+}
+
+static void on_writable(struct conn *conn)
+{
+    struct downstream *down = conn_arg(conn);
+
+    if (down->session != NULL)
+        session_drained(down->session);
+}
+
+static void on_closed(struct conn *conn, enum reason reason)
+{
+    struct downstream *down = conn_arg(conn);
+
+    if (reason == REASON_HANDSHAKE_FAILED)
+        LOG_LIMITED(LOG_LEVEL_INFO, "handshake_failed", "client=%.*s error=\"%s\"",
+                    STR_FMT(downstream_peer_text(down)), conn_error_text(conn));
+    if (reason != REASON_NONE)
+        count_reason(down, reason);
+    closed(down, reason != REASON_NONE ? reason : REASON_CLIENT_CLOSED);
+}
+
+static const struct conn_handler handler = {
+    .on_open = on_open,
+    .on_data = on_data,
+    .on_eof = on_eof,
+    .on_writable = on_writable,
+    .on_closed = on_closed,
+};
+
+/* --- beginning
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+static bool is_trusted(const struct listener_conf *conf, const struct addr *peer,
+                       const uint8_t ip[16])
+{
+    if (addr_is_unix(peer))
+        return conf->trust_unix;
+    for (size_t i = 0; i < conf->trusted_proxy_count; i++) {
+        if (cidr_contains(&conf->trusted_proxies[i], ip))
+            return true;
+    }
+    return false;
+}
+
+static void remember_peer(struct downstream *down, const struct addr *peer)
+{
+    char text[ADDR_TEXT_MAX];
+    size_t len = addr_format_ip(peer, text);
+
+    down->peer = *peer;
+    addr_ip_bytes(peer, down->peer_ip);
+    down->peer_text_len = (uint8_t)MIN(len, sizeof(down->peer_text));
+    memcpy(down->peer_text, text, down->peer_text_len);
+    down->trusted = is_trusted(down->listener->conf, peer, down->peer_ip);
+}
+
+void downstream_new(struct proxy *proxy, size_t index, int fd, const struct addr *peer)
+{
+    struct downstream *down = mem_new(sizeof(*down));
+    const struct serving_listener *listener = &proxy->serving->listeners[index];
+    struct conn_limits limits = {.handshake_ms = listener->conf->timeouts.handshake_ms,
+                                 .write_ms = listener->conf->timeouts.write_ms};
+
+    down->proxy = proxy;
+    down->serving = serving_ref(proxy->serving);
+    down->listener = listener;
+    remember_peer(down, peer);
+    deadline_init(&down->deadline, on_deadline);
+    list_push_back(&proxy->downstreams, &down->node);
+    proxy->connection_count++;
+    proxy_count(proxy, COUNTER_DOWN_CONNECTIONS, 1);
+    metric_add(&proxy->metrics->gauges[GAUGE_DOWN_CONNECTIONS_OPEN], 1);
+    down->conn = conn_accepted(proxy->loop, fd, peer, &handler, down, limits);
+    if (listener->tls != NULL)
+        tls_accept(down->conn, listener->tls);
+}
+
+/* The listener of the same name under the current configuration; NULL when it is gone. */
+static const struct serving_listener *same_listener(const struct downstream *down)
+{
+    const struct serving *serving = down->proxy->serving;
+
+    for (size_t i = 0; i < serving->config->listener_count; i++) {
+        if (str_eq(serving->listeners[i].conf->name, down->listener->conf->name))
+            return &serving->listeners[i];
+    }
+    return NULL;
+}
+
+void downstream_rebind(struct downstream *down)
+{
+    struct proxy *proxy = down->proxy;
+
+    if (down->serving == proxy->serving || down->is_closed || down->exchanges > 0)
+        return;
+    const struct serving_listener *listener = same_listener(down);
+    if (listener == NULL) {
+        downstream_drain(down);
+        return;
+    }
+    struct serving *old = down->serving;
+    down->serving = serving_ref(proxy->serving);
+    down->listener = listener;
+    down->trusted = is_trusted(listener->conf, &down->peer, down->peer_ip);
+    if (down->session != NULL)
+        down->session->limits = listener->limits;
+    serving_unref(&old);
+}
+
+void downstream_drain(struct downstream *down)
+{
+    if (down->session != NULL && !down->is_closed)
+        session_drain(down->session);
+}

@@ -1,0 +1,191 @@
+/* A worker's proxy: adopts configurations, takes accepted connections, drains. */
+#include "proxy/proxy_impl.h"
+
+#include "base/clock.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+/* --- serving: a configuration in use
+ * ------------------------------------------------------------------ */
+
+struct serving *serving_ref(struct serving *serving)
+{
+    serving->refs++;
+    return serving;
+}
+
+static void serving_free(struct serving *serving)
+{
+    for (size_t i = 0; i < serving->config->listener_count; i++)
+        tls_server_unref(&serving->listeners[i].tls);
+    for (size_t i = 0; i < serving->config->group_count; i++)
+        free(serving->group_metrics[i]);
+    free(serving->group_metrics);
+    free(serving->listeners);
+    if (serving->release != NULL)
+        serving->release(serving->release_arg);
+    free(serving);
+}
+
+void serving_unref(struct serving **slot)
+{
+    struct serving *serving = *slot;
+
+    *slot = NULL;
+    if (serving != NULL && --serving->refs == 0)
+        serving_free(serving);
+}
+
+static struct session_limits limits_of(const struct listener_conf *conf)
+{
+    const struct limits_conf *limits = &conf->limits;
+
+    return (struct session_limits){.max_header_bytes = limits->max_header_bytes,
+                                   .max_header_count = limits->max_header_count,
+                                   .max_line_bytes = limits->max_line_bytes,
+                                   .max_uri_bytes = limits->max_uri_bytes,
+                                   .max_body_bytes = limits->max_body_bytes,
+                                   .max_streams = limits->max_streams,
+                                   .max_requests = limits->max_requests,
+                                   .allow_websocket = conf->websocket};
+}
+
+static int load_listener(struct proxy *proxy, const struct listener_conf *conf,
+                         struct serving_listener *listener, struct err *err)
+{
+    *listener = (struct serving_listener){.conf = conf, .limits = limits_of(conf)};
+    if (conf->tls == NULL)
+        return 0;
+    listener->tls = tls_server_new(proxy->library, proxy->tickets, conf->tls, err);
+    return listener->tls != NULL ? 0 : -1;
+}
+
+static void find_group_metrics(struct proxy *proxy, struct serving *serving)
+{
+    enum { SIDES = SIDE_K8S + 1 };
+    const struct config *config = serving->config;
+
+    serving->group_metrics = mem_new(config->group_count * sizeof(*serving->group_metrics));
+    for (size_t i = 0; i < config->group_count; i++)
+        serving->group_metrics[i] = mem_new(SIDES * sizeof(**serving->group_metrics));
+    (void)proxy;
+}
+
+static struct serving *serving_new(struct proxy *proxy, const struct config *config,
+                                   const struct routers *routers, struct err *err)
+{
+    struct serving *serving = mem_new(sizeof(*serving));
+
+    serving->refs = 1;
+    serving->config = config;
+    serving->routers = routers;
+    serving->listeners = mem_new(config->listener_count * sizeof(*serving->listeners));
+    find_group_metrics(proxy, serving);
+    for (size_t i = 0; i < config->listener_count; i++) {
+        if (load_listener(proxy, &config->listeners[i], &serving->listeners[i], err) < 0) {
+            serving_unref(&serving);
+            return NULL;
+        }
+    }
+    return serving;
+}
+
+/* --- adopting
+ * ------------------------------------------------------------------------------------------- */
+
+int proxy_adopt(struct proxy *proxy, const struct config *config, const struct routers *routers,
+                void (*release)(void *arg), void *arg, struct err *err)
+{
+    struct serving *next = serving_new(proxy, config, routers, err);
+
+    if (next == NULL)
+        return -1;
+    if (upstream_adopt(proxy->upstream, config, err) < 0) {
+        serving_unref(&next);
+        return -1;
+    }
+    next->release = release;
+    next->release_arg = arg;
+
+    struct serving *old = proxy->serving;
+    proxy->serving = next;
+    LIST_EACH(node, &proxy->downstreams)
+    downstream_rebind(CONTAINER_OF(node, struct downstream, node));
+    serving_unref(&old);
+    return 0;
+}
+
+/* --- life
+ * ------------------------------------------------------------------------------------------------
+ */
+
+struct proxy *proxy_new(struct loop *loop, struct tls_library *library, struct tls_tickets *tickets,
+                        struct metrics *metrics, struct access_ring *ring)
+{
+    struct proxy *proxy = mem_new(sizeof(*proxy));
+
+    proxy->loop = loop;
+    proxy->library = library;
+    proxy->tickets = tickets;
+    proxy->metrics = metrics;
+    proxy->ring = ring;
+    proxy->dice = rand_seed();
+    list_init(&proxy->downstreams);
+    proxy->upstream = upstream_new(loop, library, metrics);
+    return proxy;
+}
+
+void proxy_free(struct proxy *proxy)
+{
+    ASSERT(list_is_empty(&proxy->downstreams));
+    upstream_free(proxy->upstream);
+    serving_unref(&proxy->serving);
+    free(proxy);
+}
+
+void proxy_accept(struct proxy *proxy, size_t listener, int fd, const struct addr *peer)
+{
+    downstream_new(proxy, listener, fd, peer);
+}
+
+void proxy_drain(struct proxy *proxy)
+{
+    proxy->draining = true;
+    LIST_EACH(node, &proxy->downstreams)
+    downstream_drain(CONTAINER_OF(node, struct downstream, node));
+}
+
+void proxy_close_all(struct proxy *proxy)
+{
+    LIST_EACH(node, &proxy->downstreams)
+    downstream_abort(CONTAINER_OF(node, struct downstream, node));
+}
+
+size_t proxy_open_connections(const struct proxy *proxy)
+{
+    return proxy->connection_count;
+}
+
+size_t proxy_open_exchanges(const struct proxy *proxy)
+{
+    return proxy->exchange_count;
+}
+
+struct upstream *proxy_upstream(struct proxy *proxy)
+{
+    return proxy->upstream;
+}
+
+struct str proxy_date(struct proxy *proxy)
+{
+    time_t now = (time_t)(clock_wall_us() / 1000000);
+
+    if (now != proxy->date_second) {
+        struct tm tm;
+        gmtime_r(&now, &tm);
+        strftime(proxy->date, sizeof(proxy->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+        proxy->date_second = now;
+    }
+    return str_of(proxy->date);
+}

@@ -1,0 +1,180 @@
+/* What the files of proxy/ share: who owns whom.
+ *
+ *   proxy ─owns─▶ serving (one per adopted configuration, counted)
+ *         ─owns─▶ downstream (a client's connection and its session)
+ *                    ─has─▶ exchange (a request with both its streams; lives in its stream's arena)
+ *
+ * A downstream and an exchange each hold a reference to the serving they run under. */
+#pragma once
+
+#include "base/list.h"
+#include "base/log.h"
+#include "http/session.h"
+#include "proxy/proxy.h"
+
+/* --- a configuration in use
+ * ----------------------------------------------------------------------- */
+
+struct serving_listener {
+    const struct listener_conf *conf; /* borrows */
+    struct tls_server *tls;           /* shares; NULL: plain */
+    struct session_limits limits;
+};
+
+struct serving {
+    unsigned refs;
+    const struct config *config; /* borrows until release() */
+    const struct routers *routers;
+    struct serving_listener *listeners;    /* owns: one per config.listeners */
+    struct group_metrics ***group_metrics; /* owns: [group][side], found once */
+    void (*release)(void *arg);
+    void *release_arg;
+};
+
+struct serving *serving_ref(struct serving *serving);
+void serving_unref(struct serving **serving);
+
+/* --- a worker's proxy
+ * ------------------------------------------------------------------------------ */
+
+struct proxy {
+    struct loop *loop;           /* borrows */
+    struct tls_library *library; /* borrows */
+    struct tls_tickets *tickets; /* borrows */
+    struct metrics *metrics;     /* borrows */
+    struct access_ring *ring;    /* borrows; NULL: no access log */
+    struct upstream *upstream;   /* owns */
+    struct serving *serving;     /* shares: the one for new requests */
+    struct list downstreams;     /* all open ones */
+    size_t connection_count, exchange_count;
+    uint64_t dice;       /* state of rand_next */
+    int64_t date_second; /* wall clock second that `date` shows */
+    char date[32];
+    bool draining;
+};
+
+/* The current Date field value (RFC 9110 section 5.6.7), formatted once a second. */
+struct str proxy_date(struct proxy *proxy);
+
+static inline void proxy_count(struct proxy *proxy, enum counter counter, uint64_t n)
+{
+    metric_add(&proxy->metrics->counters[counter], n);
+}
+
+/* --- a client's connection
+ * -------------------------------------------------------------------------- */
+
+struct downstream {
+    struct list node;                        /* in proxy.downstreams */
+    struct proxy *proxy;                     /* borrows */
+    struct serving *serving;                 /* shares */
+    const struct serving_listener *listener; /* borrows from serving */
+    struct conn *conn;                       /* owns; NULL once closed */
+    struct session *session;                 /* owns; NULL before the protocol is known */
+    struct deadline deadline;                /* header or idle */
+    struct reap reap;
+    unsigned exchanges; /* open ones: memory stays until they are gone */
+    bool trusted;       /* the peer is one of trusted_proxies */
+    bool is_closed, is_reaped;
+    uint8_t peer_ip[16];
+    struct addr peer;
+    uint8_t peer_text_len;
+    char peer_text[47]; /* its IP, for forwarding fields */
+};
+
+void downstream_new(struct proxy *proxy, size_t listener, int fd, const struct addr *peer);
+void downstream_drain(struct downstream *down);
+void downstream_abort(struct downstream *down);
+
+/* A configuration was adopted: idle connections move over now, busy ones with their next request.
+ */
+void downstream_rebind(struct downstream *down);
+
+/* An exchange of this connection is gone. */
+void downstream_exchange_ended(struct downstream *down);
+
+static inline struct str downstream_peer_text(const struct downstream *down)
+{
+    return str_make(down->peer_text, down->peer_text_len);
+}
+
+/* --- a request
+ * ---------------------------------------------------------------------------------------- */
+
+enum exchange_state {
+    EXCHANGE_CONNECTING, /* waiting for an upstream stream; entered again on retry */
+    EXCHANGE_RELAYING,   /* bytes move both ways */
+    EXCHANGE_REPLYING,   /* we answered ourselves */
+    EXCHANGE_CLOSED,     /* logged; freed at the end of this loop turn */
+};
+
+/* What the exchange's one deadline stands for. */
+enum exchange_wait { WAIT_NONE, WAIT_BODY, WAIT_RESPONSE, WAIT_PROGRESS, WAIT_TOTAL };
+
+struct exchange {
+    enum exchange_state state;
+    enum exchange_wait wait;
+    struct proxy *proxy;       /* borrows */
+    struct downstream *client; /* borrows: outlives the exchange */
+    struct serving *serving;   /* shares */
+    const struct listener_conf *listener;
+    const struct group_conf *group; /* NULL when answered locally */
+    struct target *target;          /* borrows through the lease */
+    struct group_metrics *figures;  /* of the group and side; NULL when answered locally */
+
+    struct stream *down;  /* until stream_close */
+    struct lease lease;   /* lease.stream is the upstream stream while HELD */
+    struct head *request; /* in down->arena, rewritten */
+    struct decision decision;
+    struct bufq pending; /* request body that came before the upstream stream did */
+
+    struct deadline deadline;
+    struct task finish; /* ends it at the end of the turn */
+    int64_t started_wall_us, started_us, asked_us, sent_us, answered_us, total_at_ms;
+    uint64_t bytes_in, bytes_out;
+    struct str method, host, path, user_agent, request_id; /* for the log: as the client said */
+    uint8_t client_ip[16];
+    char client_text[47];
+    uint8_t client_text_len;
+    uint8_t retries;
+    uint16_t status; /* sent to the client; 0: nothing was */
+    enum reason reason;
+    bool request_has_body, wants_upgrade;
+    bool request_ended, response_started, response_ended, body_was_sent, is_tunnel;
+    bool down_paused, up_paused, down_is_gone;
+};
+
+/* A request begins: makes its exchange in the stream's arena. */
+void exchange_new(struct downstream *client, struct stream *down);
+
+/* Fills `facts` with what the router may look at. */
+void exchange_facts(const struct exchange *x, struct facts *facts);
+
+/* --- header rules (rewrite.c)
+ * --------------------------------------------------------------------------- */
+
+/* What goes upstream: hop-by-hop fields removed, trusted fields set or removed. NONE or the reason
+ * to refuse. Sets x->client_ip, client_text and request_id. */
+enum reason rewrite_request(struct exchange *x);
+
+/* What goes to the client. NONE or UPSTREAM_PROTOCOL. */
+enum reason rewrite_response(struct exchange *x, struct head *head);
+
+/* --- local replies (reply.c)
+ * ---------------------------------------------------------------------------- */
+
+/* Answers the client ourselves: status and short text of `reason`, with what is known of the group.
+ */
+void reply_reason(struct exchange *x, enum reason reason, int status);
+
+/* 308 to the same URL over https (RFC 9110 section 15.4.9). */
+void reply_redirect_https(struct exchange *x);
+
+/* What a rule answers itself. */
+void reply_answer(struct exchange *x, const struct answer_conf *answer);
+
+/* --- the log entry (record.c)
+ * ----------------------------------------------------------------------------- */
+
+/* Counts the finished exchange and pushes its access log entry. */
+void record_exchange(struct exchange *x);

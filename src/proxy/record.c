@@ -1,0 +1,91 @@
+/* What remains of an exchange: counters and one access log entry. */
+#include "proxy/exchange_impl.h"
+
+static uint32_t us_between(int64_t from_us, int64_t to_us)
+{
+    if (from_us == 0 || to_us <= from_us)
+        return 0;
+    return (uint32_t)MIN(to_us - from_us, (int64_t)UINT32_MAX);
+}
+
+static void count(struct exchange *x, uint64_t duration_us)
+{
+    struct metrics *metrics = x->proxy->metrics;
+
+    if (x->status > 0 && x->status < ARRAY_LEN(metrics->responses))
+        metric_add(&metrics->responses[x->status], 1);
+    if (x->reason != REASON_NONE)
+        metric_add(&metrics->reasons[x->reason], 1);
+    histogram_add(&metrics->duration, duration_us);
+    if (x->figures == NULL)
+        return;
+    metric_sub(&x->figures->active, 1);
+    if (x->status >= 100 && x->status < 600)
+        metric_add(&x->figures->responses[x->status / 100 - 1], 1);
+    if (x->reason != REASON_NONE)
+        metric_add(&x->figures->failures[x->reason], 1);
+    histogram_add(&x->figures->duration, duration_us);
+}
+
+static void name_route(const struct exchange *x, struct access_entry *entry)
+{
+    const struct config *config = x->serving->config;
+    const struct decision *decision = &x->decision;
+
+    entry->why = str_of(why_word(decision->why));
+    entry->side = str_of(side_word(decision->side));
+    entry->share = decision->share;
+    entry->bucket = decision->bucket;
+    if (x->group != NULL)
+        entry->group = x->group->name;
+    if (x->lease.endpoint != NULL)
+        entry->endpoint = endpoint_name(x->lease.endpoint);
+    if (x->listener->router >= 0 && decision->service >= 0)
+        entry->service = config->routers[x->listener->router].services[decision->service].name;
+    if (decision->datacenter >= 0)
+        entry->datacenter = config->datacenters.names[decision->datacenter];
+}
+
+static void push(struct exchange *x, uint32_t duration_us)
+{
+    struct access_entry entry = {
+        .start_wall_us = x->started_wall_us,
+        .duration_us = duration_us,
+        .upstream_us = us_between(x->sent_us, x->answered_us),
+        .connect_us = us_between(x->asked_us, x->sent_us),
+        .bytes_in = x->bytes_in,
+        .bytes_out = x->bytes_out,
+        .status = x->status,
+        .retries = x->retries,
+        .version = (uint8_t)x->request->version,
+        .reason = x->reason,
+        .client_port = addr_port(&x->client->peer),
+        .method = x->method,
+        .host = x->host,
+        .path = x->path,
+        .request_id = x->request_id,
+        .user_agent = x->user_agent,
+        .listener = x->listener->name,
+    };
+    const struct conn_tls_info *tls =
+        x->client->conn != NULL ? conn_tls_info(x->client->conn) : NULL;
+
+    memcpy(entry.client_ip, x->client_ip, sizeof(entry.client_ip));
+    if (tls != NULL && tls->is_tls) {
+        entry.tls = tls->version;
+        entry.tls_resumed = tls->resumed;
+    }
+    name_route(x, &entry);
+    if (!access_ring_push(x->proxy->ring, &entry))
+        proxy_count(x->proxy, COUNTER_ACCESS_LOG_DROPPED, 1);
+}
+
+void record_exchange(struct exchange *x)
+{
+    int64_t duration_us = loop_now_us(x->proxy->loop) - x->started_us;
+    uint32_t capped = (uint32_t)MIN(MAX(duration_us, 0), (int64_t)UINT32_MAX);
+
+    count(x, capped);
+    if (x->proxy->ring != NULL && x->status >= x->serving->config->access_log.min_status)
+        push(x, capped);
+}

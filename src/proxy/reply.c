@@ -1,0 +1,103 @@
+/* Answers that weir gives itself: short, plain, and saying why. */
+#include "proxy/exchange_impl.h"
+
+/* Head and body in one; whoever asked with HEAD gets the head alone. */
+static void reply(struct exchange *x, struct head *head, struct str body)
+{
+    bool has_body = response_has_body(x->request->method, head->status);
+
+    head->content_length = (int64_t)body.len;
+    head_add_id(head, HEADER_DATE, proxy_date(x->proxy));
+    if (x->listener->server_name.len > 0)
+        head_add_id(head, HEADER_SERVER, x->listener->server_name);
+    if (!x->request_ended)
+        head->close = true; /* what is left of the request is not waited for */
+    exchange_enter(x, EXCHANGE_REPLYING);
+    x->status = (uint16_t)head->status;
+    x->response_started = true;
+    if (!has_body || body.len == 0) {
+        stream_send_head(x->down, head, END);
+    } else {
+        stream_send_head(x->down, head, MORE);
+        stream_send_body(x->down, (struct slice){NULL, body.ptr, body.len}, END);
+        x->bytes_out += body.len;
+    }
+    x->response_ended = true;
+    exchange_close(x);
+}
+
+static struct head *new_head(struct exchange *x, int status)
+{
+    struct head *head = ARENA_NEW(x->down->arena, struct head);
+
+    head_init_response(head, x->down->arena, status);
+    return head;
+}
+
+static void add_reason(struct exchange *x, struct head *head, enum reason reason)
+{
+    if (x->client->trusted)
+        head_add_id(head, HEADER_X_WEIR_REASON, str_of(reason_word(reason)));
+    if (x->listener->show_group && x->group != NULL)
+        head_add_id(head, HEADER_X_WEIR_GROUP, x->group->name);
+}
+
+void reply_reason(struct exchange *x, enum reason reason, int status)
+{
+    struct head *head = new_head(x, status);
+    struct str phrase = status_phrase(status), body;
+
+    x->reason = reason;
+    add_reason(x, head, reason);
+    head_add_id(head, HEADER_CONTENT_TYPE, STR("text/plain; charset=utf-8"));
+    if (status == 405)
+        head_add(head, STR("Allow"), STR("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
+    if (x->group != NULL)
+        body = arena_printf(head->arena, "%d %.*s: %s (group %.*s)\n", status, STR_FMT(phrase),
+                            reason_word(reason), STR_FMT(x->group->name));
+    else
+        body = arena_printf(head->arena, "%d %.*s: %s\n", status, STR_FMT(phrase),
+                            reason_word(reason));
+    reply(x, head, body);
+}
+
+/* The authority without its port, which was that of the plain listener. */
+static struct str without_port(struct str authority)
+{
+    size_t end = authority.len;
+
+    while (end > 0 && ascii_is_digit(authority.ptr[end - 1]))
+        end--;
+    if (end > 0 && authority.ptr[end - 1] == ':')
+        return str_make(authority.ptr, end - 1);
+    return authority;
+}
+
+void reply_redirect_https(struct exchange *x)
+{
+    struct head *head = new_head(x, 308);
+    struct str host = without_port(x->request->authority);
+    struct str path = x->request->path.ptr[0] == '/' ? x->request->path : STR("/");
+    uint16_t port = x->listener->redirect_port;
+
+    x->reason = REASON_REDIRECT_HTTPS;
+    head_add_id(
+        head, HEADER_LOCATION,
+        port == 443
+            ? arena_printf(head->arena, "https://%.*s%.*s", STR_FMT(host), STR_FMT(path))
+            : arena_printf(head->arena, "https://%.*s:%u%.*s", STR_FMT(host), port, STR_FMT(path)));
+    reply(x, head, (struct str){0});
+}
+
+void reply_answer(struct exchange *x, const struct answer_conf *answer)
+{
+    struct head *head = new_head(x, answer->status);
+
+    x->reason = REASON_ROUTE_ANSWER;
+    if (answer->body.len > 0)
+        head_add_id(head, HEADER_CONTENT_TYPE, answer->type);
+    if (answer->location.len > 0)
+        head_add_id(head, HEADER_LOCATION, answer->location);
+    add_reason(x, head, REASON_ROUTE_ANSWER);
+    reply(x, head, answer->body);
+}

@@ -1,0 +1,240 @@
+/* Header rules: what a request carries on, what a response carries back, and whom we believe.
+ *
+ * The trust boundary is one line: a peer in trusted_proxies (or on a unix socket) may say who the
+ * client is and how it came; from everybody else those fields are removed and made anew. */
+#include "proxy/proxy_impl.h"
+
+/* --- the client's address
+ * ----------------------------------------------------------------------------------- */
+
+static bool is_trusted_ip(const struct listener_conf *conf, const uint8_t ip[16])
+{
+    for (size_t i = 0; i < conf->trusted_proxy_count; i++) {
+        if (cidr_contains(&conf->trusted_proxies[i], ip))
+            return true;
+    }
+    return false;
+}
+
+/* Takes the right-most item of a list off `*rest`. */
+static bool take_last(struct str *rest, struct str *item)
+{
+    size_t at = rest->len;
+
+    if (rest->len == 0)
+        return false;
+    while (at > 0 && rest->ptr[at - 1] != ',')
+        at--;
+    *item = str_trim(str_skip(*rest, at));
+    rest->len = at > 0 ? at - 1 : 0;
+    return true;
+}
+
+/* The right-most address in X-Forwarded-For that is not one of our own proxies: the last one that
+ * somebody we trust has seen. */
+static void client_from_forwarded_for(struct exchange *x, struct str list)
+{
+    struct str item;
+    struct addr addr;
+    uint8_t ip[16];
+
+    while (take_last(&list, &item)) {
+        if (addr_parse_ip(item, 0, &addr) < 0)
+            return;
+        char text[ADDR_TEXT_MAX];
+        addr_ip_bytes(&addr, ip);
+        size_t len = addr_format_ip(&addr, text);
+        memcpy(x->client_ip, ip, sizeof(ip));
+        x->client_text_len = (uint8_t)MIN(len, sizeof(x->client_text));
+        memcpy(x->client_text, text, x->client_text_len);
+        if (!is_trusted_ip(x->listener, ip))
+            return;
+    }
+}
+
+/* All lines of a list field as one value. */
+static struct str joined(const struct head *head, enum header_id id)
+{
+    struct str all = head_value(head, id);
+    bool is_first = true;
+
+    if (head_count(head, id) <= 1)
+        return all;
+    for (unsigned i = 0; i < head->field_count; i++) {
+        const struct field *field = &head->fields[i];
+        if (field->id != id || field->removed)
+            continue;
+        all = is_first
+                  ? field->value
+                  : arena_printf(head->arena, "%.*s, %.*s", STR_FMT(all), STR_FMT(field->value));
+        is_first = false;
+    }
+    return all;
+}
+
+static void find_client(struct exchange *x)
+{
+    const struct downstream *client = x->client;
+
+    memcpy(x->client_ip, client->peer_ip, sizeof(x->client_ip));
+    memcpy(x->client_text, client->peer_text, client->peer_text_len);
+    x->client_text_len = client->peer_text_len;
+    if (client->trusted && x->request->first[HEADER_X_FORWARDED_FOR] != 0)
+        client_from_forwarded_for(x, joined(x->request, HEADER_X_FORWARDED_FOR));
+}
+
+/* --- requests
+ * ------------------------------------------------------------------------------------------------
+ */
+
+/* What only a trusted peer may say. */
+static const enum header_id trusted_fields[] = {
+    HEADER_FORWARDED,         HEADER_X_FORWARDED_FOR,         HEADER_X_FORWARDED_PROTO,
+    HEADER_X_FORWARDED_HOST,  HEADER_X_FORWARDED_PORT,        HEADER_X_REAL_IP,
+    HEADER_X_CLIENT_IP,       HEADER_X_CLIENT_PORT,           HEADER_X_REQUEST_ID,
+    HEADER_X_WIKIMEDIA_DEBUG, HEADER_X_CONNECTION_PROPERTIES, HEADER_X_ANALYTICS_TLS,
+    HEADER_X_WEIR_GROUP,      HEADER_X_WEIR_REASON,
+};
+
+static void remove_untrusted(struct head *head)
+{
+    for (size_t i = 0; i < ARRAY_LEN(trusted_fields); i++) {
+        if (head->first[trusted_fields[i]] != 0)
+            head_remove(head, trusted_fields[i]);
+    }
+}
+
+/* `old`, or what comes after it in a list. */
+static struct str append(struct arena *arena, struct str old, struct str item)
+{
+    if (old.len == 0)
+        return item;
+    char *text = arena_alloc_aligned(arena, old.len + 2 + item.len, 1);
+    memcpy(text, old.ptr, old.len);
+    memcpy(text + old.len, ", ", 2);
+    memcpy(text + old.len + 2, item.ptr, item.len);
+    return str_make(text, old.len + 2 + item.len);
+}
+
+static void set_forwarded_for(struct exchange *x)
+{
+    struct head *head = x->request;
+    struct str peer = downstream_peer_text(x->client);
+
+    if (!x->listener->forwarded_for)
+        return;
+    head_set(head, HEADER_X_FORWARDED_FOR,
+             append(head->arena, joined(head, HEADER_X_FORWARDED_FOR), peer));
+}
+
+static void set_client_ip(struct exchange *x)
+{
+    struct head *head = x->request;
+
+    switch (x->listener->client_ip) {
+    case CLIENT_IP_SET:
+        head_set(head, HEADER_X_CLIENT_IP, str_make(x->client_text, x->client_text_len));
+        break;
+    case CLIENT_IP_APPEND:
+        head_set(
+            head, HEADER_X_CLIENT_IP,
+            append(head->arena, joined(head, HEADER_X_CLIENT_IP), downstream_peer_text(x->client)));
+        break;
+    case CLIENT_IP_OFF:
+        break;
+    }
+}
+
+static void set_forwarded_proto(struct exchange *x)
+{
+    if (head_find(x->request, HEADER_X_FORWARDED_PROTO) == NULL)
+        head_add_id(x->request, HEADER_X_FORWARDED_PROTO,
+                    x->listener->tls != NULL ? STR("https") : STR("http"));
+}
+
+/* A random UUID (RFC 9562 section 5.4). */
+static struct str make_uuid(struct exchange *x)
+{
+    static const char digits[] = "0123456789abcdef";
+    static const char form[] = "xxxxxxxx-xxxx-4xxx-vxxx-xxxxxxxxxxxx";
+    char *text = arena_alloc_aligned(x->request->arena, sizeof(form) - 1, 1);
+    uint64_t bits = 0;
+
+    for (size_t i = 0; i < sizeof(form) - 1; i++) {
+        if (i % 16 == 0)
+            bits = rand_next(&x->proxy->dice);
+        if (form[i] == 'x')
+            text[i] = digits[bits & 15];
+        else
+            text[i] = form[i] == 'v' ? digits[8 | (bits & 3)] : form[i];
+        bits >>= 4;
+    }
+    return str_make(text, sizeof(form) - 1);
+}
+
+static void set_request_id(struct exchange *x)
+{
+    struct str given = head_value(x->request, HEADER_X_REQUEST_ID);
+
+    x->request_id = given.len > 0 ? given : make_uuid(x);
+    if (given.len == 0)
+        head_set(x->request, HEADER_X_REQUEST_ID, x->request_id);
+}
+
+/* RFC 9110 section 7.6.3: the version that was received, and who we are. */
+static void add_via(struct head *head, struct str name)
+{
+    static const struct str versions[] = {
+        [HTTP_1_0] = STR_INIT("1.0 "), [HTTP_1_1] = STR_INIT("1.1 "), [HTTP_2] = STR_INIT("2 ")};
+
+    if (name.len == 0)
+        return;
+    struct str item = arena_join(head->arena, versions[head->version], name);
+    struct str old = head->first[HEADER_VIA] != 0 ? joined(head, HEADER_VIA) : (struct str){0};
+    head_set(head, HEADER_VIA, append(head->arena, old, item));
+}
+
+enum reason rewrite_request(struct exchange *x)
+{
+    struct head *head = x->request;
+    enum reason reason = head_strip_hop_by_hop(head);
+
+    find_client(x);
+    if (reason != REASON_NONE) {
+        set_request_id(x);
+        return reason;
+    }
+    if (!x->client->trusted)
+        remove_untrusted(head);
+    set_request_id(x);
+    set_forwarded_for(x);
+    set_client_ip(x);
+    set_forwarded_proto(x);
+    add_via(head, x->listener->via);
+    return REASON_NONE;
+}
+
+/* --- responses
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static void show_group(struct exchange *x, struct head *head)
+{
+    head_remove(head, HEADER_X_WEIR_GROUP);
+    head_remove(head, HEADER_X_WEIR_REASON);
+    if (x->listener->show_group && x->group != NULL)
+        head_add_id(head, HEADER_X_WEIR_GROUP, x->group->name);
+}
+
+enum reason rewrite_response(struct exchange *x, struct head *head)
+{
+    if (head_strip_hop_by_hop(head) != REASON_NONE)
+        return REASON_UPSTREAM_PROTOCOL;
+    show_group(x, head);
+    add_via(head, x->listener->via);
+    if (head->first[HEADER_DATE] == 0)
+        head_add_id(head, HEADER_DATE, proxy_date(x->proxy));
+    if (head->first[HEADER_SERVER] == 0 && x->listener->server_name.len > 0)
+        head_add_id(head, HEADER_SERVER, x->listener->server_name);
+    return REASON_NONE;
+}
