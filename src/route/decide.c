@@ -74,7 +74,7 @@ static bool backend_allows(const struct debug_backend_conf *backend, struct str 
     return backend->host_count == 0;
 }
 
-/* The group's target in the backend's datacentre, else the one that reads go to. */
+/* The group's target in the backend's datacentre, else the one that stands for all. */
 static int backend_target(const struct router *router, const struct debug_backend_conf *backend)
 {
     const struct group_conf *group = &router->config->groups[backend->group];
@@ -83,7 +83,7 @@ static int backend_target(const struct router *router, const struct debug_backen
         if (group->targets[i].datacenter == backend->datacenter)
             return (int)i;
     }
-    return router->groups[backend->group].local;
+    return router->groups[backend->group].debug;
 }
 
 static struct decision decide_debug(const struct router *router, const struct request *request,
@@ -154,21 +154,37 @@ static uint64_t lot_of(struct hash_key salt, struct str key, struct str host)
     return hash_sip13(salt, text, len + host.len);
 }
 
+/* The first key that the request has, its bytes in `*value`; -1: the dice. */
+static int sticky_find(const struct sticky_conf *sticky, const struct facts *facts,
+                       struct str *value)
+{
+    for (size_t i = 0; i < sticky->count; i++) {
+        if (sticky->keys[i].kind == STICKY_NONE)
+            return -1;
+        *value = sticky_value(&sticky->keys[i], facts);
+        if (value->len > 0)
+            return (int)i;
+    }
+    return -1;
+}
+
+int route_sticky_key(const struct router *router, const struct facts *facts)
+{
+    struct str value;
+
+    return sticky_find(&router->conf->sticky, facts, &value);
+}
+
 /* 64 bits that stay the same for this client and host, as far as it can be recognised. The upper
  * half is the bucket, the lower half chooses among the groups of a side. */
 static uint64_t draw(const struct router *router, struct hash_key salt, const struct facts *facts,
                      struct str host)
 {
-    const struct sticky_conf *sticky = &router->conf->sticky;
+    struct str value;
 
-    for (size_t i = 0; i < sticky->count; i++) {
-        if (sticky->keys[i].kind == STICKY_NONE)
-            return facts->random;
-        struct str value = sticky_value(&sticky->keys[i], facts);
-        if (value.len > 0)
-            return lot_of(salt, value, host);
-    }
-    return facts->random;
+    if (sticky_find(&router->conf->sticky, facts, &value) < 0)
+        return facts->random;
+    return lot_of(salt, value, host);
 }
 
 static bool is_below(uint32_t bucket, uint32_t share)

@@ -81,6 +81,10 @@ void router_free(struct router *router);
 /* Decides. Never fails: what cannot be routed is a decision with a status. */
 struct decision route_decide(const struct router *router, const struct facts *facts);
 
+/* Which key of router_conf.sticky the request shows, and so decides its bucket; -1: none, by
+ * chance. */
+int route_sticky_key(const struct router *router, const struct facts *facts);
+
 /* The canonical form of a host for matching: lower case, no port, no trailing dot; into `out` of
  * `size` bytes (256 is enough for any valid one). -1 when it is not a valid authority (userinfo,
  * bad port, empty label, characters outside RFC 3986 reg-name that no host has); brackets of an

@@ -87,6 +87,7 @@ void host_table_deinit(struct host_table *table);
 /* Where a group's requests go. */
 struct group_route {
     int16_t local, primary; /* index of the target */
+    int16_t debug;          /* of one that was asked for by name: `any` first */
 };
 
 struct router {

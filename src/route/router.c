@@ -48,6 +48,7 @@ static void groups_compile(struct router *router)
         router->groups[i] = (struct group_route){
             .local = target_pick(group, config->datacenters.local, TARGET_RO),
             .primary = target_pick(group, config->datacenters.primary, TARGET_RW),
+            .debug = target_pick(group, config->datacenters.local, TARGET_ANY),
         };
     }
 }

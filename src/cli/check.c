@@ -1,0 +1,149 @@
+/* weir check: load the configuration, tell every mistake, look whether the files it names can be
+ * read. */
+#include "cli/check.h"
+
+#include "cli/complain.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static const char help[] =
+    "Usage: weir check -c FILE\n"
+    "\n"
+    "Validates a configuration without starting anything: syntax, names, references, shares that\n"
+    "contradict each other, rules that can never match, and the files it names. Every mistake is\n"
+    "printed as file:line:column: what is wrong; what is only worth knowing is marked \"note:\".\n"
+    "\n"
+    "  -c, --config FILE   the configuration\n"
+    "  -q, --quiet         print errors only\n"
+    "  -h, --help          this page\n"
+    "\n"
+    "Exit status: 0 the configuration is good, 1 it has errors, 2 the command line is wrong.\n";
+
+struct options {
+    const char *config;
+    bool is_quiet;
+};
+
+/* -1: go on; else the exit status. */
+static int parse_options(int argc, char **argv, struct options *options)
+{
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    optind = 0;
+    while ((option = getopt_long(argc, argv, "c:qh", longs, NULL)) != -1) {
+        switch (option) {
+        case 'c':
+            options->config = optarg;
+            break;
+        case 'q':
+            options->is_quiet = true;
+            break;
+        case 'h':
+            fputs(help, stdout);
+            return 0;
+        default:
+            fputs("Try \"weir check --help\".\n", stderr);
+            return 2;
+        }
+    }
+    if (options->config == NULL && optind == argc - 1)
+        options->config = argv[optind++];
+    if (options->config == NULL || optind != argc) {
+        fputs("weir check: one configuration is needed: weir check -c FILE\n", stderr);
+        return 2;
+    }
+    return -1;
+}
+
+/* --- files -------------------------------------------------------------------------------------
+ */
+
+static int check_readable(struct place place, const char *what, struct str path)
+{
+    char line[1024];
+
+    if (path.len == 0 || access(path.ptr, R_OK) == 0)
+        return 0;
+    struct complaint complaint = {.place = place};
+    char text[768];
+    snprintf(text, sizeof(text), "cannot read %s \"%s\": %s", what, path.ptr, strerror(errno));
+    complaint.text = str_of(text);
+    fprintf(stderr, "%s\n", complaint_line(&complaint, line, sizeof(line)));
+    return 1;
+}
+
+/* What is inside the files is for tls/ to judge: its check belongs here, once all can be read. */
+static int check_server_tls(const struct tls_server_conf *tls)
+{
+    int errors = 0;
+
+    for (size_t i = 0; i < tls->certificate_count; i++) {
+        const struct certificate_conf *certificate = &tls->certificates[i];
+        errors += check_readable(certificate->place, "certificate", certificate->chain);
+        errors += check_readable(certificate->place, "key", certificate->key);
+    }
+    return errors;
+}
+
+static int check_files(const struct config *config)
+{
+    int errors = 0;
+
+    for (size_t i = 0; i < config->listener_count; i++) {
+        if (config->listeners[i].tls != NULL)
+            errors += check_server_tls(config->listeners[i].tls);
+    }
+    for (size_t i = 0; i < config->group_count; i++) {
+        const struct group_conf *group = &config->groups[i];
+        if (group->tls != NULL)
+            errors += check_readable(group->place, "CA bundle", group->tls->ca);
+    }
+    return errors;
+}
+
+/* --- the whole ---------------------------------------------------------------------------------
+ */
+
+static const char *plural(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+static void print_summary(const struct config *config)
+{
+    size_t hosts = 0;
+
+    for (size_t i = 0; i < config->router_count; i++)
+        hosts += config->routers[i].split.host_count;
+    printf("%s: ok (%zu listener%s, %zu group%s, %zu router%s, %zu host%s with a share)\n",
+           config->file.ptr, config->listener_count, plural(config->listener_count),
+           config->group_count, plural(config->group_count), config->router_count,
+           plural(config->router_count), hosts, plural(hosts));
+}
+
+int cli_check(int argc, char **argv)
+{
+    struct options options = {0};
+    int status = parse_options(argc, argv, &options);
+
+    if (status >= 0)
+        return status;
+    struct config *config = config_load_or_complain(
+        options.config, options.is_quiet ? COMPLAINTS_ERRORS_ONLY : COMPLAINTS_WITH_NOTES);
+    if (config == NULL)
+        return 1;
+    int errors = check_files(config);
+    if (errors == 0 && !options.is_quiet)
+        print_summary(config);
+    config_free(config);
+    return errors == 0 ? 0 : 1;
+}

@@ -1,0 +1,28 @@
+/* Complaints about a configuration, for every subcommand that loads one. */
+#include "cli/complain.h"
+
+#include <stdio.h>
+
+enum { LINE_MAX_BYTES = 2048 };
+
+void complaints_print(const struct complaints *complaints, enum complaint_notes notes)
+{
+    char line[LINE_MAX_BYTES];
+
+    for (size_t i = 0; i < complaints->count; i++) {
+        if (complaints->items[i].is_note && notes == COMPLAINTS_ERRORS_ONLY)
+            continue;
+        fprintf(stderr, "%s\n", complaint_line(&complaints->items[i], line, sizeof(line)));
+    }
+}
+
+struct config *config_load_or_complain(const char *path, enum complaint_notes notes)
+{
+    struct complaints complaints;
+
+    complaints_init(&complaints);
+    struct config *config = config_load(path, &complaints);
+    complaints_print(&complaints, notes);
+    complaints_deinit(&complaints);
+    return config;
+}
