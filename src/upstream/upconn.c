@@ -191,13 +191,28 @@ static void become_idle(struct upconn *u)
     }
 }
 
+/* The session has nothing more to say. An h2 session's last words may still have to be written;
+ * what is left of an h1 request is of no use to anybody. */
+static void end_session(struct upconn *u)
+{
+    bool is_h2 = u->session->is_h2;
+
+    if (is_h2 && !bufq_is_empty(conn_out(u->conn))) {
+        upconn_close(u);
+        return;
+    }
+    u->on_stack++;
+    upconn_abort(u);
+    if (!is_h2 && u->leases > 0)
+        session_drained(u->session); /* whoever waits for room to write need not */
+    u->on_stack--;
+    upconn_settle(u);
+}
+
 static void settle_open(struct upconn *u)
 {
     if (u->wants_close) {
-        if (bufq_is_empty(conn_out(u->conn)))
-            upconn_abort(u);
-        else
-            upconn_close(u);
+        end_session(u);
         return;
     }
     if (u->leases == 0) {
