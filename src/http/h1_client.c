@@ -426,7 +426,7 @@ static enum stream_status client_send_body(struct stream *stream, struct slice d
         end_request(c);
     }
     want_write(c);
-    if (c->session.out->bytes < c->session.limits.out_high)
+    if (c->session.out->bytes <= c->session.limits.out_high)
         return STREAM_OK;
     c->full = true;
     return STREAM_FULL;

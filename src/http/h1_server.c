@@ -546,7 +546,7 @@ static enum stream_status server_send_body(struct stream *stream, struct slice d
         end_response(s);
     }
     want_write(s);
-    if (s->session.out->bytes < s->session.limits.out_high)
+    if (s->session.out->bytes <= s->session.limits.out_high)
         return STREAM_OK;
     s->full = true;
     return STREAM_FULL;
