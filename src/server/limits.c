@@ -1,0 +1,29 @@
+/* See limits.h. */
+#include "server/limits.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+
+enum { OWN_DESCRIPTORS = 64 }; /* listeners, loops, logs, DNS */
+
+void limits_raise_descriptors(uint32_t max_connections)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    if (limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0) {
+            LOG_WARN("descriptor_limit", "error=\"%s\"", strerror(errno));
+            return;
+        }
+    }
+    uint64_t wanted = (uint64_t)max_connections * 2 + OWN_DESCRIPTORS;
+    if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < wanted)
+        LOG_WARN("descriptor_limit", "have=%llu wanted=%llu for max_connections=%u",
+                 (unsigned long long)limit.rlim_cur, (unsigned long long)wanted, max_connections);
+}

@@ -1,0 +1,335 @@
+/* From a configuration file to what runs, at the start and at every reload. First everything that
+ * can fail: loading, checking, opening sockets and logs; then waiting, bounded, until new names
+ * have their addresses; then the workers adopt one after the other; and only then does anything old
+ * go away. A reload that fails at any step leaves everything as it was and says why. */
+#include "server/server_impl.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/cpu_quota.h"
+#include "server/limits.h"
+#include "server/notify.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { RESOLVE_MAX_MS = 5000, RESOLVE_STEP_MS = 20, WORKERS_MAX = 256 };
+
+/* --- saying what is wrong ------------------------------------------------------------------------
+ */
+
+/* The start: whoever typed the command reads along. */
+static void report_to_terminal(void *arg UNUSED, bool is_error, const char *line)
+{
+    if (is_error)
+        fprintf(stderr, "%s\n", line);
+    else
+        fprintf(stderr, "note: %s\n", line);
+}
+
+static void report_to_log(void *arg, bool is_error, const char *line)
+{
+    struct server *server = arg;
+
+    if (!is_error)
+        return; /* notes were read at the start, or by `weir check` */
+    LOG_ERROR("config_error", "%s", line);
+    text_add(&server->last_reload.complaints, "%s\n", line);
+}
+
+static void report_err(snapshot_report *report, struct server *server, const struct err *err)
+{
+    char line[ERR_TEXT_MAX + 300];
+
+    report(server, true, err_line(err, line, sizeof(line)));
+}
+
+/* --- preparing ----------------------------------------------------------------------------------
+ */
+
+static void reload_free(const struct binds *current, struct reload *reload)
+{
+    if (reload == NULL)
+        return;
+    if (reload->binds != NULL)
+        binds_abandon(current, reload->binds);
+    admin_free(reload->admin);
+    access_writer_free(reload->writer);
+    snapshot_unref(&reload->snapshot);
+    free(reload);
+}
+
+static struct str access_path(const struct config *config)
+{
+    return config->access_log.enabled ? config->access_log.path : STR("");
+}
+
+static int prepare_writer(struct server *server, struct reload *reload, struct err *err)
+{
+    struct str path = access_path(snapshot_config(reload->snapshot));
+
+    if (server->writer != NULL && str_eq(path, access_path(snapshot_config(server->snapshot))))
+        return 0;
+    reload->writer = access_writer_new(path, err);
+    return reload->writer != NULL ? 0 : -1;
+}
+
+static int prepare_admin(struct server *server, struct reload *reload, struct err *err)
+{
+    const struct admin_conf *conf = &snapshot_config(reload->snapshot)->admin;
+    struct admin_source source = server_admin_source(server);
+
+    if (!conf->enabled)
+        return 0;
+    if (server->admin != NULL &&
+        addr_eq(&conf->bind, &snapshot_config(server->snapshot)->admin.bind))
+        return 0;
+    reload->admin = admin_new(server->loop, &conf->bind, &source, err);
+    return reload->admin != NULL ? 0 : -1;
+}
+
+static int prepare_sockets(struct server *server, struct reload *reload, struct err *err)
+{
+    reload->binds =
+        binds_plan(server->binds, snapshot_config(reload->snapshot), server->worker_count, err);
+    if (reload->binds == NULL)
+        return -1;
+    if (prepare_writer(server, reload, err) < 0)
+        return -1;
+    return prepare_admin(server, reload, err);
+}
+
+static void count_workers(struct server *server, const struct config *config)
+{
+    unsigned wanted = server->options.workers > 0 ? server->options.workers : config->workers;
+
+    server->worker_count = MIN(wanted > 0 ? wanted : workers_default(), (unsigned)WORKERS_MAX);
+}
+
+/* Everything that may fail without a worker knowing of it. NULL: it was reported. */
+static struct reload *prepare(struct server *server, snapshot_report *report)
+{
+    struct reload *reload = mem_new(sizeof(*reload));
+    struct err err;
+
+    reload->snapshot =
+        snapshot_load(server->options.source, server->options.source_arg, report, server);
+    if (reload->snapshot == NULL)
+        goto fail;
+    if (server->workers == NULL)
+        count_workers(server, snapshot_config(reload->snapshot));
+    if (prepare_sockets(server, reload, &err) < 0) {
+        report_err(report, server, &err);
+        goto fail;
+    }
+    reload->until_ms = clock_mono_ms() + RESOLVE_MAX_MS;
+    return reload;
+
+fail:
+    reload_free(server->binds, reload);
+    return NULL;
+}
+
+/* --- taking effect ------------------------------------------------------------------------------
+ */
+
+static void warn_of_restart(const struct config *old, const struct config *new)
+{
+    if (old->workers != new->workers)
+        LOG_WARN("reload_needs_restart", "key=workers");
+    if (old->access_log.ring_bytes != new->access_log.ring_bytes)
+        LOG_WARN("reload_needs_restart", "key=access_log.ring_bytes");
+}
+
+/* The workers have adopted it: what is old goes. */
+static void commit(struct server *server, struct reload *reload)
+{
+    struct snapshot *old = server->snapshot;
+
+    if (old != NULL)
+        warn_of_restart(snapshot_config(old), snapshot_config(reload->snapshot));
+    binds_commit(server->binds, reload->binds);
+    server->binds = reload->binds;
+    server->snapshot = reload->snapshot;
+    if (reload->writer != NULL) {
+        access_writer_free(server->writer);
+        server->writer = reload->writer;
+    }
+    if (reload->admin != NULL || !snapshot_config(reload->snapshot)->admin.enabled) {
+        admin_free(server->admin);
+        server->admin = reload->admin;
+    }
+    snapshot_unref(&old);
+    free(reload);
+    limits_raise_descriptors(snapshot_config(server->snapshot)->max_connections);
+}
+
+static void go_back(struct server *server, const struct reload *reload, size_t adopted)
+{
+    struct err err;
+
+    for (size_t w = 0; w < adopted; w++) {
+        if (binds_reopen(server->binds, reload->binds, w, &err) < 0)
+            LOG_ERROR("reload_roll_back", "worker=%zu error=\"%s\"", w, err.text);
+        if (worker_adopt_and_listen(server->workers[w], server->snapshot, server->binds, &err) < 0)
+            LOG_ERROR("reload_roll_back", "worker=%zu error=\"%s\"", w, err.text);
+    }
+}
+
+static int adopt_everywhere(struct server *server, struct reload *reload, struct err *err)
+{
+    for (size_t w = 0; w < server->worker_count; w++) {
+        if (worker_adopt_and_listen(server->workers[w], reload->snapshot, reload->binds, err) < 0) {
+            go_back(server, reload, w);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* --- the start ----------------------------------------------------------------------------------
+ */
+
+static uint64_t count_connections(void *arg)
+{
+    const struct server *server = arg;
+    uint64_t sum = 0;
+
+    for (size_t w = 0; w < server->worker_count; w++)
+        sum += metric_get(&server->metrics[w]->gauges[GAUGE_DOWN_CONNECTIONS_OPEN]);
+    return sum;
+}
+
+static void wake_log_writer(void *arg)
+{
+    struct server *server = arg;
+
+    wakeup_send(server->log_wakeup);
+}
+
+static int start_workers(struct server *server, struct reload *reload, struct err *err)
+{
+    struct worker_conf conf = {
+        .tickets = server->tickets,
+        .ring_bytes = snapshot_config(reload->snapshot)->access_log.ring_bytes,
+        .ring_half_full = wake_log_writer,
+        .ring_arg = server,
+        .connections = count_connections,
+        .connections_arg = server,
+    };
+
+    server->workers = mem_new(server->worker_count * sizeof(server->workers[0]));
+    server->metrics = mem_new(server->worker_count * sizeof(server->metrics[0]));
+    for (; conf.index < server->worker_count; conf.index++) {
+        struct worker *worker = worker_start(&conf, err);
+        if (worker == NULL) {
+            server->worker_count = conf.index;
+            return -1;
+        }
+        server->workers[conf.index] = worker;
+        server->metrics[conf.index] = worker_metrics(worker);
+        resolver_add_mailbox(server->resolver, worker_mailbox(worker));
+    }
+    return 0;
+}
+
+static int adopt_first(struct server *server, struct reload *reload, struct err *err)
+{
+    for (size_t w = 0; w < server->worker_count; w++) {
+        if (worker_adopt(server->workers[w], reload->snapshot, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int server_load_first(struct server *server)
+{
+    struct err err;
+    struct reload *reload = prepare(server, report_to_terminal);
+
+    if (reload == NULL)
+        return -1;
+    if (start_workers(server, reload, &err) < 0 || adopt_first(server, reload, &err) < 0) {
+        report_err(report_to_terminal, server, &err);
+        reload_free(NULL, reload);
+        return -1;
+    }
+    resolver_watch(server->resolver, snapshot_config(reload->snapshot));
+    commit(server, reload);
+    server->last_reload.successful = true;
+    server->last_reload.at_wall_us = clock_wall_us();
+    return 0;
+}
+
+/* --- the reload ---------------------------------------------------------------------------------
+ */
+
+static void end_reload(struct server *server, bool successful)
+{
+    struct reload_result *result = &server->last_reload;
+
+    result->successful = successful;
+    result->at_wall_us = clock_wall_us();
+    if (successful)
+        result->count++;
+    else
+        result->failures++;
+    if (successful)
+        LOG_INFO("reload_done", "version=%s", snapshot_config(server->snapshot)->version);
+    else
+        LOG_ERROR("reload_failed", "version=%s stays in force",
+                  snapshot_config(server->snapshot)->version);
+    notify_ready();
+    if (server->reload_again && server->state == SERVER_RUNNING) {
+        server->reload_again = false;
+        server_reload(server);
+    }
+}
+
+void server_reload(struct server *server)
+{
+    if (server->state != SERVER_RUNNING || server->reload != NULL) {
+        server->reload_again = server->state <= SERVER_RUNNING;
+        return;
+    }
+    LOG_INFO("reload_begin", "");
+    notify_reloading();
+    access_writer_reopen(server->writer);
+    text_free(&server->last_reload.complaints);
+    server->reload = prepare(server, report_to_log);
+    if (server->reload == NULL) {
+        end_reload(server, false);
+        return;
+    }
+    resolver_watch(server->resolver, snapshot_config(server->reload->snapshot));
+    server_reload_step(server);
+}
+
+void server_reload_step(struct server *server)
+{
+    struct reload *reload = server->reload;
+    struct err err;
+
+    if (!resolver_is_settled(server->resolver) && clock_mono_ms() < reload->until_ms) {
+        server_step_in(server, RESOLVE_STEP_MS);
+        return;
+    }
+    server->reload = NULL;
+    if (adopt_everywhere(server, reload, &err) < 0) {
+        report_err(report_to_log, server, &err);
+        resolver_watch(server->resolver, snapshot_config(server->snapshot));
+        reload_free(server->binds, reload);
+        end_reload(server, false);
+        return;
+    }
+    commit(server, reload);
+    end_reload(server, true);
+}
+
+/* The process ends while one is on its way. */
+void server_reload_forget(struct server *server)
+{
+    reload_free(server->binds, server->reload);
+    server->reload = NULL;
+}

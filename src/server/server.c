@@ -1,0 +1,338 @@
+/* The control thread: its loop, its states, signals, and the logs of the workers. How a
+ * configuration comes in is reload.c; how it all ends is drain.c. */
+#include "server/server_impl.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/notify.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum {
+    LOG_BUSY_MS = 50,  /* between two looks at the rings while entries come */
+    LOG_IDLE_MS = 250, /* … and while none do */
+    RESOLVE_STEP_MS = 20,
+    RESOLVE_MAX_MS = 5000, /* names without an answer then do not hold the start up */
+    TICKET_ROTATE_MS = 8 * 3600 * 1000,
+};
+
+/* --- states -------------------------------------------------------------------------------------
+ */
+
+static const char *const state_name[] = {"new",   "resolving", "running",
+                                         "grace", "draining",  "stopped"};
+
+static const unsigned may_follow[] = {
+    [SERVER_NEW] = BIT(SERVER_RESOLVING),
+    [SERVER_RESOLVING] = BIT(SERVER_RUNNING) | BIT(SERVER_GRACE) | BIT(SERVER_STOPPED),
+    [SERVER_RUNNING] = BIT(SERVER_GRACE) | BIT(SERVER_STOPPED),
+    [SERVER_GRACE] = BIT(SERVER_DRAINING) | BIT(SERVER_STOPPED),
+    [SERVER_DRAINING] = BIT(SERVER_STOPPED),
+    [SERVER_STOPPED] = 0,
+};
+
+void server_enter(struct server *server, enum server_state next)
+{
+    ASSERT(may_follow[server->state] & BIT(next));
+    LOG_DEBUG("server_state", "from=%s to=%s", state_name[server->state], state_name[next]);
+    server->state = next;
+}
+
+void server_step_in(struct server *server, int64_t ms)
+{
+    deadline_set(server->loop, &server->step, ms);
+}
+
+static void log_listeners(const struct server *server)
+{
+    const struct config *config = server_config(server);
+    char text[ADDR_TEXT_MAX];
+
+    for (size_t i = 0; i < server->binds->count; i++) {
+        const struct bind *bind = &server->binds->items[i];
+        struct str name = config->listeners[bind->listener].name;
+        addr_format(&bind->bound, text);
+        LOG_INFO("listener_open", "name=%.*s address=%s tls=%s", STR_FMT(name), text,
+                 config->listeners[bind->listener].tls != NULL ? "yes" : "no");
+    }
+    if (server->admin != NULL) {
+        addr_format(admin_address(server->admin), text);
+        LOG_INFO("admin_open", "address=%s", text);
+    }
+}
+
+/* Names have their first answers, or had their time: open the doors. */
+static void begin_serving(struct server *server)
+{
+    if (!resolver_is_settled(server->resolver))
+        LOG_WARN("start_unresolved", "some names have no address yet");
+    for (size_t w = 0; w < server->worker_count; w++)
+        worker_listen(server->workers[w], server->binds);
+    server_enter(server, SERVER_RUNNING);
+    notify_ready();
+    if (!server->options.is_quiet) {
+        log_listeners(server);
+        LOG_INFO("running", "workers=%zu config=%s", server->worker_count,
+                 server_config(server)->version);
+    }
+    if (server->reload_again) {
+        server->reload_again = false;
+        server_reload(server);
+    }
+}
+
+static void resolving_step(struct server *server)
+{
+    int64_t waited_ms = (clock_wall_us() - server->last_reload.at_wall_us) / 1000;
+
+    if (resolver_is_settled(server->resolver) || waited_ms >= RESOLVE_MAX_MS || waited_ms < 0)
+        begin_serving(server);
+    else
+        server_step_in(server, RESOLVE_STEP_MS);
+}
+
+static void on_step(struct deadline *deadline)
+{
+    struct server *server = CONTAINER_OF(deadline, struct server, step);
+
+    switch (server->state) {
+    case SERVER_RESOLVING:
+        resolving_step(server);
+        break;
+    case SERVER_RUNNING:
+        if (server->reload != NULL)
+            server_reload_step(server);
+        break;
+    case SERVER_GRACE:
+    case SERVER_DRAINING:
+        server_drain_step(server);
+        break;
+    case SERVER_NEW:
+    case SERVER_STOPPED:
+        break;
+    }
+}
+
+/* --- logs of the workers
+ * -------------------------------------------------------------------------- */
+
+static size_t empty_rings(struct server *server)
+{
+    size_t count = 0;
+
+    for (size_t w = 0; w < server->worker_count; w++)
+        count += access_writer_drain(server->writer, worker_ring(server->workers[w]));
+    access_writer_flush(server->writer);
+    return count;
+}
+
+void server_write_logs(struct server *server)
+{
+    size_t count = empty_rings(server);
+
+    deadline_set(server->loop, &server->log_deadline, count > 0 ? LOG_BUSY_MS : LOG_IDLE_MS);
+}
+
+static void on_log_deadline(struct deadline *deadline)
+{
+    server_write_logs(CONTAINER_OF(deadline, struct server, log_deadline));
+}
+
+static void on_log_wakeup(void *arg)
+{
+    struct server *server = arg;
+
+    if (server->writer != NULL && server->state != SERVER_NEW)
+        server_write_logs(server);
+}
+
+/* --- signals ------------------------------------------------------------------------------------
+ */
+
+void server_stop(struct server *server)
+{
+    switch (server->state) {
+    case SERVER_RESOLVING:
+    case SERVER_RUNNING:
+        server_drain_begin(server);
+        break;
+    case SERVER_GRACE:
+    case SERVER_DRAINING:
+        LOG_WARN("stop_now", "asked for twice");
+        server_end_now(server);
+        break;
+    case SERVER_NEW:
+    case SERVER_STOPPED:
+        break;
+    }
+}
+
+static void on_signal(void *arg, int fd, int events UNUSED)
+{
+    struct server *server = arg;
+    struct signalfd_siginfo info;
+
+    while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+        LOG_DEBUG("signal", "number=%u pid=%u", info.ssi_signo, info.ssi_pid);
+        if (info.ssi_signo == SIGHUP)
+            server_reload(server);
+        else
+            server_stop(server);
+    }
+}
+
+static void signals_open(struct server *server)
+{
+    sigset_t set;
+
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &set, NULL); /* threads to come inherit it */
+    server->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    if (server->signal_fd < 0)
+        assert_failed("signalfd is not available", __FILE__, __LINE__);
+    server->signal_watch =
+        fd_watch_new(server->loop, server->signal_fd, FD_READABLE, on_signal, server);
+}
+
+static void on_ticket_tick(void *arg)
+{
+    struct server *server = arg;
+
+    tls_tickets_rotate(server->tickets);
+}
+
+/* --- life ---------------------------------------------------------------------------------------
+ */
+
+struct server *server_new(const struct server_options *options)
+{
+    struct server *server = mem_new(sizeof(*server));
+
+    server->options = *options;
+    server->loop = loop_new();
+    signals_open(server);
+    deadline_init(&server->log_deadline, on_log_deadline);
+    deadline_init(&server->step, on_step);
+    server->log_wakeup = wakeup_new(server->loop, on_log_wakeup, server);
+    server->tickets = tls_tickets_new();
+    server->ticket_ticker = ticker_new(server->loop, TICKET_ROTATE_MS, on_ticket_tick, server);
+    server->resolver = resolver_new(server->loop);
+    return server;
+}
+
+int server_start(struct server *server)
+{
+    if (server_load_first(server) < 0)
+        return -1;
+    server_enter(server, SERVER_RESOLVING);
+    server_write_logs(server);
+    server_step_in(server, 0);
+    return 0;
+}
+
+int server_run(struct server *server)
+{
+    loop_run(server->loop);
+    return 0;
+}
+
+static void stop_workers(struct server *server)
+{
+    for (size_t w = 0; w < server->worker_count && server->workers != NULL; w++) {
+        resolver_remove_mailbox(server->resolver, worker_mailbox(server->workers[w]));
+        worker_stop(server->workers[w]);
+    }
+}
+
+static void free_workers(struct server *server)
+{
+    for (size_t w = 0; w < server->worker_count && server->workers != NULL; w++)
+        worker_free(server->workers[w]);
+    free(server->workers);
+    free(server->metrics);
+}
+
+void server_free(struct server *server)
+{
+    if (server == NULL)
+        return;
+    stop_workers(server);
+    if (server->writer != NULL && server->workers != NULL)
+        empty_rings(server); /* the last entries */
+    server_reload_forget(server);
+    admin_free(server->admin);
+    access_writer_free(server->writer);
+    free_workers(server);
+    binds_free(server->binds);
+    snapshot_unref(&server->snapshot);
+
+    resolver_free(server->resolver);
+    ticker_free(server->ticket_ticker);
+    tls_tickets_free(server->tickets);
+    wakeup_free(server->log_wakeup);
+    deadline_deinit(&server->log_deadline);
+    deadline_deinit(&server->step);
+    fd_watch_free(server->signal_watch);
+    close(server->signal_fd);
+    loop_free(server->loop);
+    text_free(&server->last_reload.complaints);
+    free(server);
+}
+
+/* --- facts --------------------------------------------------------------------------------------
+ */
+
+struct loop *server_loop(struct server *server)
+{
+    return server->loop;
+}
+
+struct metrics *const *server_metrics(struct server *server, size_t *count)
+{
+    *count = server->worker_count;
+    return server->metrics;
+}
+
+const struct config *server_config(const struct server *server)
+{
+    return snapshot_config(server->snapshot);
+}
+
+bool server_is_ready(const struct server *server)
+{
+    return server->state == SERVER_RUNNING;
+}
+
+uint64_t server_counter(const struct server *server, enum counter counter)
+{
+    uint64_t sum = 0;
+
+    for (size_t w = 0; w < server->worker_count; w++)
+        sum += metric_get(&server->metrics[w]->counters[counter]);
+    return sum;
+}
+
+const struct addr *server_listener_address(const struct server *server, struct str name)
+{
+    const struct config *config = server_config(server);
+
+    for (size_t i = 0; i < server->binds->count; i++) {
+        if (str_eq(config->listeners[server->binds->items[i].listener].name, name))
+            return &server->binds->items[i].bound;
+    }
+    return NULL;
+}
+
+const struct addr *server_admin_address(const struct server *server)
+{
+    return server->admin != NULL ? admin_address(server->admin) : NULL;
+}

@@ -1,0 +1,50 @@
+/* The process: a control thread (whoever calls server_run) and its workers. Starting, reloading on
+ * SIGHUP, draining on SIGTERM or SIGINT, stopping. Workers move bytes; everything that may wait
+ * happens here: signals, DNS, the admin port, writing logs.
+ *
+ *     struct server *server = server_new(&options);
+ *     int code = server_start(server) < 0 ? 1 : server_run(server);
+ *     server_free(server);
+ */
+#pragma once
+
+#include "base/addr.h"
+#include "net/loop.h"
+#include "observe/metrics.h"
+#include "server/snapshot.h"
+
+struct server;
+
+struct server_options {
+    snapshot_source *source; /* asked at the start and at each reload, on the control thread */
+    void *source_arg;
+    unsigned workers; /* 0: as configured */
+    bool is_quiet;    /* no lines about starting and stopping (the demo speaks itself) */
+};
+
+/* Blocks the signals that the control thread will read, so it must come before any other thread. */
+struct server *server_new(const struct server_options *options);
+
+/* Loads, checks, opens and starts everything. When it cannot, every reason was written to standard
+ * error and nothing was changed or is left open. */
+MUST_USE int server_start(struct server *server);
+
+/* Serves until a signal or server_stop has ended it; the process' exit code. */
+int server_run(struct server *server);
+
+/* What SIGTERM does: once drains, twice ends at once. Control thread. */
+void server_stop(struct server *server);
+
+void server_free(struct server *server);
+
+/* --- for who runs it: control thread
+ * ---------------------------------------------------------------- */
+
+struct loop *server_loop(struct server *server);
+struct metrics *const *server_metrics(struct server *server, size_t *count);
+const struct config *server_config(const struct server *server);
+bool server_is_ready(const struct server *server);
+
+/* Where the first address of a listener is bound, with its real port; NULL when there is none. */
+const struct addr *server_listener_address(const struct server *server, struct str name);
+const struct addr *server_admin_address(const struct server *server); /* NULL: no admin port */

@@ -1,0 +1,85 @@
+/* The server's parts; for server/ alone. Everything on the control thread. */
+#pragma once
+
+#include "admin/admin.h"
+#include "server/server.h"
+#include "server/worker.h"
+
+enum server_state {
+    SERVER_NEW,       /* nothing runs */
+    SERVER_RESOLVING, /* workers wait: sockets are open, names get their first answers */
+    SERVER_RUNNING,
+    SERVER_GRACE,    /* /ready says no, connections are still accepted */
+    SERVER_DRAINING, /* what is in flight finishes */
+    SERVER_STOPPED,
+};
+
+/* A configuration on its way in: checked, sockets open, waiting for its names to resolve. */
+struct reload {
+    struct snapshot *snapshot;    /* owns */
+    struct binds *binds;          /* owns */
+    struct admin *admin;          /* owns; NULL when it stays, or when there shall be none */
+    struct access_writer *writer; /* owns; NULL when it stays */
+    int64_t until_ms;             /* names that have no answer then are not waited for */
+};
+
+/* What the admin port tells about the last reload (the start counts as one). */
+struct reload_result {
+    bool successful;
+    int64_t at_wall_us;
+    struct text complaints; /* owns: one line each */
+    uint64_t count, failures;
+};
+
+struct server {
+    struct server_options options;
+    enum server_state state;
+    struct loop *loop; /* owns */
+
+    struct snapshot *snapshot; /* owns a reference: the one in force */
+    struct binds *binds;       /* owns */
+    struct worker **workers;   /* owns */
+    size_t worker_count;
+    struct metrics **metrics; /* owns the array: the workers' counters */
+
+    struct tls_tickets *tickets;  /* owns */
+    struct resolver *resolver;    /* owns */
+    struct admin *admin;          /* owns; NULL: none */
+    struct access_writer *writer; /* owns */
+
+    int signal_fd;
+    struct fd_watch *signal_watch;
+    struct wakeup *log_wakeup;    /* rings are half full */
+    struct deadline log_deadline; /* time to empty the rings */
+    struct ticker *ticket_ticker;
+
+    struct reload *reload; /* owns; NULL: none on its way */
+    bool reload_again;     /* asked for while another was on its way */
+    struct reload_result last_reload;
+    struct deadline step; /* what the state waits for is looked at */
+
+    /* draining */
+    int64_t drain_began_ms;
+    size_t exchanges_at_drain;
+    uint64_t requests_at_drain;
+};
+
+/* reload.c */
+MUST_USE int server_load_first(struct server *server);
+void server_reload(struct server *server);
+void server_reload_step(struct server *server);
+void server_reload_forget(struct server *server);
+
+/* drain.c */
+void server_drain_begin(struct server *server);
+void server_drain_step(struct server *server);
+void server_end_now(struct server *server);
+
+/* status.c */
+struct admin_source server_admin_source(struct server *server);
+
+/* server.c */
+void server_enter(struct server *server, enum server_state next);
+void server_step_in(struct server *server, int64_t ms);
+void server_write_logs(struct server *server);
+uint64_t server_counter(const struct server *server, enum counter counter);

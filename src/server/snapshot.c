@@ -1,0 +1,159 @@
+/* Building and counting snapshots. */
+#include "server/snapshot.h"
+
+#include "base/clock.h"
+#include "tls/server.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct snapshot {
+    _Atomic unsigned refs;
+    struct config *config;  /* owns */
+    struct routers routers; /* owns; borrow from config */
+    int64_t loaded_wall_us;
+};
+
+static void snapshot_free(struct snapshot *snapshot)
+{
+    for (size_t i = 0; i < snapshot->routers.count; i++)
+        router_free(snapshot->routers.items[i]);
+    free(snapshot->routers.items);
+    config_free(snapshot->config);
+    free(snapshot);
+}
+
+static int compile_routers(struct snapshot *snapshot, struct err *err)
+{
+    const struct config *config = snapshot->config;
+
+    snapshot->routers.items = mem_new((config->router_count + 1) * sizeof(struct router *));
+    for (size_t i = 0; i < config->router_count; i++) {
+        struct router *router = router_new(config, i, err);
+        if (router == NULL)
+            return -1;
+        snapshot->routers.items[snapshot->routers.count++] = router;
+    }
+    return 0;
+}
+
+struct snapshot *snapshot_new(struct config *config, struct err *err)
+{
+    struct snapshot *snapshot = mem_new(sizeof(*snapshot));
+
+    atomic_store_explicit(&snapshot->refs, 1, memory_order_relaxed);
+    snapshot->config = config;
+    snapshot->loaded_wall_us = clock_wall_us();
+    if (compile_routers(snapshot, err) < 0) {
+        snapshot_free(snapshot);
+        return NULL;
+    }
+    return snapshot;
+}
+
+/* --- loading ------------------------------------------------------------------------------------
+ */
+
+struct reporter {
+    snapshot_report *report;
+    void *arg;
+};
+
+static void report_complaints(const struct reporter *reporter, const struct complaints *complaints)
+{
+    char line[1024];
+
+    for (size_t i = 0; i < complaints->count; i++)
+        reporter->report(reporter->arg, !complaints->items[i].is_note,
+                         complaint_line(&complaints->items[i], line, sizeof(line)));
+}
+
+static void report_err(const struct reporter *reporter, const struct err *err)
+{
+    char line[1024];
+
+    reporter->report(reporter->arg, true, err_line(err, line, sizeof(line)));
+}
+
+static void on_tls_complaint(void *arg, const struct place *place, bool is_error, const char *text)
+{
+    const struct reporter *reporter = arg;
+    char line[1024];
+
+    if (place != NULL && place->file != NULL)
+        snprintf(line, sizeof(line), "%s:%d:%d: %s", place->file, place->line, place->column, text);
+    else
+        snprintf(line, sizeof(line), "%s", text);
+    reporter->report(reporter->arg, is_error, line);
+}
+
+static int check_certificates(const struct config *config, struct reporter *reporter)
+{
+    int errors = 0;
+
+    for (size_t i = 0; i < config->listener_count; i++) {
+        if (config->listeners[i].tls != NULL)
+            errors += tls_server_check(config->listeners[i].tls, on_tls_complaint, reporter);
+    }
+    return errors;
+}
+
+struct snapshot *snapshot_load(snapshot_source *source, void *source_arg, snapshot_report *report,
+                               void *report_arg)
+{
+    struct reporter reporter = {report, report_arg};
+    struct complaints complaints;
+    struct err err;
+
+    complaints_init(&complaints);
+    struct config *config = source(source_arg, &complaints);
+    report_complaints(&reporter, &complaints);
+    complaints_deinit(&complaints);
+    if (config == NULL)
+        return NULL;
+    if (check_certificates(config, &reporter) > 0) {
+        config_free(config);
+        return NULL;
+    }
+    struct snapshot *snapshot = snapshot_new(config, &err);
+    if (snapshot == NULL)
+        report_err(&reporter, &err);
+    return snapshot;
+}
+
+/* --- counting -----------------------------------------------------------------------------------
+ */
+
+struct snapshot *snapshot_ref(struct snapshot *snapshot)
+{
+    atomic_fetch_add_explicit(&snapshot->refs, 1, memory_order_relaxed);
+    return snapshot;
+}
+
+void snapshot_unref(struct snapshot **snapshot)
+{
+    struct snapshot *old = *snapshot;
+
+    *snapshot = NULL;
+    if (old == NULL)
+        return;
+    /* Whoever frees must see all that the others did with it. */
+    if (atomic_fetch_sub_explicit(&old->refs, 1, memory_order_acq_rel) == 1)
+        snapshot_free(old);
+}
+
+const struct config *snapshot_config(const struct snapshot *snapshot)
+{
+    return snapshot->config;
+}
+
+const struct routers *snapshot_routers(const struct snapshot *snapshot)
+{
+    return &snapshot->routers;
+}
+
+int64_t snapshot_loaded_wall_us(const struct snapshot *snapshot)
+{
+    return snapshot->loaded_wall_us;
+}

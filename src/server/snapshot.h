@@ -1,0 +1,31 @@
+/* A snapshot: everything compiled from one configuration that all workers share. Immutable,
+ * counted; references may be taken and given back on any thread, and the last one frees it. */
+#pragma once
+
+#include "config/config.h"
+#include "proxy/proxy.h"
+
+struct snapshot;
+
+/* What is wrong with a configuration, one line each; notes and warnings have is_error false. */
+typedef void snapshot_report(void *arg, bool is_error, const char *line);
+
+/* Where the configuration comes from: a file, or the text embedded in the demo. */
+typedef struct config *snapshot_source(void *arg, struct complaints *complaints);
+
+/* Loads, checks and compiles; certificates and keys are opened and checked too. NULL when there was
+ * an error; everything there is to complain about was reported then. One reference is the caller's.
+ */
+MUST_USE struct snapshot *snapshot_load(snapshot_source *source, void *source_arg,
+                                        snapshot_report *report, void *report_arg);
+
+/* Compiles a configuration, which it owns from now on, on failure too; certificates are not opened.
+ */
+MUST_USE struct snapshot *snapshot_new(struct config *config, struct err *err);
+
+struct snapshot *snapshot_ref(struct snapshot *snapshot);
+void snapshot_unref(struct snapshot **snapshot);
+
+const struct config *snapshot_config(const struct snapshot *snapshot);
+const struct routers *snapshot_routers(const struct snapshot *snapshot);
+int64_t snapshot_loaded_wall_us(const struct snapshot *snapshot);

@@ -1,0 +1,464 @@
+/* See worker.h. Orders come through one slot: the control thread fills it, wakes the loop and
+ * waits; the worker's loop carries the order out between two events and says so. */
+#include "server/worker.h"
+
+#include "base/log.h"
+#include "net/listener.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { GAUGE_TICK_MS = 1000 };
+
+/* A listening socket of this worker. */
+struct door {
+    struct door *next;
+    struct worker *worker;          /* borrows */
+    struct bind bind;               /* a copy: who it is, and what it is for */
+    int fd;                         /* the listener's */
+    struct listener_sock *listener; /* owns; NULL while it is shut */
+};
+
+enum order_kind {
+    ORDER_NONE,
+    ORDER_ADOPT,
+    ORDER_LISTEN,
+    ORDER_ADOPT_AND_LISTEN,
+    ORDER_DRAIN,
+    ORDER_ABORT,
+    ORDER_LOAD,
+    ORDER_STOP,
+};
+
+struct order {
+    enum order_kind kind;
+    struct snapshot *snapshot; /* borrows */
+    struct binds *binds;       /* borrows */
+    struct err *err;           /* borrows; filled when result is -1 */
+    int result;
+    struct worker_load load;
+};
+
+struct worker {
+    struct worker_conf conf;
+    pthread_t thread;
+
+    pthread_mutex_t mutex; /* guards order, and is_started */
+    pthread_cond_t done;
+    struct order *order; /* borrows: NULL when it was carried out */
+    bool is_started;
+
+    /* made by control, outlive the thread */
+    struct metrics *metrics;  /* owns */
+    struct access_ring *ring; /* owns */
+
+    /* the thread's own */
+    struct loop *loop;
+    struct wakeup *wakeup;
+    struct tls_library *library;
+    struct proxy *proxy;
+    struct resolver_mailbox *mailbox; /* borrows from proxy's upstream */
+    struct ticker *ticker;
+    struct door *doors;             /* owns */
+    const struct config *config;    /* borrows: of the snapshot last adopted */
+    uint64_t refused, refused_told; /* connections refused by listeners for want of descriptors */
+};
+
+/* --- accepting ----------------------------------------------------------------------------------
+ */
+
+static bool is_at_connection_cap(struct worker *worker)
+{
+    uint32_t cap = worker->config->max_connections;
+
+    /* Asking the others reads their memory: not while we alone are far from it. */
+    if (proxy_open_connections(worker->proxy) + 1 < cap / 8)
+        return false;
+    return worker->conf.connections(worker->conf.connections_arg) >= cap;
+}
+
+static void on_accepted(void *arg, int fd, const struct addr *peer)
+{
+    struct door *door = arg;
+    struct worker *worker = door->worker;
+
+    if (is_at_connection_cap(worker)) {
+        metric_add(&worker->metrics->counters[COUNTER_CONNECTIONS_REFUSED], 1);
+        LOG_LIMITED(LOG_LEVEL_WARN, "connection_cap_reached", "max_connections=%u",
+                    worker->config->max_connections);
+        close(fd);
+        return;
+    }
+    proxy_accept(worker->proxy, door->bind.listener, fd, peer);
+}
+
+/* --- doors --------------------------------------------------------------------------------------
+ */
+
+static void door_open(struct door *door, int fd)
+{
+    door->fd = fd;
+    door->listener =
+        listener_start(door->worker->loop, fd, on_accepted, door, &door->worker->refused);
+}
+
+/* What waits in the backlog is taken first, under the configuration that is still in force. */
+static void door_shut(struct door *door)
+{
+    if (door->listener == NULL)
+        return;
+    listener_stop(door->listener);
+    door->listener = NULL;
+    door->fd = -1;
+}
+
+static struct door *door_find(struct worker *worker, const struct bind *bind)
+{
+    for (struct door *door = worker->doors; door != NULL; door = door->next) {
+        if (bind_is_same(&door->bind, bind))
+            return door;
+    }
+    return NULL;
+}
+
+/* Doors that `binds` does not know are shut; a duplicate in door->fd keeps the socket itself alive,
+ * so that they can be opened again if the worker has to go back. */
+static void shut_doors_not_in(struct worker *worker, const struct binds *binds)
+{
+    for (struct door *door = worker->doors; door != NULL; door = door->next) {
+        if (door->listener == NULL || binds_find(binds, &door->bind) != NULL)
+            continue;
+        int spare = fcntl(door->fd, F_DUPFD_CLOEXEC, 0);
+        door_shut(door);
+        door->fd = spare;
+    }
+}
+
+static void open_shut_doors(struct worker *worker)
+{
+    for (struct door *door = worker->doors; door != NULL; door = door->next) {
+        if (door->listener != NULL)
+            continue;
+        if (door->fd >= 0)
+            door_open(door, door->fd);
+        else
+            LOG_ERROR("listener_lost", "no descriptor was left to keep it");
+    }
+}
+
+static void forget_shut_doors(struct worker *worker)
+{
+    for (struct door **at = &worker->doors; *at != NULL;) {
+        struct door *door = *at;
+        if (door->listener != NULL) {
+            at = &door->next;
+            continue;
+        }
+        if (door->fd >= 0)
+            close(door->fd);
+        *at = door->next;
+        free(door);
+    }
+}
+
+static void take_door(struct worker *worker, struct bind *bind)
+{
+    struct door *door = door_find(worker, bind);
+
+    if (door == NULL) {
+        door = mem_new(sizeof(*door));
+        door->worker = worker;
+        door->fd = -1;
+        door->next = worker->doors;
+        worker->doors = door;
+    }
+    door->bind = *bind;
+    int *fd = &bind->fds[worker->conf.index];
+    if (door->listener == NULL && *fd >= 0) {
+        door_open(door, *fd);
+        *fd = -1;
+    }
+}
+
+static void take_doors(struct worker *worker, struct binds *binds)
+{
+    for (size_t i = 0; i < binds->count; i++)
+        take_door(worker, &binds->items[i]);
+}
+
+static void shut_inbound_doors(struct worker *worker)
+{
+    for (struct door *door = worker->doors; door != NULL; door = door->next) {
+        if (door->bind.inbound)
+            door_shut(door);
+    }
+}
+
+static void shut_all_doors(struct worker *worker)
+{
+    for (struct door *door = worker->doors; door != NULL; door = door->next)
+        door_shut(door);
+    forget_shut_doors(worker);
+}
+
+/* --- orders -------------------------------------------------------------------------------------
+ */
+
+static void release_snapshot(void *arg)
+{
+    struct snapshot *snapshot = arg;
+
+    snapshot_unref(&snapshot);
+}
+
+static int adopt(struct worker *worker, struct snapshot *snapshot, struct err *err)
+{
+    struct snapshot *held = snapshot_ref(snapshot);
+
+    if (proxy_adopt(worker->proxy, snapshot_config(snapshot), snapshot_routers(snapshot),
+                    release_snapshot, held, err) < 0) {
+        snapshot_unref(&held);
+        return -1;
+    }
+    worker->config = snapshot_config(snapshot);
+    return 0;
+}
+
+static int adopt_and_listen(struct worker *worker, struct order *order)
+{
+    shut_doors_not_in(worker, order->binds);
+    if (adopt(worker, order->snapshot, order->err) < 0) {
+        open_shut_doors(worker);
+        return -1;
+    }
+    forget_shut_doors(worker);
+    take_doors(worker, order->binds);
+    return 0;
+}
+
+static void carry_out(struct worker *worker, struct order *order)
+{
+    switch (order->kind) {
+    case ORDER_NONE:
+        break;
+    case ORDER_ADOPT:
+        order->result = adopt(worker, order->snapshot, order->err);
+        break;
+    case ORDER_LISTEN:
+        take_doors(worker, order->binds);
+        break;
+    case ORDER_ADOPT_AND_LISTEN:
+        order->result = adopt_and_listen(worker, order);
+        break;
+    case ORDER_DRAIN:
+        shut_inbound_doors(worker);
+        proxy_drain(worker->proxy);
+        break;
+    case ORDER_ABORT:
+        proxy_close_all(worker->proxy);
+        break;
+    case ORDER_LOAD:
+        order->load = (struct worker_load){proxy_open_connections(worker->proxy),
+                                           proxy_open_exchanges(worker->proxy)};
+        break;
+    case ORDER_STOP:
+        shut_all_doors(worker);
+        proxy_close_all(worker->proxy);
+        loop_stop(worker->loop);
+        break;
+    }
+}
+
+static void on_wakeup(void *arg)
+{
+    struct worker *worker = arg;
+
+    pthread_mutex_lock(&worker->mutex);
+    struct order *order = worker->order;
+    pthread_mutex_unlock(&worker->mutex);
+    if (order == NULL)
+        return;
+
+    carry_out(worker, order); /* `order` stays put: the control thread waits for it */
+
+    pthread_mutex_lock(&worker->mutex);
+    worker->order = NULL;
+    pthread_cond_signal(&worker->done);
+    pthread_mutex_unlock(&worker->mutex);
+}
+
+/* --- the thread ---------------------------------------------------------------------------------
+ */
+
+/* A full ring loses log lines; nobody could be told in a better way. */
+static void log_to_ring(void *arg, const char *line, size_t len)
+{
+    (void)access_ring_push_line(arg, line, len);
+}
+
+static void on_tick(void *arg)
+{
+    struct worker *worker = arg;
+    uint64_t more = worker->refused - worker->refused_told;
+
+    atomic_store_explicit(&worker->metrics->gauges[GAUGE_BUFFER_BYTES],
+                          loop_bufs(worker->loop)->bytes_in_use, memory_order_relaxed);
+    if (more > 0)
+        metric_add(&worker->metrics->counters[COUNTER_CONNECTIONS_REFUSED], more);
+    worker->refused_told = worker->refused;
+}
+
+static void thread_init(struct worker *worker)
+{
+    char name[16];
+
+    snprintf(name, sizeof(name), "worker-%u", worker->conf.index);
+    pthread_setname_np(pthread_self(), name);
+    log_set_sink(log_to_ring, worker->ring);
+    worker->loop = loop_new();
+    worker->library = tls_library_new();
+    worker->proxy = proxy_new(worker->loop, worker->library, worker->conf.tickets, worker->metrics,
+                              worker->ring);
+    worker->mailbox = upstream_mailbox(proxy_upstream(worker->proxy));
+    worker->wakeup = wakeup_new(worker->loop, on_wakeup, worker);
+    worker->ticker = ticker_new(worker->loop, GAUGE_TICK_MS, on_tick, worker);
+}
+
+static void thread_deinit(struct worker *worker)
+{
+    ticker_free(worker->ticker);
+    wakeup_free(worker->wakeup);
+    proxy_free(worker->proxy);
+    loop_free(worker->loop);
+    tls_library_free(worker->library);
+}
+
+static void *thread_run(void *arg)
+{
+    struct worker *worker = arg;
+
+    thread_init(worker);
+    pthread_mutex_lock(&worker->mutex);
+    worker->is_started = true;
+    pthread_cond_signal(&worker->done);
+    pthread_mutex_unlock(&worker->mutex);
+
+    loop_run(worker->loop);
+    thread_deinit(worker);
+    return NULL;
+}
+
+/* --- the control thread's side -------------------------------------------------------------------
+ */
+
+static void give_order(struct worker *worker, struct order *order)
+{
+    pthread_mutex_lock(&worker->mutex);
+    worker->order = order;
+    wakeup_send(worker->wakeup);
+    while (worker->order != NULL)
+        pthread_cond_wait(&worker->done, &worker->mutex);
+    pthread_mutex_unlock(&worker->mutex);
+}
+
+struct worker *worker_start(const struct worker_conf *conf, struct err *err)
+{
+    struct worker *worker = mem_new(sizeof(*worker));
+
+    worker->conf = *conf;
+    worker->metrics = metrics_new();
+    worker->ring = access_ring_new(conf->ring_bytes);
+    access_ring_on_half_full(worker->ring, conf->ring_half_full, conf->ring_arg);
+    pthread_mutex_init(&worker->mutex, NULL);
+    pthread_cond_init(&worker->done, NULL);
+
+    int rc = pthread_create(&worker->thread, NULL, thread_run, worker);
+    if (rc != 0) {
+        errno = rc;
+        err_set_errno(err, "cannot start worker %u", conf->index);
+        worker_free(worker);
+        return NULL;
+    }
+    pthread_mutex_lock(&worker->mutex);
+    while (!worker->is_started)
+        pthread_cond_wait(&worker->done, &worker->mutex);
+    pthread_mutex_unlock(&worker->mutex);
+    return worker;
+}
+
+void worker_stop(struct worker *worker)
+{
+    give_order(worker, &(struct order){.kind = ORDER_STOP});
+    pthread_join(worker->thread, NULL);
+}
+
+void worker_free(struct worker *worker)
+{
+    if (worker == NULL)
+        return;
+    pthread_cond_destroy(&worker->done);
+    pthread_mutex_destroy(&worker->mutex);
+    access_ring_free(worker->ring);
+    metrics_free(worker->metrics);
+    free(worker);
+}
+
+int worker_adopt(struct worker *worker, struct snapshot *snapshot, struct err *err)
+{
+    struct order order = {.kind = ORDER_ADOPT, .snapshot = snapshot, .err = err};
+
+    give_order(worker, &order);
+    return order.result;
+}
+
+int worker_adopt_and_listen(struct worker *worker, struct snapshot *snapshot, struct binds *binds,
+                            struct err *err)
+{
+    struct order order = {
+        .kind = ORDER_ADOPT_AND_LISTEN, .snapshot = snapshot, .binds = binds, .err = err};
+
+    give_order(worker, &order);
+    return order.result;
+}
+
+void worker_listen(struct worker *worker, struct binds *binds)
+{
+    give_order(worker, &(struct order){.kind = ORDER_LISTEN, .binds = binds});
+}
+
+void worker_drain(struct worker *worker)
+{
+    give_order(worker, &(struct order){.kind = ORDER_DRAIN});
+}
+
+void worker_abort(struct worker *worker)
+{
+    give_order(worker, &(struct order){.kind = ORDER_ABORT});
+}
+
+struct worker_load worker_load(struct worker *worker)
+{
+    struct order order = {.kind = ORDER_LOAD};
+
+    give_order(worker, &order);
+    return order.load;
+}
+
+struct metrics *worker_metrics(struct worker *worker)
+{
+    return worker->metrics;
+}
+
+struct access_ring *worker_ring(struct worker *worker)
+{
+    return worker->ring;
+}
+
+struct resolver_mailbox *worker_mailbox(struct worker *worker)
+{
+    return worker->mailbox;
+}
