@@ -21,9 +21,10 @@ struct tls_session_slot {
 };
 void tls_session_slot_clear(struct tls_session_slot *slot);
 
-/* Makes `conn` (from conn_connect, before its first callback) a TLS client connection to `name` (SNI
- * and verified name; an IP address is verified as such and sent without SNI). `slot` may be NULL; it
- * must outlive the connection. A certificate that does not verify ends the connection with reason
- * UPSTREAM_TLS_VERIFY and OpenSSL's words; bytes that come before the handshake are an error too. */
+/* Makes `conn` (from conn_connect, before its first callback) a TLS client connection to `name`
+ * (SNI and verified name; an IP address is verified as such and sent without SNI). `slot` may be
+ * NULL; it must outlive the connection. A certificate that does not verify ends the connection with
+ * reason UPSTREAM_TLS_VERIFY and OpenSSL's words; bytes that come before the handshake are an error
+ * too. */
 void tls_connect(struct conn *conn, struct tls_client *client, struct str name,
                  struct tls_session_slot *slot);

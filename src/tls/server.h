@@ -21,15 +21,16 @@ void tls_tickets_rotate(struct tls_tickets *tickets); /* control thread, every 8
 
 struct tls_server;
 
-/* Loads certificates and keys. Errors are explained: file, what does not fit what (key and certificate,
- * order of the chain, expired, unreadable). Counted reference: connections keep it alive. */
+/* Loads certificates and keys. Errors are explained: file, what does not fit what (key and
+ * certificate, order of the chain, expired, unreadable). Counted reference: connections keep it
+ * alive. */
 MUST_USE struct tls_server *tls_server_new(struct tls_library *library, struct tls_tickets *tickets,
                                            const struct tls_server_conf *conf, struct err *err);
 struct tls_server *tls_server_ref(struct tls_server *server);
 void tls_server_unref(struct tls_server **server);
 
-/* The same checks without keeping anything, each complaint to `complain` (for weir check): returns the
- * number of errors; warnings (expires soon, name not covered) have is_error false. */
+/* The same checks without keeping anything, each complaint to `complain` (for weir check): returns
+ * the number of errors; warnings (expires soon, name not covered) have is_error false. */
 typedef void tls_complain(void *arg, const struct place *place, bool is_error, const char *text);
 int tls_server_check(const struct tls_server_conf *conf, tls_complain *complain, void *arg);
 
@@ -38,5 +39,5 @@ void tls_accept(struct conn *conn, struct tls_server *server);
 
 /* A fresh self-signed certificate (ECDSA P-256) for `names` as PEM text in malloc'ed strings, for
  * weir demo. */
-MUST_USE int tls_self_signed(const char *const *names, size_t count, char **chain_pem, char **key_pem,
-                             struct err *err);
+MUST_USE int tls_self_signed(const char *const *names, size_t count, char **chain_pem,
+                             char **key_pem, struct err *err);

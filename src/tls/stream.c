@@ -1,0 +1,441 @@
+/* One connection's TLS as a transport for net/.
+ *
+ * OpenSSL writes record by record; a system call for each would be dear. So during an operation its
+ * records are gathered in the loop's scratch area and leave in one send at the operation's end;
+ * what the socket does not take is kept (`left`) and goes first next time. Reading is one recv per
+ * operation into OpenSSL's read-ahead buffer; whether more is there, epoll tells.
+ *
+ * An operation is op_begin, SSL_ calls, op_end; nothing of weir's is called in between, so the
+ * scratch area is ours. The handshake step touches nothing but its stream, so it may move to a
+ * helper thread (with a gather area of its own) and answer IO_BUSY meanwhile. */
+#include "tls/tls_impl.h"
+
+#include <openssl/err.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+enum {
+    RECORD_PLAIN = 16384,            /* RFC 8446 section 5.1 */
+    RECORD_MAX = RECORD_PLAIN + 512, /* with header, padding and tag */
+    GATHER_MAX = 64 * 1024,          /* records sent in one go: the front of the scratch area */
+    STAGE_AT = GATHER_MAX,           /* small segments are joined behind it */
+    STAGE_SMALL = 4096,              /* a front segment shorter than this looks for company */
+    STAGE_COPY_MAX = 8192,           /* longer segments are not worth copying */
+    LEFT_MAX =
+        GATHER_MAX + RECORD_MAX, /* kept at most; then OpenSSL must wait (KeyUpdate floods) */
+};
+_Static_assert(GATHER_MAX + RECORD_PLAIN <= LOOP_SCRATCH_BYTES, "scratch holds records and stage");
+
+/* --- the socket side
+ * --------------------------------------------------------------------------------- */
+
+static size_t left_bytes(const struct tls_stream *s)
+{
+    return s->left != NULL ? s->left->len - s->left_off : 0;
+}
+
+static void left_append(struct tls_stream *s, const char *ptr, size_t len)
+{
+    size_t kept = left_bytes(s);
+
+    if (len == 0)
+        return;
+    if (s->left == NULL || buf_room(s->left) < len) {
+        struct buf *fresh = buf_new_sized(loop_bufs(conn_loop(s->conn)), kept + len);
+        if (kept > 0)
+            memcpy(fresh->data, s->left->data + s->left_off, kept);
+        fresh->len = (uint32_t)kept;
+        buf_unref(&s->left);
+        s->left = fresh;
+        s->left_off = 0;
+    }
+    memcpy(s->left->data + s->left->len, ptr, len);
+    s->left->len += (uint32_t)len;
+}
+
+/* How much the socket took (0: it is full); -1 when it is dead. */
+static ssize_t sock_send(struct tls_stream *s, const char *ptr, size_t len)
+{
+    for (;;) {
+        ssize_t n = send(conn_fd(s->conn), ptr, len, MSG_NOSIGNAL);
+        if (n >= 0) {
+            s->sent += (size_t)n;
+            return n;
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            return 0;
+        if (errno != EINTR) {
+            s->sock_errno = errno;
+            return -1;
+        }
+    }
+}
+
+static enum io left_send(struct tls_stream *s)
+{
+    size_t len = left_bytes(s);
+
+    if (len == 0)
+        return IO_OK;
+    ssize_t n = sock_send(s, s->left->data + s->left_off, len);
+    if (n < 0)
+        return IO_ERROR;
+    s->left_off += (uint32_t)n;
+    if ((size_t)n < len)
+        return IO_WANT_WRITE;
+    buf_unref(&s->left);
+    return IO_OK;
+}
+
+/* Sends what is kept and then what is gathered; keeps the rest. */
+static enum io gather_send(struct tls_stream *s)
+{
+    enum io io = left_send(s);
+    size_t len = s->gathered;
+
+    s->gathered = 0;
+    if (io == IO_WANT_WRITE)
+        left_append(s, s->gather, len);
+    if (io != IO_OK || len == 0)
+        return io;
+    ssize_t n = sock_send(s, s->gather, len);
+    if (n < 0)
+        return IO_ERROR;
+    left_append(s, s->gather + n, len - (size_t)n);
+    return (size_t)n < len ? IO_WANT_WRITE : IO_OK;
+}
+
+static int on_bio_write(BIO *bio, const char *ptr, int len)
+{
+    struct tls_stream *s = BIO_get_data(bio);
+    size_t size = (size_t)len;
+
+    BIO_clear_retry_flags(bio);
+    if (s->sock_errno != 0 || s->gather == NULL || len <= 0)
+        return -1;
+    if (left_bytes(s) + s->gathered + size > LEFT_MAX) {
+        BIO_set_retry_write(bio);
+        return -1;
+    }
+    if (s->gathered + size > GATHER_MAX && gather_send(s) == IO_ERROR)
+        return -1;
+    if (size > GATHER_MAX)
+        return -1;
+    memcpy(s->gather + s->gathered, ptr, size);
+    s->gathered += (uint32_t)size;
+    return len;
+}
+
+static int on_bio_read(BIO *bio, char *out, int size)
+{
+    struct tls_stream *s = BIO_get_data(bio);
+
+    BIO_clear_retry_flags(bio);
+    if (s->recv_done) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    ssize_t n;
+    do {
+        n = recv(conn_fd(s->conn), out, (size_t)size, 0);
+    } while (n < 0 && errno == EINTR);
+
+    s->recv_done = s->recv_once || n < size; /* after a short read the socket is empty */
+    if (n == 0)
+        s->sock_eof = true;
+    if (n >= 0)
+        return (int)n;
+    if (errno == EAGAIN || errno == EWOULDBLOCK)
+        BIO_set_retry_read(bio);
+    else
+        s->sock_errno = errno;
+    return -1;
+}
+
+static long on_bio_ctrl(BIO *bio, int cmd, long num UNUSED, void *ptr UNUSED)
+{
+    struct tls_stream *s = BIO_get_data(bio);
+
+    switch (cmd) {
+    case BIO_CTRL_FLUSH:
+        return 1; /* the operation's end flushes */
+    case BIO_CTRL_EOF:
+        return s->sock_eof;
+    default:
+        return 0;
+    }
+}
+
+static int on_bio_create(BIO *bio)
+{
+    BIO_set_init(bio, 1);
+    return 1;
+}
+
+BIO_METHOD *tls_bio_method_new(void)
+{
+    BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "weir socket");
+
+    if (method == NULL)
+        return NULL;
+    BIO_meth_set_write(method, on_bio_write);
+    BIO_meth_set_read(method, on_bio_read);
+    BIO_meth_set_ctrl(method, on_bio_ctrl);
+    BIO_meth_set_create(method, on_bio_create);
+    return method;
+}
+
+/* --- operations
+ * -------------------------------------------------------------------------------------- */
+
+static void op_begin(struct tls_stream *s)
+{
+    ERR_clear_error();
+    s->gather = loop_scratch(conn_loop(s->conn));
+    s->gathered = 0;
+    s->sent = 0;
+    s->recv_once = s->recv_done = false;
+}
+
+static enum io op_end(struct tls_stream *s)
+{
+    enum io io = gather_send(s);
+
+    s->gather = NULL;
+    return io;
+}
+
+static enum io stream_fail(struct tls_stream *s, enum reason reason, const char *text)
+{
+    s->broken = true;
+    conn_set_error(s->conn, reason, text);
+    ERR_clear_error();
+    return IO_ERROR;
+}
+
+/* The peer's certificate was what stopped us: say what X.509 has to say. */
+static bool failed_to_verify(const struct tls_stream *s)
+{
+    unsigned long code = ERR_peek_error();
+
+    return s->client != NULL && ERR_GET_LIB(code) == ERR_LIB_SSL &&
+           ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED;
+}
+
+static enum io stream_broke(struct tls_stream *s)
+{
+    char text[256];
+
+    if (failed_to_verify(s)) {
+        long why = SSL_get_verify_result(s->ssl);
+        snprintf(text, sizeof(text), "certificate does not verify: %s",
+                 X509_verify_cert_error_string(why));
+        return stream_fail(s, REASON_UPSTREAM_TLS_VERIFY, text);
+    }
+    if (s->sock_errno != 0)
+        return stream_fail(s, REASON_NONE, strerror(s->sock_errno));
+    if (s->sock_eof)
+        return stream_fail(s, REASON_NONE, "closed by the peer without close_notify");
+    return stream_fail(s, REASON_NONE, tls_error_text(text, sizeof(text)));
+}
+
+/* What an SSL_ call that did not succeed wants. */
+static enum io io_of(struct tls_stream *s, int result)
+{
+    switch (SSL_get_error(s->ssl, result)) {
+    case SSL_ERROR_WANT_READ:
+        return IO_WANT_READ;
+    case SSL_ERROR_WANT_WRITE:
+        return IO_WANT_WRITE;
+    case SSL_ERROR_ZERO_RETURN:
+        return IO_EOF;
+    default:
+        return stream_broke(s);
+    }
+}
+
+static enum io tls_handshake(struct conn *conn)
+{
+    struct tls_stream *s = conn_transport_state(conn);
+
+    op_begin(s);
+    int result = SSL_do_handshake(s->ssl);
+    enum io io = result == 1 ? IO_OK : io_of(s, result);
+    enum io out = op_end(s); /* even after a failure: the alert tells the peer why */
+
+    if (io == IO_ERROR)
+        return io;
+    if (out == IO_ERROR)
+        return stream_broke(s);
+    return out == IO_WANT_WRITE ? out : io;
+}
+
+static enum io tls_read(struct conn *conn, void *out, size_t size, size_t *got)
+{
+    struct tls_stream *s = conn_transport_state(conn);
+
+    if (s->broken)
+        return IO_ERROR;
+    op_begin(s);
+    s->recv_once = true;
+    int n = SSL_read(s->ssl, out, (int)MIN(size, INT32_MAX));
+    enum io io = n > 0 ? IO_OK : io_of(s, n);
+    enum io sent = op_end(s);
+
+    s->starved = io == IO_WANT_READ;
+    if (n > 0)
+        *got = (size_t)n;
+    if (sent == IO_WANT_WRITE)
+        conn_flush_later(conn); /* our answer to the peer's KeyUpdate, say */
+    return io;
+}
+
+static bool tls_has_pending(struct conn *conn)
+{
+    const struct tls_stream *s = conn_transport_state(conn);
+
+    return !s->starved && !s->broken && SSL_has_pending(s->ssl) == 1;
+}
+
+/* The next bytes for one record: the front segment, or several small ones joined in the stage, so
+ * that a head and the first bytes of its body share a record. */
+static struct str next_piece(struct tls_stream *s, const struct bufq *q)
+{
+    struct slice front = bufq_front(q);
+    struct iovec iov[16];
+    char *stage = s->gather + STAGE_AT;
+    size_t len = 0;
+
+    if (front.len >= STAGE_SMALL || front.len == q->bytes)
+        return str_make(front.ptr, MIN(front.len, RECORD_PLAIN));
+    int count = bufq_iovec(q, iov, ARRAY_LEN(iov));
+    for (int i = 0; i < count; i++) {
+        if (iov[i].iov_len > STAGE_COPY_MAX || len + iov[i].iov_len > RECORD_PLAIN)
+            break;
+        memcpy(stage + len, iov[i].iov_base, iov[i].iov_len);
+        len += iov[i].iov_len;
+    }
+    return str_make(stage, len);
+}
+
+static enum io write_records(struct tls_stream *s, struct bufq *q)
+{
+    while (!bufq_is_empty(q)) {
+        if (s->gathered + RECORD_MAX > GATHER_MAX) {
+            enum io io = gather_send(s);
+            if (io != IO_OK)
+                return io;
+        }
+        struct str piece = next_piece(s, q);
+        int n = SSL_write(s->ssl, piece.ptr, (int)piece.len);
+        if (n <= 0)
+            return io_of(s, n);
+        bufq_drop(q, (size_t)n);
+    }
+    return IO_OK;
+}
+
+static enum io tls_write(struct conn *conn, struct bufq *q, size_t *written)
+{
+    struct tls_stream *s = conn_transport_state(conn);
+
+    if (s->broken)
+        return IO_ERROR;
+    if (bufq_is_empty(q) && s->left == NULL)
+        return IO_OK;
+    op_begin(s);
+    enum io io = left_send(s); /* nothing is encrypted ahead of a full socket */
+    if (io == IO_OK)
+        io = write_records(s, q);
+    enum io sent = op_end(s);
+
+    *written += s->sent;
+    if (io == IO_ERROR || sent == IO_ERROR)
+        return s->broken ? IO_ERROR : stream_broke(s);
+    if (io == IO_OK || sent == IO_WANT_WRITE)
+        return sent;
+    return io == IO_EOF ? IO_ERROR : io;
+}
+
+static void tls_goodbye(struct conn *conn)
+{
+    struct tls_stream *s = conn_transport_state(conn);
+
+    if (s->broken || !SSL_is_init_finished(s->ssl))
+        return;
+    op_begin(s);
+    SSL_shutdown(s->ssl);
+    op_end(s);
+    ERR_clear_error();
+}
+
+static struct str alpn_of(const SSL *ssl)
+{
+    const unsigned char *name = NULL;
+    unsigned len = 0;
+
+    SSL_get0_alpn_selected(ssl, &name, &len);
+    return str_make(name, len);
+}
+
+static void tls_info(struct conn *conn, struct conn_tls_info *info)
+{
+    struct tls_stream *s = conn_transport_state(conn);
+    int group = (int)SSL_get_negotiated_group(s->ssl);
+
+    *info = (struct conn_tls_info){
+        .is_tls = true,
+        .resumed = SSL_session_reused(s->ssl) == 1,
+        .version = str_of(SSL_get_version(s->ssl)),
+        .cipher = str_of(SSL_get_cipher_name(s->ssl)),
+        .curve = str_of(group != 0 ? SSL_group_to_name(s->ssl, group) : NULL),
+        .alpn = alpn_of(s->ssl),
+        .sni = str_of(SSL_get_servername(s->ssl, TLSEXT_NAMETYPE_host_name)),
+    };
+}
+
+static void tls_free(struct conn *conn)
+{
+    struct tls_stream *s = conn_transport_state(conn);
+
+    /* A connection that went without close_notify would take its session with it (SSL_free marks it
+     * as not resumable); only a broken one should. */
+    if (!s->broken && SSL_is_init_finished(s->ssl))
+        SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    SSL_free(s->ssl);
+    buf_unref(&s->left);
+    tls_server_unref(&s->server);
+    tls_client_unref(&s->client);
+    free(s);
+}
+
+static const struct transport_ops tls_ops = {
+    .handshake = tls_handshake,
+    .read = tls_read,
+    .has_pending = tls_has_pending,
+    .write = tls_write,
+    .goodbye = tls_goodbye,
+    .info = tls_info,
+    .free = tls_free,
+};
+
+struct tls_stream *tls_stream_new(struct conn *conn, struct tls_library *library, SSL *ssl)
+{
+    struct tls_stream *s = mem_new(sizeof(*s));
+    BIO *bio = BIO_new(library->bio);
+
+    if (ssl == NULL || bio == NULL)
+        assert_failed("out of memory", __FILE__, __LINE__);
+    s->ssl = ssl;
+    s->conn = conn;
+    BIO_set_data(bio, s);
+    SSL_set_bio(ssl, bio, bio);
+    SSL_set_app_data(ssl, s);
+    conn_set_transport(conn, &tls_ops, s);
+    return s;
+}

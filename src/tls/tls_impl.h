@@ -1,0 +1,96 @@
+/* What the files of tls/ share: the library context, one connection's TLS state, loaded
+ * certificates. */
+#pragma once
+
+#include "base/list.h"
+#include "net/conn.h"
+#include "tls/client.h"
+#include "tls/server.h"
+
+#include <openssl/ssl.h>
+
+struct tls_library {
+    OSSL_LIB_CTX *ctx;         /* owns */
+    BIO_METHOD *bio;           /* owns: how records get on and off the socket */
+    EVP_CIPHER *ticket_cipher; /* owns: fetched once, not per ticket */
+    struct list ca_stores;     /* ca_store.node: shared by the clients of this thread */
+};
+
+/* --- one connection ------------------------------------------------------------------------------
+ */
+
+struct tls_stream {
+    SSL *ssl; /* owns */
+    struct conn *conn;
+    struct tls_server *server;     /* shares; NULL on client connections */
+    struct tls_client *client;     /* shares; NULL on server connections */
+    struct tls_session_slot *slot; /* borrows; may be NULL */
+    uint64_t slot_policy;          /* under which what we save there may be resumed */
+
+    struct buf *left; /* owns: records the socket did not take, [left_off, left->len) */
+    uint32_t left_off;
+    uint32_t gathered;  /* bytes in `gather` */
+    char *gather;       /* borrows: the loop's scratch, while one operation runs */
+    size_t sent;        /* bytes the socket took during this operation */
+    int sock_errno;     /* the socket is dead */
+    bool sock_eof : 1;  /* the peer has closed the socket */
+    bool recv_once : 1; /* this operation may ask the socket only once … */
+    bool recv_done : 1; /* … and has, or knows that nothing more is there */
+    bool starved : 1;   /* OpenSSL needs bytes that only the socket can give */
+    bool broken : 1;    /* a fatal error: no more SSL_ calls but SSL_free */
+};
+
+/* Makes `conn` a TLS connection over `ssl` (owned from now on). */
+struct tls_stream *tls_stream_new(struct conn *conn, struct tls_library *library, SSL *ssl);
+
+BIO_METHOD *tls_bio_method_new(void);
+
+/* Modes and options that servers and clients share. */
+void tls_ctx_common(SSL_CTX *ctx, enum tls_version min_version);
+
+/* The first line of OpenSSL's error queue into `out`; empties the queue. */
+const char *tls_error_text(char *out, size_t size);
+
+/* --- tickets
+ * -------------------------------------------------------------------------------------- */
+
+struct ticket_key {
+    unsigned char name[16], hmac[32], aes[32];
+};
+
+enum { TICKET_KEYS = 4 };
+
+struct ticket_keys {
+    unsigned count;
+    struct ticket_key keys[TICKET_KEYS]; /* the newest first */
+};
+
+/* The present keys. Valid for several rotations: hours. */
+const struct ticket_keys *tls_tickets_keys(const struct tls_tickets *tickets);
+
+/* --- certificates
+ * --------------------------------------------------------------------------------- */
+
+struct certificate {
+    const struct certificate_conf *conf; /* borrows, while loading */
+    X509 *leaf;                          /* owns */
+    STACK_OF(X509) * chain;              /* owns: issuers, nearest first */
+    EVP_PKEY *key;                       /* owns */
+    char **names;                        /* owns: lower case; "*.example.org" as it is */
+    size_t name_count;
+    int kind; /* EVP_PKEY_RSA, EVP_PKEY_EC, …: one of each kind may serve one name */
+};
+
+/* Reads, parses and checks; -1 with the file and what is wrong with it. */
+MUST_USE int certificate_load(struct certificate *cert, struct tls_library *library,
+                              const struct certificate_conf *conf, struct err *err);
+void certificate_deinit(struct certificate *cert);
+
+/* True when `name` (lower case, may be a "*." name itself) is covered, by name or by wildcard. */
+bool certificate_covers(const struct certificate *cert, const char *name);
+
+/* Things worth telling that are no reason to refuse: expires soon, no name. "" or one line. */
+const char *certificate_warning(const struct certificate *cert, char *out, size_t size);
+
+/* "chain.pem" of `conf` for messages. */
+const char *certificate_file(const struct certificate_conf *conf, char *out, size_t size);
