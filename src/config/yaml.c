@@ -263,42 +263,38 @@ static bool is_include(const struct node *key)
     return str_eq(key->text, STR("include"));
 }
 
+/* The value of the only key of `- include: file`, as a document index; 0 when it is something else.
+ */
+static int lone_include(struct builder *builder, int index)
+{
+    const yaml_node_t *item = yaml_document_get_node(builder->document, index);
+
+    if (item == NULL || item->type != YAML_MAPPING_NODE ||
+        item->data.mapping.pairs.top - item->data.mapping.pairs.start != 1)
+        return 0;
+    const yaml_node_pair_t *pair = item->data.mapping.pairs.start;
+    const yaml_node_t *key = yaml_document_get_node(builder->document, pair->key);
+    bool is_lone =
+        key != NULL && key->type == YAML_SCALAR_NODE &&
+        str_eq(str_make(key->data.scalar.value, key->data.scalar.length), STR("include"));
+    return is_lone ? pair->value : 0;
+}
+
 static void build_list(struct builder *builder, const yaml_node_t *from, struct node *node)
 {
     for (const yaml_node_item_t *at = from->data.sequence.items.start;
          at < from->data.sequence.items.top && !builder->is_failed; at++) {
-        struct node *item = build(builder, *at);
+        int include = lone_include(builder, *at);
+        struct node *item = build(builder, include != 0 ? include : *at);
         if (item == NULL)
             return;
-        if (item->kind == NODE_LIST && item->text.len > 0) {
-            for (size_t i = 0; i < item->count; i++)
-                node_add(builder->reader, node, NULL, item->items[i]);
-        } else {
-            node_add(builder->reader, node, NULL, item);
+        if (include != 0) {
+            take_included(builder, node, item);
+            continue;
         }
+        node_add(builder->reader, node, NULL, item);
         node->weight += item->weight;
     }
-}
-
-/* `- include: file` in a list: the pair becomes a list whose items the surrounding list takes over.
- */
-static bool build_list_include(struct builder *builder, const yaml_node_t *from, struct node *node)
-{
-    const yaml_node_pair_t *pair = from->data.mapping.pairs.start;
-
-    if (from->data.mapping.pairs.top - pair != 1)
-        return false;
-    const yaml_node_t *key = yaml_document_get_node(builder->document, pair->key);
-    if (key == NULL || key->type != YAML_SCALAR_NODE || key->data.scalar.length != 7 ||
-        memcmp(key->data.scalar.value, "include", 7) != 0)
-        return false;
-    struct node *value = build(builder, pair->value);
-    if (value == NULL)
-        return true;
-    node->kind = NODE_LIST;
-    node->text = STR("include");
-    take_included(builder, node, value);
-    return true;
 }
 
 static void complain_duplicate(struct builder *builder, const struct node *key,
@@ -376,7 +372,7 @@ static struct node *build_fresh(struct builder *builder, const yaml_node_t *from
     } else if (from->type == YAML_SEQUENCE_NODE) {
         node->kind = NODE_LIST;
         build_list(builder, from, node);
-    } else if (!build_list_include(builder, from, node)) {
+    } else {
         node->kind = NODE_MAP;
         build_map(builder, from, node);
     }
@@ -432,10 +428,7 @@ static struct node *build_document(struct reader *reader, yaml_document_t *docum
     struct node *root = NULL;
 
     if (document->nodes.top > document->nodes.start) {
-        /* Only the top of a list may splice: a file that is one `include:` is a mapping. */
         root = build(&builder, 1);
-        if (root != NULL && root->kind == NODE_LIST && root->text.len > 0)
-            root->text = (struct str){0};
     } else {
         complain_at(reader, (struct place){.file = file, .line = 1, .column = 1},
                     "the file is empty");

@@ -1,0 +1,319 @@
+/* Bad configurations: every mistake is told, with its place, its value and the nearest valid name.
+ */
+#include "config/config.h"
+
+#include <cmocka.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A whole configuration around one router's lines, which begin in line 7. */
+#define ROUTER(lines)                                                                              \
+    "listeners: [{ name: a, bind: '127.0.0.1:0', router: r }]\n"                                   \
+    "groups:\n"                                                                                    \
+    "  old: { endpoints: ['127.0.0.1:1'] }\n"                                                      \
+    "  new: { endpoints: ['127.0.0.1:2'] }\n"                                                      \
+    "routers:\n"                                                                                   \
+    "  r:\n" lines
+
+#define RULES "    services: { web: { legacy: old, k8s: new } }\n    rules: [{ service: web }]\n"
+
+/* The same around one listener's, group's or top level's lines. */
+#define LISTENER(line) "groups: { g: { endpoints: ['127.0.0.1:1'] } }\nlisteners:\n  - " line "\n"
+#define GROUP(line)                                                                                \
+    "listeners: [{ name: a, bind: '127.0.0.1:0', group: g }]\ngroups:\n  g: " line "\n"
+#define TOP(line)                                                                                  \
+    "listeners: [{ name: a, bind: '127.0.0.1:0', group: g }]\n"                                    \
+    "groups: { g: { endpoints: ['127.0.0.1:1'] } }\n" line "\n"
+
+static bool has_line(const struct complaints *complaints, const char *want)
+{
+    char line[2048];
+
+    for (size_t i = 0; i < complaints->count; i++) {
+        complaint_line(&complaints->items[i], line, sizeof(line));
+        if (strcmp(line, want) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void print_all(const struct complaints *complaints)
+{
+    char line[2048];
+
+    for (size_t i = 0; i < complaints->count; i++)
+        print_message("  got: %s\n", complaint_line(&complaints->items[i], line, sizeof(line)));
+}
+
+static const struct {
+    const char *text, *want;
+} mistakes[] = {
+    /* syntax */
+    {"a: [", "t:2:1: not valid YAML: did not find expected node content while parsing a flow node"},
+    {"", "t:1:1: the file is empty"},
+    {"a: 1\n---\nb: 2\n", "t: more than one document in the file"},
+    {"&a [*a]", "t:1:1: an alias inside its own anchor"},
+    {"42", "t:1:1: expected a mapping, got \"42\""},
+    {"{}", "t:1:1: \"listeners\" is missing"},
+    {TOP("? [a]\n: b"), "t:3:3: a key must be a plain text"},
+
+    /* names */
+    {TOP("lisener: 1"), "t:3:1: unknown key \"lisener\" (did you mean \"listeners\"?)"},
+    {TOP("zzzzzzzzzzzz: 1"), "t:3:1: unknown key \"zzzzzzzzzzzz\""},
+    {TOP("admin: off\nadmin: off"), "t:4:1: \"admin\" is given twice, first at t:3:1"},
+    {LISTENER("{ name: a, bind: '127.0.0.1:0', group: gg }"),
+     "t:3:44: unknown group \"gg\" (did you mean \"g\"?)"},
+    {LISTENER("{ name: a, bind: '127.0.0.1:0', router: x }"), "t:3:45: unknown router \"x\""},
+
+    /* listeners */
+    {LISTENER("{ name: a, bind: '127.0.0.1:0' }"),
+     "t:3:5: a listener needs one of \"router\", \"group\" and \"redirect_to_https: true\""},
+    {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, redirect_to_https: true }"),
+     "t:3:5: a listener needs one of \"router\", \"group\" and \"redirect_to_https: true\", not "
+     "more"},
+    {LISTENER("{ name: a, bind: localhost, group: g }"),
+     "t:3:22: expected address:port (0.0.0.0:443, [::]:443) or unix:/path, got \"localhost\""},
+    {LISTENER("{ name: a, bind: [], group: g }"), "t:3:22: at least one address is needed"},
+    {LISTENER("{ bind: '127.0.0.1:0', group: g }"), "t:3:5: \"name\" is missing"},
+    {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, trusted_proxies: [10.0.0.0/33] }"),
+     "t:3:65: expected a network such as 10.0.0.0/8 or 2001:db8::/32, got \"10.0.0.0/33\""},
+    {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, client_ip: apend }"),
+     "t:3:58: expected set, append or off, got \"apend\" (did you mean \"append\"?)"},
+    {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, timeouts: { idle: 60 } }"),
+     "t:3:65: expected a duration such as 250ms, 4.5s, 60s or 1h, got \"60\""},
+    {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, timeouts: { idle: 0s } }"),
+     "t:3:65: this wait needs an end: must be at least 1ms, got \"0s\""},
+    {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, limits: { max_uri_bytes: 8KB } }"),
+     "t:3:72: expected a size such as 512B, 64KiB or 1MiB, got \"8KB\""},
+    {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, show_group: maybe }"),
+     "t:3:59: expected true or false, got \"maybe\""},
+    {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, tls: {} }"),
+     "t:3:52: \"certificates\" is missing"},
+    {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, tls: { certificates: { chain: x } } }"),
+     "t:3:68: a certificate needs \"chain\" and \"key\""},
+    {LISTENER("{ name: a, bind: '127.0.0.1:81', group: g }\n"
+              "  - { name: b, bind: '127.0.0.1:81', group: g }"),
+     "t:4:5: 127.0.0.1:81 is already bound by listener \"a\" at t:3"},
+    {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g }\n"
+              "  - { name: a, bind: '127.0.0.1:0', group: g }"),
+     "t:4:5: a second listener \"a\", the first is at t:3"},
+    {LISTENER("{ name: a, bind: '127.0.0.1:9901', group: g }"),
+     "t:3:5: listener \"a\" at t:3 is bound to the admin's address"},
+
+    /* groups */
+    {GROUP("{}"), "t:3:6: group \"g\" needs either \"hosts\" or \"endpoints\""},
+    {GROUP("{ endpoints: [nowhere] }"),
+     "t:3:20: \"nowhere\" needs a port (there is no \"port\" in this group)"},
+    {GROUP("{ endpoints: ['a:99999'] }"),
+     "t:3:20: expected name:port, address:port or unix:/path, got \"a:99999\""},
+    {GROUP("{ hosts: { eqiad: a }, port: 1 }"),
+     "t:3:17: \"eqiad\" is no datacentre: the configuration has no \"datacenters\""},
+    {TOP("datacenters: { local: codfw, primary: eqiad }\ndatacentres: x"),
+     "t:4:1: unknown key \"datacentres\" (did you mean \"datacenters\"?)"},
+    {GROUP("{ hosts: { eqaid: a }, port: 1 }\ndatacenters: { local: codfw, primary: eqiad }"),
+     "t:3:17: unknown datacentre \"eqaid\" (did you mean \"eqiad\"?)"},
+    {GROUP("{ endpoints: ['a:1'], protocol: h3 }"),
+     "t:3:38: expected h1, h2 or auto, got \"h3\" (did you mean \"h1\"?)"},
+    {GROUP("{ endpoints: ['a:1'], tls: { verify: no } }"),
+     "t:3:43: expected true or false, got \"no\""},
+    {GROUP("{ endpoints: ['a:1'], max_connections: 0 }"),
+     "t:3:45: expected a number from 1 to 1000000000, got \"0\""},
+
+    /* routers */
+    {ROUTER("    services: { web: { legacy: old, k8s: nwe } }\n    rules: [{ service: web }]\n"),
+     "t:7:42: unknown group \"nwe\" (did you mean \"new\"?)"},
+    {ROUTER("    services: { web: { legacy: old } }\n    rules: [{ service: web }]\n"),
+     "t:7:22: service \"web\" needs \"legacy\" and \"k8s\", or \"group\", or \"groups\""},
+    {ROUTER("    services: { web: { groups: { old: 50%, new: 49% } } }\n    rules: [{ service: web "
+            "}]\n"),
+     "t:7:32: the shares add up to 99%, not to 100%"},
+    {ROUTER("    services: { web: old }\n    rules: [{ service: wbe }]\n"),
+     "t:8:24: unknown service \"wbe\" (did you mean \"web\"?)"},
+    {ROUTER("    rules: [{ host: a }]\n"),
+     "t:7:13: a rule needs one of \"service\", \"group\" and \"answer\""},
+    {ROUTER("    rules: [{ group: old, path: w }]\n"),
+     "t:7:33: path \"w\" must begin with a slash"},
+    {ROUTER("    rules: [{ group: old, path: '/a?b' }]\n"),
+     "t:7:33: path \"/a?b\" is a path, without query (see the condition \"query\")"},
+    {ROUTER("    rules: [{ group: old, path: '/a/../b' }]\n"),
+     "t:7:33: path \"/a/../b\" has an empty segment, \".\" or \"..\", which no request has after "
+     "normalising"},
+    {ROUTER("    rules: [{ group: old, method: post }]\n"),
+     "t:7:35: unknown method \"post\" (did you mean \"POST\"?)"},
+    {ROUTER("    rules: [{ group: old, host: 'a:80' }]\n"),
+     "t:7:33: expected a host name or *.name, got \"a:80\" (ports are not part of it)"},
+    {ROUTER("    rules: [{ answer: 99 }]\n"),
+     "t:7:23: expected a number from 200 to 599, got \"99\""},
+    {ROUTER("    debug: { backends: { x: mw-debug } }\n" RULES),
+     "t:7:29: unknown group \"mw-debug\""},
+    {ROUTER("    sticky: { key: [cooky:A] }\n" RULES),
+     "t:7:21: expected cookie:NAME, header:NAME, client-ip or none, got \"cooky:A\""},
+    {ROUTER("    multi_dc: { mode: locale }\n" RULES),
+     "t:7:23: expected primary, local or local-anon, got \"locale\" (did you mean \"local\"?)"},
+    {ROUTER("    multi_dc: { mode: local, primary_if: [{ name: x }] }\n" RULES),
+     "t:7:43: a rule without a condition would send everything to the primary: that is \"mode: "
+     "primary\""},
+
+    /* shares */
+    {ROUTER("    split: { default: 140% }\n" RULES),
+     "t:7:23: share must be 0% to 100% (or 0 to 1) in steps of 0.001%, got \"140%\""},
+    {ROUTER("    split: { default: 0.0005% }\n" RULES),
+     "t:7:23: share must be 0% to 100% (or 0 to 1) in steps of 0.001%, got \"0.0005%\""},
+    {ROUTER("    split: { wikis: [{ hosts: [a.org], k8s: 0% }, { hosts: [a.org], k8s: 100% }] "
+            "}\n" RULES),
+     "t:7:61: \"a.org\" has two different shares: 100% here, 0% at t:7:32"},
+    {ROUTER("    split: { wikis: [{ hosts: [A.org, a.org.], k8s: 0% }, { hosts: [a.org], k8s: 1 }] "
+            "}\n" RULES),
+     "t:7:69: \"a.org\" has two different shares: 100% here, 0% at t:7:32"},
+    {ROUTER("    split: { wikis: [{ wikis: [enwiki], k8s: 0% }] }\n" RULES),
+     "t:7:32: \"enwiki\" is no host, and there is no table \"wikis\" of database names"},
+    {ROUTER("    split: { wikis: [{ list: /nonexistent/x, k8s: 0% }] }\n" RULES),
+     "t:7:30: cannot read \"/nonexistent/x\": No such file or directory"},
+    {ROUTER("    split: { wikis: [{ hosts: [a.org] }] }\n" RULES), "t:7:22: \"k8s\" is missing"},
+    {ROUTER("    split: { default: { default: 4%, wbe: 10% } }\n" RULES),
+     "t:7:38: unknown service \"wbe\" (did you mean \"web\"?)"},
+
+    /* variables and files */
+    {TOP("workers: ${WEIR_TEST_UNSET}"),
+     "t:3:10: environment variable WEIR_TEST_UNSET is not set (\"${WEIR_TEST_UNSET:-default}\" "
+     "gives it a default)"},
+    {TOP("workers: ${WEIR"), "t:3:10: \"${\" without a closing brace"},
+    {TOP("workers: '${1x}'"), "t:3:10: \"${1x}\" is not the name of a variable"},
+    {TOP("include: /nonexistent/y"),
+     "t:3:10: cannot read \"/nonexistent/y\": No such file or directory"},
+};
+
+static void every_mistake_is_told_with_its_place(void **state UNUSED)
+{
+    size_t failed = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(mistakes); i++) {
+        struct complaints complaints;
+        complaints_init(&complaints);
+        struct config *config = config_load_text(str_of(mistakes[i].text), "t", &complaints);
+        if (config != NULL || !has_line(&complaints, mistakes[i].want)) {
+            print_all(&complaints);
+            print_message("  wanted: %s\n", mistakes[i].want);
+            failed++;
+        }
+        config_free(config);
+        complaints_deinit(&complaints);
+    }
+    assert_int_equal(failed, 0);
+}
+
+static void all_mistakes_are_told_at_once_in_their_order(void **state UNUSED)
+{
+    static const char text[] = TOP("admin: { bind: nowhere }\n"
+                                   "workers: many\n"
+                                   "drain_timeout: 5\n"
+                                   "routers: { r: { rules: [{ group: h, path: x }] } }");
+    struct complaints complaints;
+
+    complaints_init(&complaints);
+    assert_null(config_load_text(STR(text), "t", &complaints));
+    assert_int_equal(complaints.error_count, 5);
+    for (size_t i = 1; i < complaints.count; i++)
+        assert_true(complaints.items[i].place.line >= complaints.items[i - 1].place.line);
+    complaints_deinit(&complaints);
+}
+
+static const struct {
+    const char *text, *want;
+} notes[] = {
+    {ROUTER(
+         "    services: { web: old }\n    rules: [{ service: web }, { path: /x, group: new }]\n"),
+     "t:8:31: note: rule \"#2\" can never match: rule \"#1\" at t:8:13 takes all of its requests"},
+    {ROUTER(
+         "    rules: [{ host: '*.a.org', group: old }, { host: b.a.org, path: /x, group: new }]\n"),
+     "t:7:46: note: rule \"#2\" can never match: rule \"#1\" at t:7:13 takes all of its requests"},
+    {ROUTER("    rules: [{ path: /w, group: old }, { path: [/w/api.php, /w/x/*], group: new }]\n"),
+     "t:7:39: note: rule \"#2\" can never match: rule \"#1\" at t:7:13 takes all of its requests"},
+    {ROUTER("    split: { emergency: all-legacy }\n" RULES),
+     "t:7:25: note: the emergency brake is on: all-legacy, whatever the shares say"},
+    {ROUTER("    split: { wikis: [{ hosts: [a.org, a.org], k8s: 0% }] }\n" RULES),
+     "t:7:39: note: \"a.org\" is listed twice at 0%, first at t:7:32"},
+};
+
+static void what_is_only_odd_is_a_note(void **state UNUSED)
+{
+    for (size_t i = 0; i < ARRAY_LEN(notes); i++) {
+        struct complaints complaints;
+        complaints_init(&complaints);
+        struct config *config = config_load_text(str_of(notes[i].text), "t", &complaints);
+        if (config == NULL || !has_line(&complaints, notes[i].want)) {
+            print_all(&complaints);
+            fail_msg("wanted: %s", notes[i].want);
+        }
+        config_free(config);
+        complaints_deinit(&complaints);
+    }
+}
+
+static void rules_that_can_match_are_not_complained_about(void **state UNUSED)
+{
+    static const char *const texts[] = {
+        ROUTER(
+            "    rules: [{ path: /w/api.php, group: old }, { path: /w/api.phpx, group: new }]\n"),
+        ROUTER("    rules: [{ path: '/w/*', group: old }, { path: /w, group: new }]\n"),
+        ROUTER("    rules: [{ host: '*.a.org', group: old }, { host: a.org, group: new }]\n"),
+        ROUTER("    rules: [{ method: POST, group: old }, { group: new }]\n"),
+        ROUTER("    rules: [{ header: { A: b }, group: old }, { header: { A: c }, group: new }]\n"),
+        ROUTER("    rules: [{ path: '=/w', group: old }, { path: /w, group: new }]\n"),
+    };
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct complaints complaints;
+        complaints_init(&complaints);
+        struct config *config = config_load_text(str_of(texts[i]), "t", &complaints);
+        print_all(&complaints);
+        assert_non_null(config);
+        assert_int_equal(complaints.count, 0);
+        config_free(config);
+        complaints_deinit(&complaints);
+    }
+}
+
+/* Each level doubles the one before: 2^40 items, if anybody counted them one by one. */
+static void a_billion_laughs_are_refused(void **state UNUSED)
+{
+    char text[4096];
+    size_t len = (size_t)snprintf(text, sizeof(text), "a0: &a0 [x, x]\n");
+    struct complaints complaints;
+
+    for (int i = 1; i < 40; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "a%d: &a%d [*a%d, *a%d]\n", i, i,
+                                i - 1, i - 1);
+    complaints_init(&complaints);
+    assert_null(config_load_text(str_make(text, len), "t", &complaints));
+    complaints_deinit(&complaints);
+}
+
+static void deep_nesting_is_refused(void **state UNUSED)
+{
+    char text[2001];
+    struct complaints complaints;
+
+    for (size_t depth = 33; depth <= 2000; depth += 983) {
+        memset(text, '[', depth);
+        complaints_init(&complaints);
+        assert_null(config_load_text(str_make(text, depth), "t", &complaints));
+        assert_true(complaints.error_count > 0);
+        complaints_deinit(&complaints);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_mistake_is_told_with_its_place),
+        cmocka_unit_test(all_mistakes_are_told_at_once_in_their_order),
+        cmocka_unit_test(what_is_only_odd_is_a_note),
+        cmocka_unit_test(rules_that_can_match_are_not_complained_about),
+        cmocka_unit_test(a_billion_laughs_are_refused),
+        cmocka_unit_test(deep_nesting_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
