@@ -2,12 +2,13 @@
  */
 #include "config/config.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 /* A whole configuration around one router's lines, which begin in line 7. */
 #define ROUTER(lines)                                                                              \

@@ -1,13 +1,14 @@
 /* Good configurations: what is written arrives, what is not has its default. */
 #include "config/config.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 static struct config *load(const char *text)
 {

@@ -1,10 +1,11 @@
 /* Durations, sizes, shares, host names. */
 #include "config/units.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 static void shares_are_exact_to_a_thousandth_of_a_percent(void **state UNUSED)
 {
