@@ -140,7 +140,6 @@ static void hold(struct endpoint *e, struct lease *lease, struct stream *stream,
     lease->state = LEASE_HELD;
     lease->was_reused = was_reused;
     e->active++;
-    metric_add(&e->target->metrics->active, 1);
     if (was_reused)
         metric_add(&e->target->upstream->metrics->counters[COUNTER_UP_REUSED], 1);
     endpoint_publish(e);

@@ -310,7 +310,6 @@ static void give_back(struct lease *lease, bool ok)
 
     e->active--;
     e->failures = ok ? 0 : e->failures + 1;
-    metric_sub(&lease->target->metrics->active, 1);
     endpoint_publish(e);
     upconn_release_stream(lease->stream->session->owner_arg, lease);
 }

@@ -97,7 +97,7 @@ static struct str side_of(const struct config *config, int group)
         }
     }
     if (is_legacy == is_k8s)
-        return STR("");
+        return STR("-"); /* as the proxy says for none */
     return is_legacy ? STR("legacy") : STR("k8s");
 }
 
