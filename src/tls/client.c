@@ -192,7 +192,12 @@ static void offer_session(struct tls_stream *s)
         tls_session_slot_clear(s->slot);
         return;
     }
-    SSL_set_session(s->ssl, saved->session);
+    /* A copy: OpenSSL spends a TLS 1.3 session with the first connection that uses it, while a pool
+     * opens several at once. (That a ticket is used twice only matters to a client that hides.) */
+    SSL_SESSION *copy = SSL_SESSION_dup(saved->session);
+    if (copy != NULL)
+        SSL_set_session(s->ssl, copy);
+    SSL_SESSION_free(copy);
 }
 
 /* --- the client

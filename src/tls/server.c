@@ -171,7 +171,7 @@ static int ticket_seal(const struct tls_server *server, const struct ticket_keys
     return mac_init(mac, key);
 }
 
-static int ticket_open(const struct tls_server *server, const struct ticket_keys *keys,
+static int ticket_open(const struct tls_server *server, const struct ticket_keys *keys, int version,
                        const unsigned char *name, const unsigned char *iv, EVP_CIPHER_CTX *cipher,
                        EVP_MAC_CTX *mac)
 {
@@ -182,7 +182,9 @@ static int ticket_open(const struct tls_server *server, const struct ticket_keys
         if (EVP_DecryptInit_ex2(cipher, server->library->ticket_cipher, key->aes, iv, NULL) != 1 ||
             mac_init(mac, key) != 1)
             return -1;
-        return i == 0 ? 1 : 2; /* 2: good, but give the client a fresh one */
+        /* 2: good, but give the client a fresh one; TLS 1.3 clients use each only once (RFC 8446
+         * appendix C.4). */
+        return i == 0 && version < TLS1_3_VERSION ? 1 : 2;
     }
     return 0; /* unknown or too old: a full handshake */
 }
@@ -195,7 +197,7 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 
     if (sealing)
         return ticket_seal(s->server, keys, name, iv, cipher, mac);
-    return ticket_open(s->server, keys, name, iv, cipher, mac);
+    return ticket_open(s->server, keys, SSL_version(ssl), name, iv, cipher, mac);
 }
 
 /* --- contexts

@@ -410,10 +410,7 @@ static void a_ticket_resumes_on_any_worker_and_after_rotation(void **state UNUSE
     assert_non_null(slot.session);
     assert_true(visit(&w, client, "t.example", &slot, "x").resumed);
 
-    struct addr own = w.addr;
-    w.addr = sibling.addr; /* the client's loop is w's: give it the sibling's server */
     struct tls_server *server = w.server;
-    w.addr = own;
     w.server = sibling.server;
     assert_true(visit(&w, client, "t.example", &slot, "x").resumed);
     tls_tickets_rotate(tickets);
