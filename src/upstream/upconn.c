@@ -165,9 +165,15 @@ static bool may_carry_more(const struct upconn *u)
     return e->target->group->max_requests == 0 || s->requests < e->target->group->max_requests;
 }
 
+/* Received and not used; inside on_data the connection itself cannot know yet. */
+static bool has_surplus(const struct upconn *u)
+{
+    return u->is_in_data ? u->left_bytes > 0 : conn_unused(u->conn) > 0;
+}
+
 static bool was_cut(const struct upconn *u)
 {
-    return !u->session->is_h2 && (u->session->phase != SESSION_IDLE || conn_unused(u->conn) > 0);
+    return !u->session->is_h2 && (u->session->phase != SESSION_IDLE || has_surplus(u));
 }
 
 static void become_idle(struct upconn *u)
@@ -405,7 +411,10 @@ static size_t on_conn_data(struct conn *conn, struct slice data)
         upconn_abort(u);
         return data.len;
     }
+    u->left_bytes = data.len - used;
+    u->is_in_data = true;
     upconn_settle(u);
+    u->is_in_data = false;
     return used;
 }
 

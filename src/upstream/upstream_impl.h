@@ -193,7 +193,8 @@ struct upconn {
     unsigned leases;           /* streams handed out and not yet released */
     unsigned on_stack;         /* calls into the session that have not returned */
     uint32_t expected;         /* streams it counts for while it is being made */
-    bool is_paused, is_counted;
+    size_t left_bytes;         /* what the session did not use of the data it was just given */
+    bool is_paused, is_counted, is_in_data;
     bool is_broken;   /* must not carry another request */
     bool wants_close; /* the session has nothing more to say */
     int64_t started_us;
