@@ -53,6 +53,11 @@ void access_writer_free(struct access_writer *writer); /* flushes first, bounded
 void access_writer_reopen(struct access_writer *writer);
 size_t access_writer_drain(struct access_writer *writer, struct access_ring *ring);
 void access_writer_flush(struct access_writer *writer); /* one write(2) of what was collected */
+/* `watch` (may be NULL) sees every entry that is taken out of a ring, whether it is written or not.
+ */
+void access_writer_watch(struct access_writer *writer,
+                         void (*watch)(void *arg, const struct access_entry *entry), void *arg);
+
 uint64_t access_writer_failed(const struct access_writer *writer); /* lines lost to a full disk */
 
 /* One entry as a JSON line with its newline into `out`; its length, 0 when it does not fit. Every

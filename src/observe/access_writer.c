@@ -19,6 +19,8 @@ enum {
 struct access_writer {
     struct log_file entries, lines;
     bool is_off; /* path "": entries are thrown away */
+    void (*watch)(void *arg, const struct access_entry *entry);
+    void *watch_arg;
 };
 
 struct access_writer *access_writer_new(struct str path, struct err *err)
@@ -63,19 +65,35 @@ void access_writer_reopen(struct access_writer *writer)
     log_file_reopen(&writer->entries);
 }
 
-static void write_entry(struct access_writer *writer, struct str content)
+void access_writer_watch(struct access_writer *writer,
+                         void (*watch)(void *arg, const struct access_entry *entry), void *arg)
+{
+    writer->watch = watch;
+    writer->watch_arg = arg;
+}
+
+static void write_entry(struct access_writer *writer, const struct access_entry *entry)
+{
+    char *room = log_file_room(&writer->entries, JSON_LINE_MAX);
+
+    if (room == NULL)
+        return;
+    log_file_add(&writer->entries, access_entry_json(entry, room, JSON_LINE_MAX));
+    if (writer->entries.len >= FLUSH_BYTES)
+        log_file_flush(&writer->entries);
+}
+
+static void take_entry(struct access_writer *writer, struct str content)
 {
     struct access_entry entry;
 
-    if (writer->is_off)
-        return;
-    char *room = log_file_room(&writer->entries, JSON_LINE_MAX);
-    if (room == NULL)
+    if (writer->is_off && writer->watch == NULL)
         return;
     access_entry_unpack(content, &entry);
-    log_file_add(&writer->entries, access_entry_json(&entry, room, JSON_LINE_MAX));
-    if (writer->entries.len >= FLUSH_BYTES)
-        log_file_flush(&writer->entries);
+    if (writer->watch != NULL)
+        writer->watch(writer->watch_arg, &entry);
+    if (!writer->is_off)
+        write_entry(writer, &entry);
 }
 
 static void write_line(struct access_writer *writer, struct str line)
@@ -96,7 +114,7 @@ size_t access_writer_drain(struct access_writer *writer, struct access_ring *rin
 
     for (; access_ring_peek(ring, &kind, &content); count++) {
         if (kind == ACCESS_RECORD_ENTRY)
-            write_entry(writer, content);
+            take_entry(writer, content);
         else
             write_line(writer, content);
         access_ring_pop(ring);

@@ -72,7 +72,10 @@ static int prepare_writer(struct server *server, struct reload *reload, struct e
     if (server->writer != NULL && str_eq(path, access_path(snapshot_config(server->snapshot))))
         return 0;
     reload->writer = access_writer_new(path, err);
-    return reload->writer != NULL ? 0 : -1;
+    if (reload->writer == NULL)
+        return -1;
+    access_writer_watch(reload->writer, server->options.watch, server->options.watch_arg);
+    return 0;
 }
 
 static int prepare_admin(struct server *server, struct reload *reload, struct err *err)
@@ -293,7 +296,7 @@ void server_reload(struct server *server)
         server->reload_again = server->state <= SERVER_RUNNING;
         return;
     }
-    LOG_INFO("reload_begin", "");
+    LOG_INFO("reload_begin", "version=%s is in force", server_config(server)->version);
     notify_reloading();
     access_writer_reopen(server->writer);
     text_free(&server->last_reload.complaints);

@@ -75,11 +75,9 @@ static void begin_serving(struct server *server)
         worker_listen(server->workers[w], server->binds);
     server_enter(server, SERVER_RUNNING);
     notify_ready();
-    if (!server->options.is_quiet) {
-        log_listeners(server);
-        LOG_INFO("running", "workers=%zu config=%s", server->worker_count,
-                 server_config(server)->version);
-    }
+    log_listeners(server);
+    LOG_INFO("running", "workers=%zu config=%s", server->worker_count,
+             server_config(server)->version);
     if (server->reload_again) {
         server->reload_again = false;
         server_reload(server);

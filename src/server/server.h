@@ -19,7 +19,9 @@ struct server_options {
     snapshot_source *source; /* asked at the start and at each reload, on the control thread */
     void *source_arg;
     unsigned workers; /* 0: as configured */
-    bool is_quiet;    /* no lines about starting and stopping (the demo speaks itself) */
+    /* Sees every access log entry, logged or not; may be NULL. Control thread. */
+    void (*watch)(void *arg, const struct access_entry *entry);
+    void *watch_arg;
 };
 
 /* Blocks the signals that the control thread will read, so it must come before any other thread. */

@@ -12,6 +12,7 @@ static bool is_ready(void *arg, const char **words)
 {
     const struct server *server = arg;
 
+    *words = "";
     switch (server->state) {
     case SERVER_NEW:
         *words = "starting";
