@@ -253,7 +253,8 @@ static int64_t next_look_up_ms(const struct resolver *r, const struct ares_addri
 static void keep_answer(struct watched_name *name, struct address_set *set)
 {
     if (name->set == NULL || !address_set_eq(name->set, set)) {
-        LOG_INFO("name_resolved", "name=%s addresses=%zu", name->text, set->count);
+        if (set->count > 0)
+            LOG_INFO("name_resolved", "name=%s addresses=%zu", name->text, set->count);
         tell_workers(name->resolver, set, NEWS_ADDRESSES);
     }
     address_set_unref(&name->set);
