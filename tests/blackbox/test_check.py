@@ -166,7 +166,7 @@ def test_the_shipped_configurations_pass():
         errors = [
             line
             for line in (done.stdout + done.stderr).splitlines()
-            if ": note:" not in line and ".pem" not in line and ".key" not in line
+            if ": note:" not in line and "cannot read" not in line
         ]
         assert done.returncode == 0 or not [line for line in errors if name + ":" in line], errors
 
@@ -207,7 +207,7 @@ def test_route_tells_of_an_answer_without_a_group(tmp_path):
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["check", "--help"], ["route", "--help"], ["demo", "--help"]])
 def test_help_is_for_people(arguments):
     done = h.run(*arguments)
-    assert done.returncode == 0 and "usage:" in done.stdout.lower() and not done.stderr
+    assert done.returncode == 0 and "weir" in done.stdout and len(done.stdout) > 100 and not done.stderr
     assert all(len(line) <= 100 for line in done.stdout.splitlines())
 
 

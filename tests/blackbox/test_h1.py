@@ -72,13 +72,6 @@ def test_after_max_requests_the_connection_closes_with_notice(weir, upstream):
     assert client.is_closed()
 
 
-def test_a_client_that_half_closes_still_gets_its_response(weir, upstream):
-    client = weir(upstream(o.respond(b"late", delay=0.3))).connect()
-    client.send(request_bytes())
-    client.finish_sending()
-    assert client.read().body == b"late"
-
-
 def test_empty_lines_before_a_request_are_ignored(weir, upstream):
     """RFC 9112 section 2.2."""
     client = weir(upstream()).connect()
@@ -334,6 +327,15 @@ def test_expect_100_continue_with_the_body_sent_at_once_works(weir, upstream):
     response = client.read()
     assert response.status == 200 and '"body_bytes": 5' in response.text
     assert client.request().status == 200
+
+
+def test_an_upstream_that_refuses_an_expectation_is_not_sent_the_body(weir, upstream):
+    up = upstream(lambda conn, request: conn.send(o.head(413, [("Content-Length", "0"), ("Connection", "close")])))
+    up.continues = False
+    client = weir(up).connect()
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+    response = client.read()
+    assert response.status == 413 and not response.interim
 
 
 def test_curl_uploads_with_expect(weir, upstream, tmp_path):

@@ -239,13 +239,6 @@ def test_forwarded_for_can_be_switched_off(weir, upstream, ask):
     assert ask(weir(upstream(o.echo()), listener={"forwarded_for": False})).get("x-forwarded-for") is None
 
 
-def test_names_with_underscores_do_not_pass_for_ours(weir, upstream):
-    up = upstream(o.echo())
-    response = weir(up).get(fields=[("X_Forwarded_For", "1.2.3.4"), ("X_Wikimedia_Debug", "backend=1")])
-    if response.status == 200:
-        assert "x_forwarded_for" not in up.last.fields and "x_wikimedia_debug" not in up.last.fields
-
-
 def test_a_trusted_client_reads_the_reason_and_others_do_not(weir, upstream):
     down = upstream(listening=False)
     assert weir(down, trusted=True).get().header("x-weir-reason") == "upstream_connect"

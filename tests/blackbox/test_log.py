@@ -145,7 +145,7 @@ def test_a_full_disk_is_survived_and_counted(weir, upstream):
     w = weir(upstream(), top={"access_log": {"path": "/dev/full"}})
     for _ in range(20):
         assert w.get().status == 200
-    w.wait_for_metric(lambda m: m.sum("weir_access_log_failed_total") > 0, what="failed log lines")
+    w.wait_for_metric(lambda m: m.sum("weir_access_log_lost_total") > 0, what="failed log lines")
 
 
 def test_a_reader_that_does_not_read_blocks_nobody(weir, upstream, tmp_path):
@@ -158,7 +158,7 @@ def test_a_reader_that_does_not_read_blocks_nobody(weir, upstream, tmp_path):
         for n in range(3000):
             assert client.request("/%d" % n, fields=[("User-Agent", "x" * 500)]).status == 200
         metrics = w.metrics()
-        lost = metrics.sum("weir_access_log_dropped_total") + metrics.sum("weir_access_log_failed_total")
+        lost = metrics.sum("weir_access_log_dropped_total") + metrics.sum("weir_access_log_lost_total")
         assert lost > 0
     finally:
         os.close(reader)

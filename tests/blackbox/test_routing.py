@@ -140,6 +140,13 @@ def test_the_host_of_an_absolute_target_wins(site):
     assert group_of(client.read()) == "mw-web"
 
 
+@pytest.mark.parametrize("host", ["a..b", ".", "-:443"])
+def test_a_host_that_cannot_be_one_is_400(site, host):
+    w = site(ALL_LEGACY)
+    assert w.get(host=host).status == 400
+    w.wait_for_reason("bad_host")
+
+
 def test_http_1_0_without_host_goes_to_legacy(site):
     w = site({"default": "100%"})
     assert w.exchange(b"GET / HTTP/1.0\r\n\r\n").header("x-weir-group") == "appservers"

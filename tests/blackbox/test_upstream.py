@@ -340,8 +340,14 @@ def test_verification_can_be_switched_off(weir, upstream, other_ca):
 
 
 def test_plain_bytes_where_tls_was_expected_are_502(weir, upstream, ca):
-    up = upstream(o.echo())
-    w = weir(up, trusted=True, group={"tls": {"ca": ca.file, "server_name": "wiki.example"}})
+    class Plain:
+        @staticmethod
+        def on_connection(conn):
+            conn.send(OK + b"Content-Length: 4\r\n\r\nEVIL")
+            conn.wait_for_end()
+            conn.close()
+
+    w = weir(upstream(Plain()), trusted=True, group={"tls": {"ca": ca.file, "server_name": "wiki.example"}})
     response = w.get()
     assert response.status == 502 and response.header("x-weir-reason") == "upstream_tls"
 

@@ -14,6 +14,9 @@ from . import wire
 from .client import Client
 
 
+GOAWAY = 7  # frame type, RFC 9113 section 6.8
+
+
 class Stream:
     def __init__(self):
         self.status = None
@@ -53,6 +56,7 @@ class H2Client:
         self.closed = False
         self.pings = 0
         self.settings_seen = {}
+        self._input = b""
         if settings:
             self.conn.local_settings.update(settings)
         self.conn.initiate_connection()
@@ -122,13 +126,25 @@ class H2Client:
         if not data:
             self.closed = True
             return False
-        for event in self.conn.receive_data(data):
-            self._on_event(event)
+        self._input += data
+        while len(self._input) >= 9:
+            size = 9 + int.from_bytes(self._input[:3], "big")
+            if len(self._input) < size:
+                break
+            self._on_frame(self._input[:size])
+            self._input = self._input[size:]
         try:
             self.flush()
         except OSError:
             self.closed = True
         return True
+
+    def _on_frame(self, frame):
+        """python-h2 takes a GOAWAY for the end of everything; here the streams that began go on."""
+        for event in self.conn.receive_data(frame):
+            self._on_event(event)
+        if frame[3] == GOAWAY and self.goaway.error_code == 0:
+            self.conn.state_machine.state = h2.connection.ConnectionState.CLIENT_OPEN
 
     def _on_event(self, event):
         stream = self.streams.get(getattr(event, "stream_id", None))

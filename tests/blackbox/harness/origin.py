@@ -62,6 +62,7 @@ class Origin:
         self.connections = []
         self.failed_handshakes = []
         self._changed = threading.Condition()
+        self.continues = True  # answer Expect: 100-continue before the handler runs
         self._stopped = False
         self._listener = None
         if unix:
@@ -135,6 +136,8 @@ class Origin:
         with self._changed:
             self.requests.append(request)
             self._changed.notify_all()
+        if self.continues and request.header("expect", "").lower() == "100-continue":
+            conn.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         self.handler(conn, request)
         if conn.closed.is_set():
             return False

@@ -219,7 +219,7 @@ class Weir:
         try:
             conn.request(method, path)
             response = conn.getresponse()
-            return response.status, response.read().decode(), dict(response.getheaders())
+            return response.status, response.read().decode(), response.headers
         finally:
             conn.close()
 
