@@ -28,7 +28,7 @@ struct buf {
     uint32_t refs;
     uint32_t size; /* bytes at data[] */
     uint32_t len;  /* bytes filled, from the start */
-    char data[];
+    _Alignas(max_align_t) char data[]; /* arenas build structs in it */
 };
 
 void buf_pool_init(struct buf_pool *pool);

@@ -1,14 +1,15 @@
-/* The h2 codec inside: one session on one nghttp2 session, and its streams. nghttp2 frames, compresses,
- * checks and schedules; we own the messages, both directions' memory, the limits and the lifetimes.
+/* The h2 codec inside: one session on one nghttp2 session, and its streams. nghttp2 frames,
+ * compresses, checks and schedules; we own the messages, both directions' memory, the limits and
+ * the lifetimes.
  *
  *      h2_server.c, h2_client.c   the two kinds of session: their doors, begin, accept and open
  *      h2_common.c                the life of sessions and streams; feed, pump, news, the end
- *      h2_recv.c                  nghttp2's callbacks of what arrives: heads, bodies, trailers, resets
- *      h2_send.c                  stream_send_*, and nghttp2's questions for bytes to send
+ *      h2_recv.c                  nghttp2's callbacks of what arrives: heads, bodies, trailers,
+ * resets h2_send.c                  stream_send_*, and nghttp2's questions for bytes to send
  *      h2_mem.c                   the memory that nghttp2 takes
  *
- * A stream has two holders: the user (between on_stream or session_open and stream_close) and the wire
- * (nghttp2, until on_stream_close). Whoever leaves last frees it. */
+ * A stream has two holders: the user (between on_stream or session_open and stream_close) and the
+ * wire (nghttp2, until on_stream_close). Whoever leaves last frees it. */
 #pragma once
 
 #include "http/head.h"
@@ -18,22 +19,22 @@
 #include <nghttp2/nghttp2.h>
 
 enum {
-    /* Flow control, what we let a peer send ahead of us: a stream's window carries 200 Mbit/s over 10 ms,
-     * a connection's window bounds what paused streams may pile up. */
+    /* Flow control, what we let a peer send ahead of us: a stream's window carries 200 Mbit/s over
+     * 10 ms, a connection's window bounds what paused streams may pile up. */
     H2_STREAM_WINDOW = 256 * 1024,
     H2_SESSION_WINDOW = 1024 * 1024,
 
     /* What we queue for a peer that does not open its windows. */
-    H2_STREAM_HIGH = 64 * 1024, /* STREAM_FULL above it … */
-    H2_STREAM_LOW = 16 * 1024,  /* … until it falls to this */
+    H2_STREAM_HIGH = 64 * 1024,   /* STREAM_FULL above it … */
+    H2_STREAM_LOW = 16 * 1024,    /* … until it falls to this */
     H2_QUEUED_HIGH = 1024 * 1024, /* all streams of a session together */
     H2_QUEUED_LOW = 768 * 1024,
 
     /* Control frames may fill `out` so far beyond its high mark; then input waits. */
     H2_CONTROL_MAX = 64 * 1024,
 
-    H2_MAX_STREAMS = 100,          /* when limits say 0 */
-    H2_MAX_HEADER_BYTES = 65536,   /* name + value + 32 of all fields */
+    H2_MAX_STREAMS = 100,        /* when limits say 0 */
+    H2_MAX_HEADER_BYTES = 65536, /* name + value + 32 of all fields */
     H2_MAX_HEADER_COUNT = 128,
     H2_FIELD_OVERHEAD = 32,        /* RFC 9113 section 6.5.2 */
     H2_TOLERANCE = 4,              /* a head so many times over its limits is not read to its end */
@@ -45,44 +46,45 @@ enum {
     /* Glitches: what an honest peer does rarely. A leaky bucket of points per session. */
     H2_GLITCH_BURST = 500,
     H2_GLITCH_PER_SECOND = 50,
-    H2_COST_FRAME = 1,           /* PING, SETTINGS, PRIORITY, empty DATA, late RST_STREAM */
-    H2_COST_RESET = 3,           /* RST_STREAM before our response was whole (rapid reset) */
-    H2_COST_ERROR = 5,           /* what made us send RST_STREAM (MadeYouReset) */
+    H2_COST_FRAME = 1, /* PING, SETTINGS, PRIORITY, unknown, empty DATA, late RST_STREAM */
+    H2_COST_RESET = 3, /* RST_STREAM before our response was whole (rapid reset) */
+    H2_COST_ERROR = 5, /* what made us send RST_STREAM (MadeYouReset) */
 };
 
 struct h2_trailers;
 
 struct h2_stream {
-    struct stream stream;    /* embeds; what the user holds */
-    struct h2_session *h2;   /* borrows */
-    struct list node;        /* in h2->streams */
-    struct list full_node;   /* in h2->full while `full` */
-    struct list news_node;   /* in h2->news while `news` is set */
-    struct arena own_arena;  /* embeds; server streams */
+    struct stream stream;   /* embeds; what the user holds */
+    struct h2_session *h2;  /* borrows */
+    struct list node;       /* in h2->streams */
+    struct list full_node;  /* in h2->full while `full` */
+    struct list news_node;  /* in h2->news while `news` is set */
+    struct arena own_arena; /* embeds; server streams */
 
-    struct bufq tx;          /* embeds: body bytes that wait for the peer's window */
-    struct slice now;        /* borrows: the body bytes of the send in progress; not copied yet */
+    struct bufq tx;   /* embeds: body bytes that wait for the peer's window */
+    struct slice now; /* borrows: the body bytes of the send in progress; not copied yet */
     struct h2_trailers *trailers; /* owns: to be sent after the body */
 
-    uint64_t body_bytes;     /* received */
-    uint32_t unconsumed;     /* received while paused: the peer's windows stay closed by so much */
-    enum reason news;        /* on_reset is due with this reason */
-    enum method method;      /* of the request */
+    uint64_t body_bytes; /* received */
+    uint32_t unconsumed; /* received while paused: the peer's windows stay closed by so much */
+    enum reason news;    /* on_reset is due with this reason */
+    enum method method;  /* of the request */
 
     bool user_open, wire_open;
-    bool quiet;              /* no more callbacks: reset by either side */
+    bool quiet; /* no more callbacks: reset by either side */
     bool paused;
-    bool full;               /* STREAM_FULL was said; on_writable is due */
-    bool deferred;           /* nghttp2 asked for data and there was none */
-    bool counted;            /* on_bad was told */
+    bool full;     /* STREAM_FULL was said; on_writable is due */
+    bool deferred; /* nghttp2 asked for data and there was none */
+    bool counted;  /* on_bad was told */
     bool rst_received;
-    bool rst_sent;           /* by our own decision */
-    bool rx_final_head;      /* request head, or final response head, was received */
+    bool rst_sent;      /* by our own decision */
+    bool unsent;        /* client: the request could not leave any more */
+    bool rx_final_head; /* request head, or final response head, was received */
     bool rx_ended;
-    bool tx_head;            /* final head was submitted */
-    bool tx_end;             /* END was said by the user */
-    bool tx_end_sent;        /* … and has left with a frame */
-    bool tx_dead;            /* nothing more may be sent: what the user still says is dropped */
+    bool tx_head;     /* final head was submitted */
+    bool tx_end;      /* END was said by the user */
+    bool tx_end_sent; /* … and has left with a frame */
+    bool tx_dead;     /* nothing more may be sent: what the user still says is dropped */
 };
 
 enum h2_block { H2_BLOCK_NONE, H2_BLOCK_HEAD, H2_BLOCK_TRAILERS };
@@ -100,7 +102,7 @@ struct h2_incoming {
     struct head *head;    /* in st's arena */
     uint64_t bytes;       /* name + value + 32 of every field, crumbs included */
     uint32_t count;
-    enum reason bad;      /* the first thing wrong with it */
+    enum reason bad; /* the first thing wrong with it */
     bool has_authority;
     struct h2_crumb *crumbs, **crumbs_end;
     size_t crumb_bytes;
@@ -113,36 +115,36 @@ struct h2_session {
     struct list full;       /* those that wait for on_writable */
     struct list news;       /* those that wait for on_reset */
     uint32_t wire_streams;
-    size_t queued;          /* bytes in all streams' tx */
+    size_t queued; /* bytes in all streams' tx */
 
     struct h2_incoming in;
     struct h2_stream *body_stream; /* borrows: whose bytes `body` are; NULL: none */
-    struct slice body;             /* borrows: the last piece of DATA, held until its frame's end is known */
-    struct buf *feed_buf;          /* borrows: of the slice being fed */
+    struct slice body;    /* borrows: the last piece of DATA, held until its frame's end is known */
+    struct buf *feed_buf; /* borrows: of the slice being fed */
 
     double glitches;
     int64_t glitches_at_ms;
-    enum reason dying;      /* a GOAWAY with an error was decided; want_close(dying) is due */
+    enum reason dying; /* a GOAWAY with an error was decided; want_close(dying) is due */
 
-    uint16_t busy;          /* inside feed, eof, fail, drained: callbacks may be made, sends do not pump */
+    uint16_t busy; /* inside feed, eof, fail, drained: callbacks may be made, sends do not pump */
     bool pumping;
-    bool dead;              /* nghttp2 is not asked any more */
-    bool free_later;        /* session_free came while busy */
-    bool close_told;        /* want_close was called */
-    bool dirty;             /* something was sent while busy */
-    bool input_held;        /* feed refused input because `out` was too full */
-    bool peer_leaves;       /* GOAWAY received */
-    bool final_goaway;      /* we said which stream was the last */
-    bool was_full;          /* client: no stream was free; tell when one is */
-    bool settings_seen;     /* the peer's first SETTINGS came */
+    bool dead;          /* nghttp2 is not asked any more */
+    bool free_later;    /* session_free came while busy */
+    bool close_told;    /* want_close was called */
+    bool dirty;         /* something was sent while busy */
+    bool input_held;    /* feed refused input because `out` was too full */
+    bool peer_leaves;   /* GOAWAY received */
+    bool final_goaway;  /* we said which stream was the last */
+    bool was_full;      /* client: no stream was free; tell when one is */
+    bool settings_seen; /* the peer's first SETTINGS came */
 };
 
-/* --- h2_mem.c ------------------------------------------------------------------------------------ */
-extern nghttp2_mem h2_mem;        /* for nghttp2_session_*_new3 */
-void *h2_mem_take(size_t size);   /* not zeroed; aborts when there is none */
-void h2_mem_give(void *memory);   /* NULL is fine */
+/* --- h2_mem.c -------------------------------------------------------------------------------- */
+extern nghttp2_mem h2_mem;      /* for nghttp2_session_*_new3 */
+void *h2_mem_take(size_t size); /* not zeroed; aborts when there is none */
+void h2_mem_give(void *memory); /* NULL is fine */
 
-/* --- h2_common.c --------------------------------------------------------------------------------- */
+/* --- h2_common.c ----------------------------------------------------------------------------- */
 static inline struct h2_session *h2_of(struct session *session)
 {
     return CONTAINER_OF(session, struct h2_session, session);
@@ -157,7 +159,8 @@ struct h2_session *h2_session_new(const struct session_ops *ops, const struct se
                                   void *owner_arg, struct bufq *out, struct buf_pool *pool,
                                   const struct session_limits *limits);
 
-/* Options and callbacks that both kinds share; the caller frees them after nghttp2_session_*_new3. */
+/* Options and callbacks that both kinds share; the caller frees them after nghttp2_session_*_new3.
+ */
 nghttp2_option *h2_options(void);
 nghttp2_session_callbacks *h2_callbacks(void);
 
@@ -186,10 +189,12 @@ void h2_glitch(struct h2_session *h2, unsigned cost);
 /* Ends the session with GOAWAY; want_close(reason) follows when this turn of feed is over. */
 void h2_terminate(struct h2_session *h2, uint32_t error_code, enum reason reason);
 
-/* Moves all that may be sent now from nghttp2 to `out`. Not while busy: then it only notes the wish. */
+/* Moves all that may be sent now from nghttp2 to `out`. Not while busy: then it only notes the
+ * wish. */
 void h2_pump(struct h2_session *h2);
 
-/* After something happened outside feed: ends the session if that was the last thing it waited for. */
+/* After something happened outside feed: ends the session if that was the last thing it waited for.
+ */
 void h2_settle(struct h2_session *h2);
 
 /* May the peer still get bytes from us, and we from nghttp2? */
@@ -217,15 +222,16 @@ void h2_drain(struct session *session);
 void h2_expire(struct session *session, enum reason reason);
 void h2_free(struct session *session);
 
-/* --- h2_recv.c ----------------------------------------------------------------------------------- */
+/* --- h2_recv.c ------------------------------------------------------------------------------- */
 int h2_on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *arg);
-int h2_on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
-                 const uint8_t *value, size_t value_len, uint8_t flags, void *arg);
+int h2_on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
+                 size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *arg);
 int h2_on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
                          size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
                          void *arg);
 int h2_on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data, size_t len,
                void *arg);
+int h2_on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg);
 int h2_on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *arg);
 int h2_on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *arg);
 int h2_on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code, void *arg);
@@ -236,13 +242,13 @@ void h2_flush_body(struct h2_session *h2, enum end end);
 /* Gives the peer its window back for `len` bytes. */
 void h2_consume(struct h2_stream *st, size_t len);
 
-/* --- h2_server.c, h2_client.c: the complete, acceptable head in h2->in --------------------------- */
+/* --- h2_server.c, h2_client.c: the complete head in h2->in ----------------------------------- */
 void h2_server_on_request(struct h2_session *h2, enum end end);
 void h2_client_on_response(struct h2_session *h2, enum end end);
 enum reason h2_server_pseudo(struct h2_session *h2, struct str name, struct str value);
 enum reason h2_client_pseudo(struct h2_session *h2, struct str name, struct str value);
 
-/* --- h2_send.c ----------------------------------------------------------------------------------- */
+/* --- h2_send.c ------------------------------------------------------------------------------- */
 void h2_send_head(struct stream *stream, const struct head *head, enum end end);
 enum stream_status h2_send_body(struct stream *stream, struct slice data, enum end end);
 void h2_send_trailers(struct stream *stream, const struct field *fields, size_t count);
@@ -259,7 +265,7 @@ void h2_tell_writable(struct h2_session *h2);
 /* Has room again? */
 bool h2_is_writable(const struct h2_stream *st);
 
-int h2_on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *frame_head, size_t len,
-                    nghttp2_data_source *source, void *arg);
+int h2_on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *frame_head,
+                    size_t len, nghttp2_data_source *source, void *arg);
 int h2_on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *arg);
 int h2_on_frame_not_send(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *arg);
