@@ -765,11 +765,13 @@ void conn_abort(struct conn *conn)
 
 struct conn_tls_info *conn_tls_info(struct conn *conn)
 {
-    if (conn->tls_info == NULL) {
+    bool is_final = conn->tls_info != NULL && conn->tls_info_final;
+
+    if (conn->tls_info == NULL)
         conn->tls_info = mem_new(sizeof(*conn->tls_info));
-        if (conn->ops->info != NULL)
-            conn->ops->info(conn, conn->tls_info);
-    }
+    if (!is_final && conn->ops->info != NULL)
+        conn->ops->info(conn, conn->tls_info);
+    conn->tls_info_final = conn->state != CONN_CONNECTING && conn->state != CONN_HANDSHAKE;
     return conn->tls_info;
 }
 

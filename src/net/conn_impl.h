@@ -47,6 +47,7 @@ struct conn {
     bool busy : 1;             /* a helper thread has the transport */
     bool eof : 1;              /* the peer has ended its side */
     bool was_full : 1;         /* above the high mark since on_writable was last called */
+    bool tls_info_final : 1;   /* asked for after the handshake: it changes no more */
     bool is_silent : 1;        /* closed before it was open: no last words */
 
     uint16_t reason;                /* enum reason: what a transport has found out */

@@ -355,8 +355,13 @@ static enum io tls_write(struct conn *conn, struct bufq *q, size_t *written)
     enum io sent = op_end(s);
 
     *written += s->sent;
-    if (io == IO_ERROR || sent == IO_ERROR)
-        return s->broken ? IO_ERROR : stream_broke(s);
+    if (io == IO_ERROR || sent == IO_ERROR) {
+        /* A socket that takes nothing may still have the peer's last words for us: not broken yet.
+         */
+        if (!s->broken)
+            conn_set_error(conn, REASON_NONE, strerror(s->sock_errno));
+        return IO_ERROR;
+    }
     if (io == IO_OK || sent == IO_WANT_WRITE)
         return sent;
     return io == IO_EOF ? IO_ERROR : io;

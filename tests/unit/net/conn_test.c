@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -552,6 +553,41 @@ static void stopping_a_listener_hands_over_its_backlog(void **state UNUSED)
     loop_free(loop);
 }
 
+static void a_process_without_descriptors_refuses_and_goes_on(void **state UNUSED)
+{
+    struct loop *loop = loop_new();
+    struct addr addr;
+    struct err err;
+    uint64_t refused = 0;
+    assert_int_equal(addr_parse(STR("127.0.0.1:0"), &addr), 0);
+    int listen_fd = listener_open(&addr, &err);
+    bound_addr(listen_fd, &addr);
+    struct acceptor a = {.loop = loop, .server = {.use_max = SIZE_MAX}};
+    struct listener_sock *listener = listener_start(loop, listen_fd, took, &a, &refused);
+    int client = socket(AF_INET, SOCK_STREAM, 0), later = socket(AF_INET, SOCK_STREAM, 0);
+    struct rlimit before, tight;
+    char byte;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    tight = before;
+    tight.rlim_cur = (rlim_t)later + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    assert_int_equal(connect(client, &addr.sa, addr.len), 0);
+    run_for_ms(loop, 5);
+    assert_int_equal(a.count, 0);
+    assert_int_equal(refused, 1);
+    assert_int_equal(recv(client, &byte, 1, 0), 0); /* told at once, not left hanging */
+
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(connect(later, &addr.sa, addr.len), 0);
+    run_for_ms(loop, 150); /* past the pause */
+    assert_int_equal(a.count, 1);
+    close(client);
+    close(later);
+    listener_stop(listener);
+    loop_free(loop);
+}
+
 static void a_live_unix_socket_is_not_replaced_and_a_stale_one_is(void **state UNUSED)
 {
     char text[64];
@@ -590,6 +626,7 @@ int main(void)
         cmocka_unit_test(a_refused_connect_is_told_from_the_loop),
         cmocka_unit_test(a_reset_is_told_as_one),
         cmocka_unit_test(stopping_a_listener_hands_over_its_backlog),
+        cmocka_unit_test(a_process_without_descriptors_refuses_and_goes_on),
         cmocka_unit_test(a_live_unix_socket_is_not_replaced_and_a_stale_one_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
