@@ -56,8 +56,10 @@ enum reason h1_scan_head(struct h1_scan *scan, struct str data, enum h1_kind kin
         scan->lines++;
     }
     scan->looked = (uint32_t)data.len;
-    if ((reason = check_line_length(scan, data.len - scan->line_start, kind, limits)) !=
-        REASON_NONE)
+    size_t pending = data.len - scan->line_start;
+    if (pending > 0 && data.ptr[data.len - 1] == '\r')
+        pending--; /* perhaps half of the line's end: not counted, as in a whole line */
+    if ((reason = check_line_length(scan, pending, kind, limits)) != REASON_NONE)
         return reason;
     return check_total(scan, data.len, limits);
 }
