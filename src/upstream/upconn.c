@@ -347,6 +347,7 @@ static struct session_limits session_limits_of(const struct group_conf *group)
         .max_header_count = RESPONSE_MAX_FIELDS,
         .max_line_bytes = group->max_response_header_bytes / RESPONSE_LINE_SHARE,
         .max_uri_bytes = group->max_response_header_bytes / RESPONSE_LINE_SHARE,
+        .max_streams = H2_STREAMS,
         .allow_websocket = true,
     };
 }
@@ -536,13 +537,13 @@ static uint32_t streams_expected(const struct endpoint *e)
     case PROTOCOL_H1:
         return 1;
     case PROTOCOL_H2:
-        return H2_EXPECTED_STREAMS;
+        return H2_STREAMS;
     case PROTOCOL_AUTO:
         break;
     }
     if (e->target->client == NULL || e->speaks == SPEAKS_H1)
         return 1;
-    return H2_EXPECTED_STREAMS; /* not known yet: hope; on_open starts more where it was in vain */
+    return H2_STREAMS; /* not known yet: hope; on_open starts more where it was in vain */
 }
 
 /* The name to ask for and to verify; an address is verified as such. */
