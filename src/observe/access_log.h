@@ -58,7 +58,8 @@ void access_writer_flush(struct access_writer *writer); /* one write(2) of what 
 void access_writer_watch(struct access_writer *writer,
                          void (*watch)(void *arg, const struct access_entry *entry), void *arg);
 
-uint64_t access_writer_failed(const struct access_writer *writer); /* lines lost to a full disk */
+/* Writes that a full disk or a closed pipe refused, and lines that were lost because of them. */
+uint64_t access_writer_failed(const struct access_writer *writer);
 
 /* One entry as a JSON line with its newline into `out`; its length, 0 when it does not fit. Every
  * byte a peer chose is escaped; invalid UTF-8 becomes \ufffd. For the writer and for tests. */

@@ -124,5 +124,6 @@ size_t access_writer_drain(struct access_writer *writer, struct access_ring *rin
 
 uint64_t access_writer_failed(const struct access_writer *writer)
 {
-    return writer->entries.lost + writer->lines.lost;
+    return writer->entries.lost + writer->entries.errors + writer->lines.lost +
+           writer->lines.errors;
 }

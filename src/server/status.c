@@ -61,7 +61,7 @@ static void print_metrics(void *arg, struct text *out)
     add_number(out, "weir_dns_failures_total", "counter", "Look-ups of names that failed",
                resolver_failures(server->resolver));
     add_number(out, "weir_access_log_lost_total", "counter",
-               "Log lines lost because the file or pipe did not take them",
+               "Writes of log lines that failed, and lines lost because of them",
                access_writer_failed(server->writer));
 }
 

@@ -1,0 +1,172 @@
+/* Which sockets stay, open and close when one configuration follows another. */
+#include "server/binds.h"
+
+#include "net/listener.h"
+
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { WORKERS = 2 };
+
+static struct addr address(const char *text)
+{
+    struct addr addr;
+
+    assert_int_equal(addr_parse(str_of(text), &addr), 0);
+    return addr;
+}
+
+/* A configuration with one listener on up to two addresses. */
+static struct config config_of(struct listener_conf *listener, struct addr *addrs, size_t count)
+{
+    *listener = (struct listener_conf){.binds = addrs, .bind_count = count, .inbound = true};
+    return (struct config){.listeners = listener, .listener_count = 1};
+}
+
+static bool is_open(int fd)
+{
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+static void every_worker_gets_a_socket_on_the_same_port(void **state UNUSED)
+{
+    struct listener_conf listener;
+    struct addr addr = address("127.0.0.1:0"), bound;
+    struct config config = config_of(&listener, &addr, 1);
+    struct err err;
+    struct binds *binds = binds_plan(NULL, &config, WORKERS, &err);
+
+    assert_non_null(binds);
+    assert_int_equal(binds->count, 1);
+    assert_true(addr_port(&binds->items[0].bound) != 0);
+    for (unsigned w = 0; w < WORKERS; w++) {
+        bound.len = sizeof(bound.un);
+        assert_int_equal(getsockname(binds->items[0].fds[w], &bound.sa, &bound.len), 0);
+        assert_int_equal(addr_port(&bound), addr_port(&binds->items[0].bound));
+    }
+    binds_free(binds);
+}
+
+static void an_address_that_stays_is_not_opened_again(void **state UNUSED)
+{
+    struct listener_conf listener, next_listener;
+    struct addr addrs[2] = {address("127.0.0.1:0"), address("[::1]:0")};
+    struct config config = config_of(&listener, addrs, 1);
+    struct err err;
+    struct binds *current = binds_plan(NULL, &config, WORKERS, &err);
+
+    assert_non_null(current);
+    int taken = current->items[0].fds[0]; /* as a worker does */
+    current->items[0].fds[0] = -1;
+
+    struct config next_config = config_of(&next_listener, addrs, 2);
+    struct binds *next = binds_plan(current, &next_config, WORKERS, &err);
+    if (next == NULL)
+        skip(); /* a machine without IPv6 */
+    assert_int_equal(next->items[0].fds[0], -1);
+    assert_int_equal(addr_port(&next->items[0].bound), addr_port(&current->items[0].bound));
+    assert_true(next->items[1].fds[0] >= 0);
+
+    binds_commit(current, next);
+    assert_true(is_open(taken));
+    close(taken);
+    binds_free(next);
+}
+
+static void one_address_that_cannot_be_opened_opens_none(void **state UNUSED)
+{
+    struct listener_conf listener;
+    struct addr addrs[2] = {address("127.0.0.1:0"), address("192.0.2.1:1")};
+    struct config config = config_of(&listener, addrs, 2);
+    struct err err;
+    int before = dup(0);
+
+    assert_null(binds_plan(NULL, &config, WORKERS, &err));
+    assert_non_null(strstr(err.text, "192.0.2.1:1"));
+    int after = dup(0);
+    assert_int_equal(after, before + 1); /* nothing was left open between them */
+    close(before);
+    close(after);
+}
+
+static void an_address_twice_is_an_error(void **state UNUSED)
+{
+    struct listener_conf listener;
+    struct addr addrs[2] = {address("127.0.0.1:0"), address("127.0.0.1:0")};
+    struct config config = config_of(&listener, addrs, 2);
+    struct err err;
+
+    assert_null(binds_plan(NULL, &config, WORKERS, &err));
+    assert_non_null(strstr(err.text, "twice"));
+}
+
+static void a_unix_socket_is_shared_and_removed_at_the_end(void **state UNUSED)
+{
+    char dir[] = "/tmp/weir-binds-XXXXXX", text[64];
+    struct listener_conf listener, none = {0};
+    struct err err;
+
+    assert_non_null(mkdtemp(dir));
+    snprintf(text, sizeof(text), "unix:%s/s", dir);
+    struct addr addr = address(text);
+    struct config config = config_of(&listener, &addr, 1);
+    struct config empty = config_of(&none, NULL, 0);
+
+    struct binds *binds = binds_plan(NULL, &config, WORKERS, &err);
+    assert_non_null(binds);
+    assert_true(binds->items[0].fds[0] >= 0 && binds->items[0].fds[1] >= 0);
+
+    struct binds *same = binds_plan(binds, &config, WORKERS, &err);
+    assert_non_null(same);
+    binds_abandon(binds, same);
+    assert_int_equal(access(text + 5, F_OK), 0); /* abandoning took nothing away */
+
+    same = binds_plan(binds, &config, WORKERS, &err);
+    binds_commit(binds, same);
+    assert_int_equal(access(text + 5, F_OK), 0);
+
+    struct binds *gone = binds_plan(same, &empty, WORKERS, &err);
+    assert_non_null(gone);
+    binds_commit(same, gone);
+    assert_int_equal(access(text + 5, F_OK), -1);
+    binds_free(gone);
+    rmdir(dir);
+}
+
+static void a_worker_that_goes_back_gets_what_it_had_closed(void **state UNUSED)
+{
+    struct listener_conf listener, none = {0};
+    struct addr addr = address("127.0.0.1:0");
+    struct config config = config_of(&listener, &addr, 1), empty = config_of(&none, NULL, 0);
+    struct err err;
+    struct binds *current = binds_plan(NULL, &config, WORKERS, &err);
+    struct binds *next = binds_plan(current, &empty, WORKERS, &err);
+
+    assert_non_null(current);
+    assert_non_null(next);
+    close(current->items[0].fds[0]); /* worker 0 had taken and shut it */
+    current->items[0].fds[0] = -1;
+    assert_int_equal(binds_reopen(current, next, 0, &err), 0);
+    assert_true(is_open(current->items[0].fds[0]));
+    binds_free(next);
+    binds_free(current);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_worker_gets_a_socket_on_the_same_port),
+        cmocka_unit_test(an_address_that_stays_is_not_opened_again),
+        cmocka_unit_test(one_address_that_cannot_be_opened_opens_none),
+        cmocka_unit_test(an_address_twice_is_an_error),
+        cmocka_unit_test(a_unix_socket_is_shared_and_removed_at_the_end),
+        cmocka_unit_test(a_worker_that_goes_back_gets_what_it_had_closed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
