@@ -58,8 +58,8 @@ struct conn_limits {
     uint32_t write_ms;     /* without progress while bytes are queued; 0: none */
 };
 
-/* Takes over an accepted, non-blocking `fd`. Plain, unless another transport is installed (tls_accept)
- * before the caller returns to the loop, from where the first callback comes. */
+/* Takes over an accepted, non-blocking `fd`. Plain, unless another transport is installed
+ * (tls_accept) before the caller returns to the loop, from where the first callback comes. */
 struct conn *conn_accepted(struct loop *loop, int fd, const struct addr *peer,
                            const struct conn_handler *handler, void *arg,
                            struct conn_limits limits);

@@ -446,7 +446,8 @@ static void server_free(struct tls_server *server)
     free(server);
 }
 
-/* How many of the certificates loaded: all of them, or up to the first mistake, which is in `err`. */
+/* How many of the certificates loaded: all of them, or up to the first mistake, which is in `err`.
+ */
 static size_t load_certificates(struct certificate *certs, struct tls_library *library,
                                 const struct tls_server_conf *conf, struct err *err)
 {
