@@ -25,20 +25,32 @@ static struct decision answer(struct decision decision, int status, enum why why
 /* --- rules -------------------------------------------------------------------------------------
  */
 
+/* The longest suffix of `host` that a rule names; NULL. */
+static const struct host_record *suffix_find(const struct router *router, struct str host)
+{
+    const char *dot, *end = host.ptr + host.len;
+
+    while ((dot = memchr(host.ptr, '.', host.len)) != NULL) {
+        host = str_make(dot + 1, (size_t)(end - dot) - 1);
+        if ((router->suffix_lengths >> (host.len & 63) & 1) == 0)
+            continue;
+        const struct host_record *record = host_table_find(&router->suffixes, host);
+        if (record != NULL)
+            return record;
+    }
+    return NULL;
+}
+
 static const struct candidates *candidates_for(const struct router *router,
                                                const struct host_record *record, struct str host)
 {
     if (record != NULL && record->candidates >= 0)
         return &router->candidates[record->candidates];
-    if (router->suffixes.count > 0) {
-        struct str label, rest = host;
-        while (str_cut(rest, '.', &label, &rest)) {
-            const struct host_record *suffix = host_table_find(&router->suffixes, rest);
-            if (suffix != NULL)
-                return &router->candidates[suffix->candidates];
-        }
-    }
-    return &router->candidates[0];
+    if (router->suffixes.count > 0 && host.len > 0)
+        record = suffix_find(router, host);
+    else
+        record = NULL;
+    return &router->candidates[record != NULL ? record->candidates : 0];
 }
 
 static int rule_find(const struct router *router, const struct candidates *candidates,
@@ -225,11 +237,18 @@ static bool has_session(const struct multi_dc_conf *multi_dc, const struct reque
 }
 
 /* The first rule that sends the request to the primary; -1 when it may stay. */
-static int primary_rule(const struct multi_dc_conf *multi_dc, const struct request *request)
+static int primary_rule(const struct router *router, const struct request *request)
 {
-    for (size_t i = 0; i < multi_dc->primary_if_count; i++) {
-        const struct match_conf *match = &multi_dc->primary_if[i].match;
-        if (conditions_match(match, request) && hosts_match(match, request->host))
+    unsigned lacks = (request->facts->cookie.len == 0 ? NEEDS_COOKIE : 0u) |
+                     (request->query.len == 0 ? NEEDS_QUERY : 0u);
+
+    for (size_t i = 0; i < router->conf->multi_dc.primary_if_count; i++) {
+        const struct dc_rule *rule = &router->dc_rules[i];
+        if ((rule->needs & lacks) != 0)
+            continue;
+        if (rule->match->host_count > 0 && !hosts_match(rule->match, request->host))
+            continue;
+        if (conditions_match(rule->match, request))
             return (int)i;
     }
     return -1;
@@ -252,7 +271,7 @@ static bool may_stay_local(const struct router *router, const struct request *re
     }
     if (mode == DC_PRIMARY || (multi_dc->writes_to_primary && !is_read(request->facts->method)))
         return false;
-    decision->dc_rule = primary_rule(multi_dc, request);
+    decision->dc_rule = primary_rule(router, request);
     if (decision->dc_rule >= 0)
         return false;
     if (mode == DC_LOCAL_ANON && has_session(multi_dc, request))

@@ -54,15 +54,18 @@ int host_canonical(struct str authority, char *out, size_t size, struct str *hos
 
     if (authority.len > 0 && authority.ptr[0] == '[')
         return literal_canonical(authority, out, size, host);
-    for (; len < authority.len; len++) {
+    size_t room = MIN(authority.len, size);
+    for (; len < room; len++) {
         char c = host_char[(unsigned char)authority.ptr[len]];
         if (c == '\0')
             break;
-        if ((c == '.' && before == '.') || len + 1 >= size)
+        if (c == '.' && before == '.')
             return -1;
         before = out[len] = c;
     }
-    if (!is_port(str_skip(authority, len)))
+    if (len == size)
+        return -1;
+    if (len < authority.len && !is_port(str_skip(authority, len)))
         return -1;
     if (len > 0 && before == '.')
         len--;

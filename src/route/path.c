@@ -4,19 +4,19 @@
 
 struct str target_query(struct str target)
 {
-    struct str path, query;
+    ptrdiff_t mark = str_find_char(target, '?');
 
-    str_cut(target, '?', &path, &query);
-    return query;
+    return mark >= 0 ? str_skip(target, (size_t)mark + 1) : str_make(target.ptr, 0);
 }
 
 static struct str target_path(struct str target)
 {
-    struct str path, rest;
+    ptrdiff_t mark = str_find_char(target, '?');
 
-    str_cut(target, '?', &path, &rest);
-    str_cut(path, '#', &path, &rest);
-    return path;
+    if (mark >= 0)
+        target.len = (size_t)mark;
+    mark = str_find_char(target, '#');
+    return mark >= 0 ? str_make(target.ptr, (size_t)mark) : target;
 }
 
 static bool is_normal(struct str path)

@@ -90,14 +90,23 @@ struct group_route {
     int16_t debug;          /* of one that was asked for by name: `any` first */
 };
 
+/* A rule of multi_dc.primary_if with what a request must have to be worth looking at. */
+enum { NEEDS_COOKIE = BIT(0), NEEDS_QUERY = BIT(1) };
+struct dc_rule {
+    const struct match_conf *match; /* borrows */
+    unsigned needs;
+};
+
 struct router {
     const struct config *config;    /* borrows */
     const struct router_conf *conf; /* borrows */
     struct host_table hosts;        /* exact names: split, rules and datacentre modes */
     struct host_table suffixes;     /* what stands behind "*." in rules */
+    uint64_t suffix_lengths;        /* bit n: some suffix has n (mod 64) bytes; spares look-ups */
     struct candidates *candidates;  /* owns; [0]: of a host that nobody knows */
     uint32_t candidates_count;
     struct group_route *groups; /* owns: one for each of config.groups */
+    struct dc_rule *dc_rules;   /* owns: one for each of multi_dc.primary_if */
     struct hash_key salt;       /* of the split */
     struct hash_key dc_salt;    /* of the sampled move between datacentres */
 };

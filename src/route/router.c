@@ -122,6 +122,8 @@ static void rules_compile(struct router *router)
         const struct match_conf *match = &conf->rules[i].match;
         for (size_t j = 0; j < match->host_count; j++) {
             const struct host_match_conf *host = &match->hosts[j];
+            if (host->is_suffix)
+                router->suffix_lengths |= (uint64_t)1 << (host->name.len & 63);
             struct host_table *table = host->is_suffix ? &router->suffixes : &router->hosts;
             candidates_set(router, host_table_add(table, host->name),
                            host->is_suffix ? SCOPE_BELOW : SCOPE_HOST);
@@ -140,6 +142,35 @@ static void hosts_compile(struct router *router)
         host_table_add(&router->hosts, conf->split.hosts[i].host)->split_host = (int32_t)i;
     for (size_t i = 0; i < conf->multi_dc.host_count; i++)
         host_table_add(&router->hosts, conf->multi_dc.hosts[i].host)->dc_host = (int32_t)i;
+}
+
+/* --- datacentres -------------------------------------------------------------------------------
+ */
+
+static unsigned needs_of(const struct match_conf *match)
+{
+    unsigned needs = 0;
+
+    for (size_t i = 0; i < match->field_count; i++) {
+        const struct field_match_conf *field = &match->fields[i];
+        if (field->is_negated)
+            continue;
+        needs |= field->where == FIELD_COOKIE ? NEEDS_COOKIE : 0u;
+        needs |= field->where == FIELD_QUERY ? NEEDS_QUERY : 0u;
+    }
+    return needs;
+}
+
+static void datacenters_compile(struct router *router)
+{
+    const struct multi_dc_conf *multi_dc = &router->conf->multi_dc;
+    size_t count = multi_dc->primary_if_count;
+
+    router->dc_rules = mem_new(MAX(count, 1) * sizeof(*router->dc_rules));
+    for (size_t i = 0; i < count; i++) {
+        const struct match_conf *match = &multi_dc->primary_if[i].match;
+        router->dc_rules[i] = (struct dc_rule){match, needs_of(match)};
+    }
 }
 
 static struct hash_key salted(struct str salt, const char *purpose)
@@ -167,6 +198,7 @@ struct router *router_new(const struct config *config, size_t index, struct err 
     groups_compile(router);
     rules_compile(router);
     hosts_compile(router);
+    datacenters_compile(router);
     return router;
 }
 
@@ -178,6 +210,7 @@ void router_free(struct router *router)
         free((void *)router->candidates[i].rules);
     free(router->candidates);
     free(router->groups);
+    free(router->dc_rules);
     host_table_deinit(&router->hosts);
     host_table_deinit(&router->suffixes);
     free(router);
