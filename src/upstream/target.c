@@ -204,10 +204,25 @@ static bool serve_one(struct target *t)
     return false;
 }
 
+/* Its names have no address any more, or its configuration no hosts. */
+static void fail_all(struct target *t)
+{
+    struct lease *lease;
+
+    target_ref(t);
+    while ((lease = queue_head(t)) != NULL)
+        fail_lease(t, lease, REASON_UPSTREAM_NO_ENDPOINT);
+    target_unref(t);
+}
+
 static void on_serve(struct task *task)
 {
     struct target *t = CONTAINER_OF(task, struct target, serve);
 
+    if (t->endpoint_count == 0 && !t->is_resolving) {
+        fail_all(t);
+        return;
+    }
     while (!target_is_ended(t) && serve_one(t))
         continue;
     if (!target_is_ended(t))
@@ -426,21 +441,14 @@ static void replace_endpoints(struct target *t, const struct wanted *wanted)
 void target_refresh(struct target *t)
 {
     struct wanted wanted = {0};
-    struct lease *lease;
 
     t->is_resolving = false;
     for (size_t i = 0; i < t->conf->host_count; i++)
         want_host(t, &wanted, &t->conf->hosts[i]);
     replace_endpoints(t, &wanted);
 
-    target_ref(t);
-    if (t->endpoint_count == 0 && !t->is_resolving) {
-        while ((lease = queue_head(t)) != NULL)
-            fail_lease(t, lease, REASON_UPSTREAM_NO_ENDPOINT);
-    }
     if (t->waiting_count > 0)
-        target_serve_later(t);
-    target_unref(t);
+        target_serve_later(t); /* or tell them that there is nobody; not inside an adopt */
 }
 
 bool target_uses_name(const struct target *t, struct str name)

@@ -698,6 +698,22 @@ static void a_target_that_is_gone_finishes_its_requests(void **state UNUSED)
     close(origin);
 }
 
+static void who_waits_for_an_endpoint_that_a_reload_removes_is_told(void **state UNUSED)
+{
+    struct call call = {0};
+    int origin = origin_open(0);
+
+    adopt();
+    ask(&call);
+    w.target_conf.host_count = 0;
+    adopt();
+    assert_int_equal(call.failed, 0); /* news come from the loop only */
+    run_until(has_failed, &call);
+    assert_int_equal(call.reason, REASON_UPSTREAM_NO_ENDPOINT);
+    finish(&call, false);
+    close(origin);
+}
+
 static void without_groups_everything_goes(void **state UNUSED)
 {
     int origin = origin_open(0);
@@ -806,6 +822,7 @@ int main(void)
         TEST(a_reload_keeps_warm_connections),
         TEST(an_endpoint_that_is_gone_finishes_its_requests),
         TEST(a_target_that_is_gone_finishes_its_requests),
+        TEST(who_waits_for_an_endpoint_that_a_reload_removes_is_told),
         TEST(without_groups_everything_goes),
         TEST(a_request_waits_for_the_first_answer),
         TEST(a_name_that_has_no_address_fails_requests),
