@@ -143,8 +143,9 @@ def test_a_full_disk_is_survived_and_counted(weir, upstream):
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full")
     w = weir(upstream(), top={"access_log": {"path": "/dev/full"}})
-    for _ in range(20):
-        assert w.get().status == 200
+    client = w.connect()
+    for _ in range(1000):
+        assert client.request(fields=[("User-Agent", "x" * 1000)]).status == 200
     w.wait_for_metric(lambda m: m.sum("weir_access_log_lost_total") > 0, what="failed log lines")
 
 

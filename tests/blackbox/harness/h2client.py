@@ -58,7 +58,7 @@ class H2Client:
         self.settings_seen = {}
         self._input = b""
         if settings:
-            self.conn.local_settings.update(settings)
+            self.conn.local_settings = h2.settings.Settings(client=True, initial_values=settings)
         self.conn.initiate_connection()
         self.flush()
 
