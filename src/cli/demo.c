@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 static const char help[] =
-    "weir demo [--port PORT] [--seconds N] [--quiet]\n"
+    "Usage: weir demo [--port PORT] [--seconds N] [--quiet]\n"
     "\n"
     "An edge with backends of its own (legacy, k8s and mw-debug) and a certificate made on the "
     "spot:\n"

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 
 static const char help[] =
-    "weir run -c FILE [-w N] [--log-level LEVEL]\n"
+    "Usage: weir run -c FILE [-w N] [--log-level LEVEL]\n"
     "\n"
     "Runs the proxy in the foreground, as FILE says; weir.yaml(5) describes it.\n"
     "\n"

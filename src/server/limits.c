@@ -24,6 +24,6 @@ void limits_raise_descriptors(uint32_t max_connections)
     }
     uint64_t wanted = (uint64_t)max_connections * 2 + OWN_DESCRIPTORS;
     if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < wanted)
-        LOG_WARN("descriptor_limit", "have=%llu wanted=%llu for max_connections=%u",
+        LOG_WARN("descriptor_limit", "have=%llu wanted=%llu max_connections=%u",
                  (unsigned long long)limit.rlim_cur, (unsigned long long)wanted, max_connections);
 }

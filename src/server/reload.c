@@ -20,20 +20,19 @@ enum { RESOLVE_MAX_MS = 5000, RESOLVE_STEP_MS = 20, WORKERS_MAX = 256 };
  */
 
 /* The start: whoever typed the command reads along. */
-static void report_to_terminal(void *arg UNUSED, bool is_error, const char *line)
+static void report_to_terminal(void *arg UNUSED, bool is_error UNUSED, const char *line)
 {
-    if (is_error)
-        fprintf(stderr, "%s\n", line);
-    else
-        fprintf(stderr, "note: %s\n", line);
+    fprintf(stderr, "%s\n", line);
 }
 
 static void report_to_log(void *arg, bool is_error, const char *line)
 {
     struct server *server = arg;
 
-    if (!is_error)
-        return; /* notes were read at the start, or by `weir check` */
+    if (!is_error) {
+        LOG_WARN("config_warning", "%s", line);
+        return;
+    }
     LOG_ERROR("config_error", "%s", line);
     text_add(&server->last_reload.complaints, "%s\n", line);
 }
@@ -163,9 +162,11 @@ static void commit(struct server *server, struct reload *reload)
         admin_free(server->admin);
         server->admin = reload->admin;
     }
+    uint32_t max_connections = snapshot_config(server->snapshot)->max_connections;
+    if (old == NULL || snapshot_config(old)->max_connections != max_connections)
+        limits_raise_descriptors(max_connections);
     snapshot_unref(&old);
     free(reload);
-    limits_raise_descriptors(snapshot_config(server->snapshot)->max_connections);
 }
 
 static void go_back(struct server *server, const struct reload *reload, size_t adopted)
@@ -281,8 +282,7 @@ static void end_reload(struct server *server, bool successful)
     if (successful)
         LOG_INFO("reload_done", "version=%s", snapshot_config(server->snapshot)->version);
     else
-        LOG_ERROR("reload_failed", "version=%s stays in force",
-                  snapshot_config(server->snapshot)->version);
+        LOG_ERROR("reload_failed", "in_force=%s", snapshot_config(server->snapshot)->version);
     notify_ready();
     if (server->reload_again && server->state == SERVER_RUNNING) {
         server->reload_again = false;
@@ -296,7 +296,7 @@ void server_reload(struct server *server)
         server->reload_again = server->state <= SERVER_RUNNING;
         return;
     }
-    LOG_INFO("reload_begin", "version=%s is in force", server_config(server)->version);
+    LOG_INFO("reload_begin", "in_force=%s", server_config(server)->version);
     notify_reloading();
     access_writer_reopen(server->writer);
     text_free(&server->last_reload.complaints);

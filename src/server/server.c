@@ -70,7 +70,7 @@ static void log_listeners(const struct server *server)
 static void begin_serving(struct server *server)
 {
     if (!resolver_is_settled(server->resolver))
-        LOG_WARN("start_unresolved", "some names have no address yet");
+        LOG_WARN("start_unresolved", "waited_ms=%d", RESOLVE_MAX_MS);
     for (size_t w = 0; w < server->worker_count; w++)
         worker_listen(server->workers[w], server->binds);
     server_enter(server, SERVER_RUNNING);
@@ -161,7 +161,7 @@ void server_stop(struct server *server)
         break;
     case SERVER_GRACE:
     case SERVER_DRAINING:
-        LOG_WARN("stop_now", "asked for twice");
+        LOG_WARN("stop_now", "state=%s", state_name[server->state]);
         server_end_now(server);
         break;
     case SERVER_NEW:

@@ -60,13 +60,16 @@ struct reporter {
     void *arg;
 };
 
+/* Notes are for `weir check`. */
 static void report_complaints(const struct reporter *reporter, const struct complaints *complaints)
 {
     char line[1024];
 
-    for (size_t i = 0; i < complaints->count; i++)
-        reporter->report(reporter->arg, !complaints->items[i].is_note,
-                         complaint_line(&complaints->items[i], line, sizeof(line)));
+    for (size_t i = 0; i < complaints->count; i++) {
+        if (!complaints->items[i].is_note)
+            reporter->report(reporter->arg, true,
+                             complaint_line(&complaints->items[i], line, sizeof(line)));
+    }
 }
 
 static void report_err(const struct reporter *reporter, const struct err *err)
@@ -79,12 +82,14 @@ static void report_err(const struct reporter *reporter, const struct err *err)
 static void on_tls_complaint(void *arg, const struct place *place, bool is_error, const char *text)
 {
     const struct reporter *reporter = arg;
+    const char *kind = is_error ? "" : "warning: ";
     char line[1024];
 
     if (place != NULL && place->file != NULL)
-        snprintf(line, sizeof(line), "%s:%d:%d: %s", place->file, place->line, place->column, text);
+        snprintf(line, sizeof(line), "%s:%d:%d: %s%s", place->file, place->line, place->column,
+                 kind, text);
     else
-        snprintf(line, sizeof(line), "%s", text);
+        snprintf(line, sizeof(line), "%s%s", kind, text);
     reporter->report(reporter->arg, is_error, line);
 }
 

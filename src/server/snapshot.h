@@ -7,7 +7,8 @@
 
 struct snapshot;
 
-/* What is wrong with a configuration, one line each; notes and warnings have is_error false. */
+/* What is wrong with a configuration, one line each; warnings (about certificates) have is_error
+ * false. */
 typedef void snapshot_report(void *arg, bool is_error, const char *line);
 
 /* Where the configuration comes from: a file, or the text embedded in the demo. */

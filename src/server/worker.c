@@ -146,7 +146,7 @@ static void open_shut_doors(struct worker *worker)
         if (door->fd >= 0)
             door_open(door, door->fd);
         else
-            LOG_ERROR("listener_lost", "no descriptor was left to keep it");
+            LOG_ERROR("listener_lost", "listener=%zu", door->bind.listener);
     }
 }
 
