@@ -19,6 +19,24 @@ static bool is_usable(const struct balance_case *c, int i, enum pickiness pickin
     return load->shunned_until_ms <= c->now_ms || pickiness >= PICK_SHUNNED;
 }
 
+static bool is_worth_waiting(const struct balance_case *c)
+{
+    for (int i = 0; i < c->count; i++) {
+        const struct load *load = &c->loads[i];
+        if (load->is_full && i != c->avoid && load->shunned_until_ms <= c->now_ms)
+            return true;
+    }
+    return false;
+}
+
+/* How much less picky to be after `tried` found nothing; PICKINESS_COUNT: give up. */
+static enum pickiness less_picky(const struct balance_case *c, enum pickiness tried)
+{
+    if (tried == PICK_GOOD && is_worth_waiting(c))
+        return PICKINESS_COUNT;
+    return (enum pickiness)(tried + 1);
+}
+
 static int next_usable(const struct balance_case *c, uint32_t from, enum pickiness pickiness)
 {
     int i = (int)(from % (uint32_t)c->count);
@@ -55,20 +73,29 @@ static int lighter_of_two(const struct balance_case *c, uint64_t *dice, enum pic
 
 int balance_least_request(const struct balance_case *c, uint64_t *dice)
 {
+    enum pickiness p = PICK_GOOD;
     int picked = BALANCE_NONE;
 
-    for (int p = PICK_GOOD; p < PICKINESS_COUNT && picked == BALANCE_NONE && c->count > 0; p++)
-        picked = lighter_of_two(c, dice, (enum pickiness)p);
+    while (c->count > 0 && p < PICKINESS_COUNT) {
+        picked = lighter_of_two(c, dice, p);
+        if (picked != BALANCE_NONE)
+            break;
+        p = less_picky(c, p);
+    }
     return picked;
 }
 
 int balance_round_robin(const struct balance_case *c, uint32_t *cursor)
 {
-    int picked = BALANCE_NONE;
+    enum pickiness p = PICK_GOOD;
 
-    for (int p = PICK_GOOD; p < PICKINESS_COUNT && picked == BALANCE_NONE && c->count > 0; p++)
-        picked = next_usable(c, *cursor, (enum pickiness)p);
-    if (picked != BALANCE_NONE)
-        *cursor = (uint32_t)picked + 1;
-    return picked;
+    while (c->count > 0 && p < PICKINESS_COUNT) {
+        int picked = next_usable(c, *cursor, p);
+        if (picked != BALANCE_NONE) {
+            *cursor = (uint32_t)picked + 1;
+            return picked;
+        }
+        p = less_picky(c, p);
+    }
+    return BALANCE_NONE;
 }

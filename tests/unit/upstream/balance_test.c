@@ -112,6 +112,20 @@ static void shunned_and_avoided_ones_are_the_last_resort(void **state UNUSED)
     assert_int_equal(balance_least_request(&c, &dice), 1);
 }
 
+static void a_good_one_that_is_full_is_worth_waiting_for(void **state UNUSED)
+{
+    const struct load loads[2] = {{.is_full = true}, {.shunned_until_ms = 2000}};
+    struct balance_case c = case_of(loads, 2);
+    uint64_t dice = 7;
+    uint32_t cursor = 0;
+
+    assert_int_equal(balance_least_request(&c, &dice), BALANCE_NONE);
+    assert_int_equal(balance_round_robin(&c, &cursor), BALANCE_NONE);
+    c.avoid = 0;
+    assert_int_equal(balance_least_request(&c, &dice), 1);
+    assert_int_equal(balance_round_robin(&c, &cursor), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -123,6 +137,7 @@ int main(void)
         cmocka_unit_test(the_busiest_of_many_is_never_taken),
         cmocka_unit_test(full_endpoints_are_never_taken),
         cmocka_unit_test(shunned_and_avoided_ones_are_the_last_resort),
+        cmocka_unit_test(a_good_one_that_is_full_is_worth_waiting_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

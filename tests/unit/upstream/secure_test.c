@@ -1,5 +1,6 @@
 /* TLS and h2 towards origins: what is verified, which protocol is spoken, and how requests share
  * connections. The origin is made of our own server side, in the same loop. */
+#include "base/hash.h"
 #include "net/listener.h"
 #include "tls/server.h"
 #include "upstream/upstream.h"
@@ -12,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 5000, CONNS_MAX = 16, CALLS_MAX = 8 };
+enum { PATIENCE_MS = 5000, CONNS_MAX = 4096, CALLS_MAX = 8, STORM_CALLS = 24, STORM_TICKS = 600 };
 
 /* --- the origin
  * ---------------------------------------------------------------------------------------- */
@@ -558,6 +559,122 @@ static void a_broken_h2_connection_resets_all_its_requests(void **state UNUSED)
     assert_int_equal(upstream_open_connections(w.upstream), 0);
 }
 
+/* --- a storm
+ * -------------------------------------------------------------------------------------------- */
+
+struct storm {
+    struct call calls[STORM_CALLS];
+    uint64_t dice;
+    unsigned ticks, answered, refused;
+};
+
+static bool one_in(struct storm *storm, unsigned n)
+{
+    return rand_next(&storm->dice) % n == 0;
+}
+
+static void break_some_connection(struct storm *storm)
+{
+    struct origin_conn *c = &w.origin.conns[rand_next(&storm->dice) % MAX(w.origin.accepted, 1u)];
+    struct conn *conn = c->conn;
+
+    origin_end(c);
+    if (conn != NULL)
+        conn_abort(conn);
+}
+
+static void storm_ask(struct storm *storm, struct call *call)
+{
+    struct target *target = upstream_target(w.upstream, 0, 0);
+    const struct endpoint *avoid = one_in(storm, 3) ? call->lease.endpoint : NULL;
+
+    call->ready = call->failed = call->heads = call->resets = 0;
+    call->lease.on_ready = got_ready;
+    call->lease.on_failed = got_failed;
+    enum reason reason =
+        upstream_acquire(target, &call->lease, &call->arena, &handler, call,
+                         one_in(storm, 4) ? LEASE_FRESH : LEASE_ANY, avoid, one_in(storm, 2));
+    storm->refused += reason != REASON_NONE;
+    if (call->lease.state == LEASE_HELD)
+        got_ready(&call->lease);
+}
+
+static void storm_call(struct storm *storm, struct call *call)
+{
+    assert_true(call->ready + call->failed <= 1);
+    if (call->heads > 0 || call->resets > 0 || one_in(storm, 12)) {
+        storm->answered += call->heads > 0;
+        finish(call);
+        call->heads = call->resets = 0;
+    }
+    if (call->lease.state == LEASE_NONE && one_in(storm, 2))
+        storm_ask(storm, call);
+}
+
+static void on_storm_tick(void *arg)
+{
+    struct storm *storm = arg;
+
+    for (size_t i = 0; i < STORM_CALLS; i++)
+        storm_call(storm, &storm->calls[i]);
+    if (one_in(storm, 5))
+        break_some_connection(storm);
+    if (one_in(storm, 30)) {
+        w.target_conf.name = one_in(storm, 2) ? STR("web") : STR("new");
+        w.target_conf.host_count = 1 + one_in(storm, 2);
+        adopt();
+    }
+    w.origin.holds_answers = one_in(storm, 8);
+    if (++storm->ticks == STORM_TICKS)
+        loop_stop(w.loop);
+}
+
+/* Answers, cuts, cancellations, refused connections and reloads in every order: each request hears
+ * of its fate at most once, and in the end nothing is left over. */
+static void weather_a_storm(enum upstream_protocol protocol)
+{
+    struct storm *storm = mem_new(sizeof(*storm));
+    struct host_conf hosts[2];
+
+    w.group.protocol = protocol;
+    w.group.tls = NULL;
+    w.group.max_connections = 4;
+    w.group.max_idle = 2;
+    w.group.max_requests = 20;
+    w.origin.is_h2 = protocol == PROTOCOL_H2;
+    w.origin.max_streams = 3;
+    origin_start(false, false);
+    hosts[0] = hosts[1] = w.host;
+    hosts[1].addr.in.sin_port = htons(1); /* nobody listens there */
+    w.target_conf.hosts = hosts;
+    adopt();
+    storm->dice = 7;
+    struct ticker *ticker = ticker_new(w.loop, 1, on_storm_tick, storm);
+    loop_run(w.loop);
+    ticker_free(ticker);
+    for (size_t i = 0; i < STORM_CALLS; i++)
+        finish(&storm->calls[i]);
+    assert_true(storm->answered > STORM_TICKS);
+    w.config.group_count = 0;
+    adopt();
+    struct wait wait = {&w.origin.requests, UINT32_MAX, loop_now_ms(w.loop) + 100};
+    ticker = ticker_new(w.loop, 2, look, &wait);
+    loop_run(w.loop);
+    ticker_free(ticker);
+    assert_int_equal(upstream_open_connections(w.upstream), 0);
+    free(storm);
+}
+
+static void h1_weathers_a_storm(void **state UNUSED)
+{
+    weather_a_storm(PROTOCOL_H1);
+}
+
+static void h2_weathers_a_storm(void **state UNUSED)
+{
+    weather_a_storm(PROTOCOL_H2);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -574,6 +691,8 @@ int main(void)
         TEST(h2_speaks_with_prior_knowledge_on_plain_connections),
         TEST(beyond_the_origins_limit_another_connection_is_made),
         TEST(a_broken_h2_connection_resets_all_its_requests),
+        TEST(h1_weathers_a_storm),
+        TEST(h2_weathers_a_storm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
