@@ -69,6 +69,8 @@ const char *guess_words(struct loader *loader, const struct guess *guess)
 
 const struct node *node_find(const struct node *map, const char *key)
 {
+    if (map->kind != NODE_MAP)
+        return NULL;
     for (size_t i = 0; i < map->count; i++) {
         if (str_eq(map->keys[i]->text, str_of(key)))
             return map->items[i];

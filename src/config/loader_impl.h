@@ -45,7 +45,7 @@ void guess_try(struct guess *guess, struct str name);
 /* ` (did you mean "x"?)` or "". */
 const char *guess_words(struct loader *loader, const struct guess *guess);
 
-/* The value of `key` in a mapping, or NULL. */
+/* The value of `key` in a mapping, or NULL; of anything else NULL, too. */
 const struct node *node_find(const struct node *map, const char *key);
 
 /* The items of a list; a scalar or mapping counts as a list of one. */

@@ -177,6 +177,13 @@ static const struct {
     {ROUTER("    split: { default: { default: 4%, wbe: 10% } }\n" RULES),
      "t:7:38: unknown service \"wbe\" (did you mean \"web\"?)"},
 
+    /* a list where a mapping should be */
+    {ROUTER("    split: [a]\n" RULES), "t:7:12: expected a mapping, got a list"},
+    {ROUTER("    services: [a]\n    rules: [{ service: web }]\n"),
+     "t:7:15: expected services by name, got a list"},
+    {ROUTER("    multi_dc: [a]\n" RULES), "t:7:15: expected a mapping, got a list"},
+    {GROUP("[a]"), "t:3:6: expected a mapping, got a list"},
+
     /* variables and files */
     {TOP("workers: ${WEIR_TEST_UNSET}"),
      "t:3:10: environment variable WEIR_TEST_UNSET is not set (\"${WEIR_TEST_UNSET:-default}\" "
