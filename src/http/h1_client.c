@@ -30,7 +30,10 @@ struct h1_client {
     enum in_state in;
     enum out_state out;
     unsigned interims;
-    bool stream_open, paused, full, asked_upgrade, said_close;
+    struct str asked_upgrade; /* protocol, in the stream's arena; "": none */
+    enum reason failure;      /* why the response was no good: the reason of want_close */
+    bool stream_open, paused, full, said_close;
+    bool feeding; /* inside client_feed: more bytes may follow those in hand */
 };
 
 static struct h1_client *of_session(struct session *session)
@@ -61,7 +64,7 @@ static void say_close(struct h1_client *c, enum reason reason)
     c->said_close = true;
     c->session.wants_early_close = true;
     c->in = IN_CLOSED;
-    c->session.owner->want_close(&c->session, reason);
+    c->session.owner->want_close(&c->session, c->failure != REASON_NONE ? c->failure : reason);
 }
 
 static void want_write(struct h1_client *c)
@@ -75,6 +78,7 @@ static void fail_response(struct h1_client *c, enum reason reason)
     bool tell = c->stream_open && c->in != IN_DONE && c->in != IN_CLOSED;
 
     c->in = IN_CLOSED;
+    c->failure = reason; /* the user may close the stream in on_reset */
     c->session.wants_early_close = true;
     if (tell)
         c->stream.handler->on_reset(&c->stream, reason);
@@ -105,10 +109,11 @@ static void begin_body(struct h1_client *c, const struct head *head)
     }
 }
 
-/* 101 is an answer to Upgrade only; then both sides are raw bytes. */
+/* 101 is an answer to Upgrade only, and names the protocol that was asked for (RFC 9110 section
+ * 15.2.2); then both sides are raw bytes. */
 static void take_switch(struct h1_client *c, struct head *head)
 {
-    if (!c->asked_upgrade) {
+    if (c->asked_upgrade.len == 0 || !str_eq_nocase(head->upgrade, c->asked_upgrade)) {
         fail_response(c, REASON_UPSTREAM_PROTOCOL);
         return;
     }
@@ -242,7 +247,7 @@ static size_t feed_some(struct h1_client *c, struct slice data)
         return data.len;
     case IN_IDLE:
     case IN_DONE: /* surplus bytes: a second response, or worse */
-        say_close(c, REASON_UPSTREAM_PROTOCOL);
+        fail_response(c, REASON_UPSTREAM_PROTOCOL);
         return data.len;
     case IN_CLOSED:
         return data.len;
@@ -250,13 +255,22 @@ static size_t feed_some(struct h1_client *c, struct slice data)
     UNREACHABLE("every state is above");
 }
 
+static void become_idle(struct h1_client *c)
+{
+    c->in = IN_IDLE;
+    set_phase(c, SESSION_IDLE);
+}
+
+/* A stream that is closed inside a callback leaves the session busy until all of `data` was looked
+ * at: what stands behind a response must not be taken for the answer to the next request. */
 static size_t client_feed(struct session *session, struct slice data)
 {
     struct h1_client *c = of_session(session);
     size_t used = 0;
 
+    c->feeding = true;
     while (used < data.len) {
-        if (c->stream_open && c->paused) {
+        if (c->stream_open && c->paused && c->in != IN_DONE) {
             session->owner->set_reading(session, false);
             break;
         }
@@ -265,6 +279,9 @@ static size_t client_feed(struct session *session, struct slice data)
         if (n == 0)
             break;
     }
+    c->feeding = false;
+    if (!c->stream_open && c->in == IN_DONE)
+        become_idle(c);
     return used;
 }
 
@@ -339,7 +356,8 @@ static struct stream *client_open(struct session *session, struct arena *arena,
     c->stream.arg = arg;
     c->stream.id = (uint32_t)session->requests;
     c->stream_open = true;
-    c->paused = c->full = c->asked_upgrade = false;
+    c->paused = c->full = false;
+    c->asked_upgrade = (struct str){0};
     c->interims = 0;
     c->out = OUT_HEAD;
     set_phase(c, SESSION_BUSY);
@@ -366,8 +384,15 @@ static void client_send_head(struct stream *stream, const struct head *head, enu
     c->method = head->method;
     c->in = IN_HEAD;
     c->scan = (struct h1_scan){0};
-    c->asked_upgrade = head->upgrade.len > 0;
-    if (c->asked_upgrade) {
+    if (head->close) {
+        frame.connection = STR("close");
+        c->session.wants_early_close = true;
+    }
+    if (head->upgrade.len > 0) {
+        /* Whatever the answer, nobody else shares the connection: a peer that switched unseen would
+         * read the next request as it likes. */
+        c->asked_upgrade = arena_str(stream->arena, head->upgrade);
+        c->session.wants_early_close = true;
         frame.framing = H1_NO_BODY;
         frame.connection = STR("Upgrade");
         frame.upgrade = head->upgrade;
@@ -485,8 +510,8 @@ static void client_close(struct stream *stream)
         say_close(c, REASON_NONE);
         return;
     }
-    c->in = IN_IDLE;
-    set_phase(c, SESSION_IDLE);
+    if (!c->feeding)
+        become_idle(c);
 }
 
 static const struct stream_ops stream_ops = {

@@ -41,6 +41,8 @@ struct h1_server {
     enum in_state in;
     enum out_state out;
     bool stream_open, paused, full, close_after, is_http10, said_close;
+    bool skipped_line; /* the empty line that may stand in front of a request line was there */
+    bool told_reset;   /* the stream hears nothing more */
 };
 
 static struct h1_server *of_session(struct session *session)
@@ -110,8 +112,16 @@ static void refuse(struct h1_server *s, enum reason reason)
         want_write(s);
     }
     if (s->session.owner->on_bad != NULL)
-        s->session.owner->on_bad(&s->session, reason);
+        s->session.owner->on_bad(&s->session, NULL, reason);
     say_close(s, reason);
+}
+
+static void tell_reset(struct h1_server *s, enum reason reason)
+{
+    if (!s->stream_open || s->told_reset)
+        return;
+    s->told_reset = true;
+    s->stream.handler->on_reset(&s->stream, reason);
 }
 
 /* The body of a request turned bad: the exchange hears of it and answers if it still can. */
@@ -120,9 +130,9 @@ static void fail_body(struct h1_server *s, enum reason reason)
     s->in = IN_CLOSED;
     s->close_after = true;
     if (s->session.owner->on_bad != NULL)
-        s->session.owner->on_bad(&s->session, reason);
-    if (s->stream_open && s->out != OUT_DONE)
-        s->stream.handler->on_reset(&s->stream, reason);
+        s->session.owner->on_bad(&s->session, s->stream_open ? &s->stream : NULL, reason);
+    if (s->out != OUT_DONE)
+        tell_reset(s, reason);
 }
 
 /* --- heads
@@ -136,7 +146,7 @@ static void begin_request(struct h1_server *s, const struct head *head)
     s->session.open_streams = 1;
     s->stream.id = (uint32_t)s->session.requests;
     s->stream_open = true;
-    s->paused = s->full = false;
+    s->paused = s->full = s->skipped_line = s->told_reset = false;
     s->method = head->method;
     s->is_http10 = head->version == HTTP_1_0;
     s->body_bytes = 0;
@@ -173,10 +183,15 @@ static void take_head(struct h1_server *s, struct str block)
                                head->has_body || head->upgrade.len > 0 ? MORE : END);
 }
 
+enum { EMPTY_LINE_LEN = 2 };
+
 /* An empty line in front of a request line is ignored (RFC 9112 section 2.2), one only. */
-static size_t leading_empty_line(const struct h1_server *s, struct str data)
+static size_t skip_empty_line(struct h1_server *s)
 {
-    return s->scan.looked == 0 && str_starts(data, STR("\r\n")) ? 2 : 0;
+    s->skipped_line = true;
+    s->scan = (struct h1_scan){0};
+    set_phase(s, SESSION_IDLE); /* perhaps its CR came alone */
+    return EMPTY_LINE_LEN;
 }
 
 /* The request line on its own says much: HTTP/0.9 and rubbish are answered without waiting for
@@ -197,25 +212,24 @@ static enum reason check_first_bytes(const struct h1_server *s, struct str data)
 
 static size_t feed_head(struct h1_server *s, struct str data)
 {
-    size_t skipped = leading_empty_line(s, data), head_len;
-    struct str text = str_skip(data, skipped);
+    size_t head_len;
+    enum reason reason = h1_scan_head(&s->scan, data, H1_REQUEST, &s->session.limits, &head_len);
 
-    if (text.len == 0)
-        return skipped;
-    enum reason reason = h1_scan_head(&s->scan, text, H1_REQUEST, &s->session.limits, &head_len);
     if (reason == REASON_NONE && head_len == 0)
-        reason = check_first_bytes(s, text);
+        reason = check_first_bytes(s, data);
     if (reason != REASON_NONE) {
         refuse(s, reason);
         return data.len;
     }
     if (head_len == 0) {
         set_phase(s, SESSION_HEAD);
-        return skipped;
+        return 0;
     }
+    if (head_len == EMPTY_LINE_LEN && !s->skipped_line)
+        return skip_empty_line(s);
     s->scan = (struct h1_scan){0};
-    take_head(s, str_make(text.ptr, head_len));
-    return skipped + head_len;
+    take_head(s, str_make(data.ptr, head_len));
+    return head_len;
 }
 
 /* --- bodies
@@ -231,7 +245,7 @@ static bool body_is_too_large(struct h1_server *s, size_t more)
 
 static void hand_on(struct h1_server *s, struct slice data, enum end end)
 {
-    if (body_is_too_large(s, data.len)) {
+    if (s->in != IN_TUNNEL && body_is_too_large(s, data.len)) {
         fail_body(s, REASON_BODY_TOO_LARGE);
         return;
     }
@@ -376,7 +390,7 @@ static void server_eof(struct session *session)
     }
     s->in = IN_CLOSED;
     if (s->out == OUT_HEAD || !request_is_whole)
-        s->stream.handler->on_reset(&s->stream, REASON_CLIENT_CLOSED);
+        tell_reset(s, REASON_CLIENT_CLOSED);
 }
 
 static void server_fail(struct session *session, enum reason reason)
@@ -386,8 +400,7 @@ static void server_fail(struct session *session, enum reason reason)
     s->said_close = true; /* the owner knows */
     s->in = IN_CLOSED;
     s->close_after = true;
-    if (s->stream_open)
-        s->stream.handler->on_reset(&s->stream, reason);
+    tell_reset(s, reason);
 }
 
 static void server_drained(struct session *session)
@@ -397,7 +410,7 @@ static void server_drained(struct session *session)
     if (!s->full)
         return;
     s->full = false;
-    if (s->stream_open && s->out != OUT_DONE)
+    if (s->stream_open && !s->told_reset && s->out != OUT_DONE)
         s->stream.handler->on_writable(&s->stream);
 }
 

@@ -227,7 +227,8 @@ void h2_bad(struct h2_session *h2, struct h2_stream *st, enum reason reason)
         st->counted = true;
     }
     if (h2->session.owner->on_bad != NULL)
-        h2->session.owner->on_bad(&h2->session, reason);
+        h2->session.owner->on_bad(&h2->session, st != NULL && st->user_open ? &st->stream : NULL,
+                                  reason);
 }
 
 void h2_terminate(struct h2_session *h2, uint32_t error_code, enum reason reason)

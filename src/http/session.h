@@ -62,9 +62,10 @@ struct session_owner {
     /* Server: phase changes, for the owner's deadlines. Client: IDLE means it may take a stream. */
     void (*on_phase)(struct session *session);
 
-    /* May be NULL. A message was refused or a stream ended for what the peer sent: once each, to
-     * count. */
-    void (*on_bad)(struct session *session, enum reason reason);
+    /* May be NULL. A message was refused or a stream ended badly for what the peer sent: once each, to
+     * count and log. `stream` is NULL when nobody else hears of it (no stream had begun); else its user
+     * gets on_reset with the same reason. */
+    void (*on_bad)(struct session *session, struct stream *stream, enum reason reason);
 };
 
 /* What the connection is doing, so that its owner knows which deadline applies. */

@@ -165,12 +165,13 @@ static void on_phase(struct session *session)
     set_deadline(of_session(session));
 }
 
-static void on_bad(struct session *session, enum reason reason)
+/* Where there is an exchange, it counts and logs. */
+static void on_bad(struct session *session, struct stream *stream, enum reason reason)
 {
     struct downstream *down = of_session(session);
 
-    if (session->phase != SESSION_BUSY || session->is_h2)
-        count_reason(down, reason); /* no exchange will say it */
+    if (stream == NULL && !down->is_closed)
+        record_refusal(down, reason);
     LOG_LIMITED(LOG_LEVEL_INFO, "bad_request", "client=%.*s listener=%.*s reason=%s",
                 STR_FMT(downstream_peer_text(down)), STR_FMT(down->listener->conf->name),
                 reason_word(reason));

@@ -178,3 +178,6 @@ void reply_answer(struct exchange *x, const struct answer_conf *answer);
 
 /* Counts the finished exchange and pushes its access log entry. */
 void record_exchange(struct exchange *x);
+
+/* The same for a request that its codec refused, so that there never was an exchange. */
+void record_refusal(struct downstream *down, enum reason reason);

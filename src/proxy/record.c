@@ -1,6 +1,8 @@
 /* What remains of an exchange: counters and one access log entry. */
 #include "proxy/exchange_impl.h"
 
+#include "base/clock.h"
+
 static uint32_t us_between(int64_t from_us, int64_t to_us)
 {
     if (from_us == 0 || to_us <= from_us)
@@ -46,6 +48,20 @@ static void name_route(const struct exchange *x, struct access_entry *entry)
         entry->datacenter = config->datacenters.names[decision->datacenter];
 }
 
+static void push_entry(struct proxy *proxy, const struct downstream *client,
+                       struct access_entry *entry)
+{
+    const struct conn_tls_info *tls = client->conn != NULL ? conn_tls_info(client->conn) : NULL;
+
+    entry->client_port = addr_port(&client->peer);
+    if (tls != NULL && tls->is_tls) {
+        entry->tls = tls->version;
+        entry->tls_resumed = tls->resumed;
+    }
+    if (!access_ring_push(proxy->ring, entry))
+        proxy_count(proxy, COUNTER_ACCESS_LOG_DROPPED, 1);
+}
+
 static void push(struct exchange *x, uint32_t duration_us)
 {
     struct access_entry entry = {
@@ -59,7 +75,6 @@ static void push(struct exchange *x, uint32_t duration_us)
         .retries = x->retries,
         .version = (uint8_t)x->request->version,
         .reason = x->reason,
-        .client_port = addr_port(&x->client->peer),
         .method = x->method,
         .host = x->host,
         .path = x->path,
@@ -67,17 +82,10 @@ static void push(struct exchange *x, uint32_t duration_us)
         .user_agent = x->user_agent,
         .listener = x->listener->name,
     };
-    const struct conn_tls_info *tls =
-        x->client->conn != NULL ? conn_tls_info(x->client->conn) : NULL;
 
     memcpy(entry.client_ip, x->client_ip, sizeof(entry.client_ip));
-    if (tls != NULL && tls->is_tls) {
-        entry.tls = tls->version;
-        entry.tls_resumed = tls->resumed;
-    }
     name_route(x, &entry);
-    if (!access_ring_push(x->proxy->ring, &entry))
-        proxy_count(x->proxy, COUNTER_ACCESS_LOG_DROPPED, 1);
+    push_entry(x->proxy, x->client, &entry);
 }
 
 void record_exchange(struct exchange *x)
@@ -88,4 +96,24 @@ void record_exchange(struct exchange *x)
     count(x, capped);
     if (x->proxy->ring != NULL && x->status >= x->serving->config->access_log.min_status)
         push(x, capped);
+}
+
+void record_refusal(struct downstream *down, enum reason reason)
+{
+    struct proxy *proxy = down->proxy;
+    int status = reason_status(reason);
+    struct access_entry entry = {
+        .start_wall_us = clock_wall_us(),
+        .status = (uint16_t)status,
+        .version = (uint8_t)(down->session->is_h2 ? HTTP_2 : HTTP_1_1),
+        .reason = reason,
+        .listener = down->listener->conf->name,
+    };
+
+    metric_add(&proxy->metrics->reasons[reason], 1);
+    metric_add(&proxy->metrics->responses[status], 1);
+    if (proxy->ring == NULL || status < down->serving->config->access_log.min_status)
+        return;
+    memcpy(entry.client_ip, down->peer_ip, sizeof(entry.client_ip));
+    push_entry(proxy, down, &entry);
 }
