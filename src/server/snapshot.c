@@ -2,6 +2,7 @@
 #include "server/snapshot.h"
 
 #include "base/clock.h"
+#include "tls/client.h"
 #include "tls/server.h"
 
 #include <stdatomic.h>
@@ -104,6 +105,39 @@ static int check_certificates(const struct config *config, struct reporter *repo
     return errors;
 }
 
+static int check_group(const struct group_conf *group, struct tls_library *library,
+                       struct reporter *reporter)
+{
+    struct err err;
+    char line[ERR_TEXT_MAX + 512];
+    bool offers_h2 = group->protocol != PROTOCOL_H1;
+    struct tls_client *client = tls_client_new(library, group->tls, offers_h2, &err);
+
+    if (client != NULL) {
+        tls_client_unref(&client);
+        return 0;
+    }
+    snprintf(line, sizeof(line), "%s:%d:%d: group \"%.*s\": %s", group->place.file,
+             group->place.line, group->place.column, STR_FMT(group->name), err.text);
+    reporter->report(reporter->arg, true, line);
+    return 1;
+}
+
+/* What every worker is going to load: better here, where it can be told with its place. */
+static int check_groups(const struct config *config, struct reporter *reporter)
+{
+    struct tls_library *library = tls_library_new();
+    int errors = 0;
+
+    for (size_t i = 0; i < config->group_count; i++) {
+        const struct group_conf *group = &config->groups[i];
+        if (group->tls != NULL && group->tls->ca.len > 0)
+            errors += check_group(group, library, reporter);
+    }
+    tls_library_free(library);
+    return errors;
+}
+
 struct snapshot *snapshot_load(snapshot_source *source, void *source_arg, snapshot_report *report,
                                void *report_arg)
 {
@@ -117,7 +151,7 @@ struct snapshot *snapshot_load(snapshot_source *source, void *source_arg, snapsh
     complaints_deinit(&complaints);
     if (config == NULL)
         return NULL;
-    if (check_certificates(config, &reporter) > 0) {
+    if (check_certificates(config, &reporter) + check_groups(config, &reporter) > 0) {
         config_free(config);
         return NULL;
     }
