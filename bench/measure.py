@@ -1,0 +1,81 @@
+"""Looking at processes from outside: CPU time, memory, and how quiet the machine was meanwhile."""
+
+import os
+import statistics
+
+
+def tree(pid):
+    """`pid` and all its descendants."""
+    found = [pid]
+    for one in found:
+        try:
+            for task in os.listdir("/proc/%d/task" % one):
+                with open("/proc/%d/task/%s/children" % (one, task)) as file:
+                    found += [int(child) for child in file.read().split()]
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+    return found
+
+
+def cpu_seconds(pid):
+    """CPU time, user and system, that the tree of `pid` has used.
+
+    It is the sum that /proc/PID/stat shows as utime + stime in steps of 10 ms; schedstat has the same sum
+    in nanoseconds, for each thread.
+    """
+    total = 0
+    for one in tree(pid):
+        try:
+            for task in os.listdir("/proc/%d/task" % one):
+                with open("/proc/%d/task/%s/schedstat" % (one, task)) as file:
+                    total += int(file.read().split()[0])
+        except (FileNotFoundError, ProcessLookupError):
+            if os.path.exists("/proc/%d/stat" % one) and not os.path.exists("/proc/self/schedstat"):
+                total += _stat_ns(one)
+    return total / 1e9
+
+
+def _stat_ns(pid):
+    with open("/proc/%d/stat" % pid) as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes(pid):
+    """Resident memory of the tree; pages shared between its processes count once in each."""
+    total = 0
+    for one in tree(pid):
+        with open("/proc/%d/smaps_rollup" % one) as file:
+            total += sum(int(line.split()[1]) * 1024 for line in file if line.startswith("Rss:"))
+    return total
+
+
+class Quiet:
+    """Share of the machine's time that the hypervisor took away, and that nobody used, in a with block."""
+
+    def __enter__(self):
+        self.before = self._ticks()
+        return self
+
+    def __exit__(self, *_):
+        spent = [after - before for before, after in zip(self.before, self._ticks())]
+        total = sum(spent[:8]) or 1
+        self.steal = spent[7] / total
+        self.idle = (spent[3] + spent[4]) / total
+
+    @staticmethod
+    def _ticks():
+        with open("/proc/stat") as file:
+            return [int(word) for word in file.readline().split()[1:]]
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def spread(values):
+    """Half the distance between the quartiles, relative to the median: how much to believe."""
+    if len(values) < 3 or not median(values):
+        return None
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return (high - low) / 2 / abs(median(values))
