@@ -61,8 +61,7 @@ void h2_client_on_response(struct h2_session *h2, enum end end)
     st->stream.handler->on_head(&st->stream, head, end);
 }
 
-/* --- the session
- * ---------------------------------------------------------------------------------- */
+/* --- the session ----------------------------------------------------------------------------- */
 
 static uint32_t stream_limit(const struct h2_session *h2)
 {

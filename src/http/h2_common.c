@@ -17,8 +17,7 @@ enum preface h2_preface(struct str bytes)
     return len == preface.len ? PREFACE_YES : PREFACE_MORE;
 }
 
-/* --- streams
- * -------------------------------------------------------------------------------------- */
+/* --- streams --------------------------------------------------------------------------------- */
 
 struct h2_stream *h2_stream_new(struct h2_session *h2, struct arena *arena)
 {
@@ -216,8 +215,7 @@ const struct stream_ops h2_stream_ops = {
     .close = stream_op_close,
 };
 
-/* --- misbehaviour
- * --------------------------------------------------------------------------------- */
+/* --- misbehaviour ---------------------------------------------------------------------------- */
 
 void h2_bad(struct h2_session *h2, struct h2_stream *st, enum reason reason)
 {
@@ -252,8 +250,7 @@ void h2_glitch(struct h2_session *h2, unsigned cost)
                      h2->session.is_server ? REASON_H2_FLOOD : REASON_UPSTREAM_PROTOCOL);
 }
 
-/* --- the pump
- * ------------------------------------------------------------------------------------- */
+/* --- the pump -------------------------------------------------------------------------------- */
 
 /* Bodies stop at the high mark of `out` (their read callback pauses); control frames always pass,
  * and h2_feed takes no more input when they pile up. */
@@ -271,9 +268,28 @@ static void pump_now(struct h2_session *h2)
         bufq_copy(h2->session.out, bytes, (size_t)len);
     h2->pumping = false;
     if (len < 0 && h2->dying == REASON_NONE)
-        h2->dying = REASON_INTERNAL;
+        h2->dying = REASON_INTERNAL; /* no memory */
     if (h2->session.out->bytes != before)
         h2->session.owner->want_write(&h2->session);
+}
+
+void h2_say_hello(struct h2_session *h2)
+{
+    const uint8_t *bytes;
+    ssize_t len;
+
+    while ((len = nghttp2_session_mem_send(h2->ng, &bytes)) > 0)
+        bufq_copy(h2->session.out, bytes, (size_t)len);
+}
+
+/* Nothing more will come of this session. */
+static void tell_owner(struct h2_session *h2, enum reason reason)
+{
+    h2->dead = true;
+    if (h2->close_told)
+        return;
+    h2->close_told = true;
+    h2->session.owner->want_close(&h2->session, reason);
 }
 
 static bool somebody_has_room(const struct h2_session *h2)
@@ -295,23 +311,16 @@ void h2_pump(struct h2_session *h2)
     pump_now(h2);
     if (h2->dead)
         return;
-    if (!list_is_empty(&h2->news) || h2->dying != REASON_NONE || somebody_has_room(h2))
-        h2->session.owner->want_input(
-            &h2->session); /* callbacks are due, and only feed may make them */
+    if (h2->dying != REASON_NONE) {
+        tell_owner(h2, h2->dying); /* its session_fail will tell the streams */
+        return;
+    }
+    if (!list_is_empty(&h2->news) || somebody_has_room(h2))
+        h2->session.owner->want_input(&h2->session); /* only feed may call back */
     h2_settle(h2);
 }
 
-/* --- the end
- * -------------------------------------------------------------------------------------- */
-
-static void close_session(struct h2_session *h2, enum reason reason)
-{
-    h2->dead = true;
-    if (h2->close_told)
-        return;
-    h2->close_told = true;
-    h2->session.owner->want_close(&h2->session, reason);
-}
+/* --- the end --------------------------------------------------------------------------------- */
 
 /* Takes all streams off the wire and tells their users. */
 static void fail_streams(struct h2_session *h2, enum reason reason)
@@ -368,7 +377,7 @@ void h2_settle(struct h2_session *h2)
             nghttp2_session_terminate_session(h2->ng, NGHTTP2_NO_ERROR);
         h2->final_goaway = true;
         pump_now(h2);
-        close_session(h2, REASON_NONE);
+        tell_owner(h2, REASON_NONE);
         return;
     }
     update_phase(h2);
@@ -410,14 +419,13 @@ static void leave(struct h2_session *h2)
     if (h2->dying != REASON_NONE && !h2->dead) {
         h2->dead = true;
         fail_streams(h2, h2->dying);
-        close_session(h2, h2->dying);
+        tell_owner(h2, h2->dying);
     }
     h2_settle(h2);
     leave_now(h2);
 }
 
-/* --- the doors
- * ------------------------------------------------------------------------------------ */
+/* --- the doors ------------------------------------------------------------------------------- */
 
 static void receive(struct h2_session *h2, struct slice data)
 {
@@ -464,7 +472,7 @@ void h2_eof(struct session *session)
     pump_now(h2);
     h2->dead = true;
     fail_streams(h2, session->is_server ? REASON_CLIENT_CLOSED : REASON_UPSTREAM_CLOSED);
-    close_session(h2, REASON_NONE);
+    tell_owner(h2, REASON_NONE);
     leave_now(h2);
 }
 
@@ -560,8 +568,7 @@ void h2_free(struct session *session)
         session_free_now(h2);
 }
 
-/* --- making one
- * ----------------------------------------------------------------------------------- */
+/* --- making one ------------------------------------------------------------------------------ */
 
 static uint32_t or_default(uint32_t limit, uint32_t otherwise)
 {

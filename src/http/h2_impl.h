@@ -104,6 +104,7 @@ struct h2_incoming {
     uint32_t count;
     enum reason bad; /* the first thing wrong with it */
     bool has_authority;
+    bool has_priority; /* the client says what it wants first (RFC 9218) */
     struct h2_crumb *crumbs, **crumbs_end;
     size_t crumb_bytes;
 };
@@ -188,6 +189,9 @@ void h2_glitch(struct h2_session *h2, unsigned cost);
 
 /* Ends the session with GOAWAY; want_close(reason) follows when this turn of feed is over. */
 void h2_terminate(struct h2_session *h2, uint32_t error_code, enum reason reason);
+
+/* Puts the session's first words into `out`, before anybody can be told of them. */
+void h2_say_hello(struct h2_session *h2);
 
 /* Moves all that may be sent now from nghttp2 to `out`. Not while busy: then it only notes the
  * wish. */

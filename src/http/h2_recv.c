@@ -8,8 +8,7 @@ static struct h2_stream *stream_by_id(nghttp2_session *ng, int32_t id)
     return id > 0 ? nghttp2_session_get_stream_user_data(ng, id) : NULL;
 }
 
-/* --- the beginning of a header block
- * -------------------------------------------------------------- */
+/* --- the beginning of a header block --------------------------------------------------------- */
 
 static void incoming_start(struct h2_session *h2, enum h2_block block, struct h2_stream *st)
 {
@@ -65,8 +64,7 @@ int h2_on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *a
     return 0;
 }
 
-/* --- fields
- * --------------------------------------------------------------------------------------- */
+/* --- fields ---------------------------------------------------------------------------------- */
 
 static void add_crumb(struct h2_incoming *in, struct str value)
 {
@@ -91,6 +89,8 @@ static void add_field(struct h2_incoming *in, struct str name, struct str value)
         head_add_id(in->head, id, arena_str(arena, value));
     else
         head_add(in->head, arena_str(arena, name), arena_str(arena, value));
+    if (id == HEADER_OTHER && str_eq(name, STR("priority")))
+        in->has_priority = true;
 }
 
 /* All crumbs as one field, joined once (RFC 9113 section 8.2.3). */
@@ -137,16 +137,22 @@ static bool is_bomb(const struct session_limits *limits, const struct h2_incomin
            in->count > (uint64_t)limits->max_header_count * H2_TOLERANCE;
 }
 
-static int defuse(struct h2_session *h2)
+static void refuse_block(struct h2_session *h2, struct h2_stream *st, enum reason reason)
 {
-    struct h2_stream *st = h2->in.st;
-
-    h2_bad(h2, st, h2->in.bad);
+    if (!h2->session.is_server)
+        reason = REASON_UPSTREAM_HEADERS_TOO_LARGE;
+    h2_bad(h2, st, reason);
     h2_glitch(h2, H2_COST_ERROR);
     h2_stream_rst(st, NGHTTP2_ENHANCE_YOUR_CALM);
+    h2_stream_tell_reset(st, reason);
+}
+
+static int defuse(struct h2_session *h2)
+{
+    struct h2_incoming in = h2->in;
+
     h2->in = (struct h2_incoming){0};
-    h2_stream_tell_reset(st, h2->session.is_server ? REASON_HEADERS_TOO_LARGE
-                                                   : REASON_UPSTREAM_HEADERS_TOO_LARGE);
+    refuse_block(h2, in.st, in.bad);
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
@@ -192,8 +198,7 @@ int h2_on_invalid_header(nghttp2_session *ng UNUSED, const nghttp2_frame *frame 
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
-/* --- bodies
- * --------------------------------------------------------------------------------------- */
+/* --- bodies ---------------------------------------------------------------------------------- */
 
 void h2_consume(struct h2_stream *st, size_t len)
 {
@@ -272,8 +277,7 @@ int h2_on_data(nghttp2_session *ng, uint8_t flags UNUSED, int32_t id, const uint
     return 0;
 }
 
-/* --- frames
- * --------------------------------------------------------------------------------------- */
+/* --- frames ---------------------------------------------------------------------------------- */
 
 static void on_data_frame(struct h2_session *h2, const nghttp2_frame *frame)
 {
@@ -308,10 +312,7 @@ static void on_trailers(struct h2_session *h2, struct h2_incoming *in)
     struct h2_stream *st = in->st;
 
     if (in->bad != REASON_NONE) {
-        h2_bad(h2, st, in->bad);
-        h2_stream_rst(st, NGHTTP2_ENHANCE_YOUR_CALM);
-        h2_stream_tell_reset(st,
-                             h2->session.is_server ? in->bad : REASON_UPSTREAM_HEADERS_TOO_LARGE);
+        refuse_block(h2, st, in->bad);
         return;
     }
     st->rx_ended = true;
@@ -403,6 +404,7 @@ int h2_on_frame_recv(nghttp2_session *ng UNUSED, const nghttp2_frame *frame, voi
         break;
     case NGHTTP2_GOAWAY:
         h2->peer_leaves = true;
+        h2->session.draining |= !h2->session.is_server; /* no place for new streams */
         break;
     default:
         break;
@@ -428,8 +430,7 @@ int h2_on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int err
     return 0;
 }
 
-/* --- the end of a stream
- * -------------------------------------------------------------------------- */
+/* --- the end of a stream --------------------------------------------------------------------- */
 
 static enum reason why_closed(const struct h2_stream *st, uint32_t error_code)
 {

@@ -6,8 +6,7 @@
 
 #include <stdio.h>
 
-/* --- header blocks
- * -------------------------------------------------------------------------------- */
+/* --- header blocks --------------------------------------------------------------------------- */
 
 enum { NV_LOCAL = 160, DEC_MAX = 20 };
 
@@ -73,8 +72,7 @@ static void nv_put_length(struct nv_list *list, int64_t length, char digits[DEC_
         nv_put(list, STR("content-length"), str_make(digits, u64_to_dec((uint64_t)length, digits)));
 }
 
-/* --- bodies: what nghttp2 asks
- * -------------------------------------------------------------------- */
+/* --- bodies: what nghttp2 asks --------------------------------------------------------------- */
 
 struct h2_trailers {
     size_t count;
@@ -189,8 +187,7 @@ int h2_on_frame_not_send(nghttp2_session *ng, const nghttp2_frame *frame, int er
     return 0;
 }
 
-/* --- back-pressure
- * -------------------------------------------------------------------------------- */
+/* --- back-pressure --------------------------------------------------------------------------- */
 
 bool h2_is_writable(const struct h2_stream *st)
 {
@@ -250,8 +247,7 @@ static void resume(struct h2_stream *st)
     nghttp2_session_resume_data(st->h2->ng, (int32_t)st->stream.id);
 }
 
-/* --- sending heads
- * -------------------------------------------------------------------------------- */
+/* --- sending heads --------------------------------------------------------------------------- */
 
 static bool may_send(const struct h2_stream *st)
 {
@@ -343,8 +339,7 @@ void h2_send_head(struct stream *stream, const struct head *head, enum end end)
     h2_pump(h2);
 }
 
-/* --- sending bodies
- * ------------------------------------------------------------------------------- */
+/* --- sending bodies -------------------------------------------------------------------------- */
 
 static void enqueue(struct h2_stream *st, struct slice data)
 {
@@ -386,8 +381,7 @@ enum stream_status h2_send_body(struct stream *stream, struct slice data, enum e
     return status_of(st);
 }
 
-/* --- sending trailers
- * ----------------------------------------------------------------------------- */
+/* --- sending trailers ------------------------------------------------------------------------ */
 
 static bool is_trailer(const struct field *field)
 {
@@ -438,8 +432,7 @@ void h2_send_trailers(struct stream *stream, const struct field *fields, size_t 
     h2_pump(st->h2);
 }
 
-/* --- answers of the codec's own
- * ------------------------------------------------------------------- */
+/* --- answers of the codec's own -------------------------------------------------------------- */
 
 void h2_answer(struct h2_stream *st, enum reason reason)
 {

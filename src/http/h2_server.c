@@ -3,8 +3,7 @@
  * bothered. */
 #include "http/h2_impl.h"
 
-/* --- pseudo-header fields (RFC 9113 section 8.3.1)
- * ------------------------------------------------- */
+/* --- pseudo-header fields (RFC 9113 section 8.3.1) ------------------------------------------- */
 
 enum reason h2_server_pseudo(struct h2_session *h2, struct str name, struct str value)
 {
@@ -28,8 +27,7 @@ enum reason h2_server_pseudo(struct h2_session *h2, struct str name, struct str 
     return REASON_NONE;
 }
 
-/* --- checks
- * --------------------------------------------------------------------------------------- */
+/* --- checks ---------------------------------------------------------------------------------- */
 
 /* One authority only: Host may repeat it or stand in for it (RFC 9113 section 8.3.1). */
 static enum reason check_host(const struct h2_incoming *in)
@@ -104,6 +102,15 @@ static void refuse_request(struct h2_session *h2, struct h2_stream *st, enum rea
         h2_answer(st, reason);
 }
 
+/* By RFC 9218 streams of one urgency go one after another; that is for clients that know of it. The
+ * downloads of all others take turns. */
+static void share_fairly(struct h2_session *h2, struct h2_stream *st)
+{
+    static const nghttp2_extpri turns = {.urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY, .inc = 1};
+
+    nghttp2_session_change_extpri_stream_priority(h2->ng, (int32_t)st->stream.id, &turns, 0);
+}
+
 void h2_server_on_request(struct h2_session *h2, enum end end)
 {
     struct h2_stream *st = h2->in.st;
@@ -115,6 +122,8 @@ void h2_server_on_request(struct h2_session *h2, enum end end)
     st->rx_ended = end == END;
 
     enum reason reason = check_request(&h2->session.limits, &h2->in, end);
+    if (!h2->in.has_priority)
+        share_fairly(h2, st);
     h2->in = (struct h2_incoming){0};
     if (reason != REASON_NONE) {
         refuse_request(h2, st, reason);
@@ -126,8 +135,7 @@ void h2_server_on_request(struct h2_session *h2, enum end end)
         st->stream.handler->on_head(&st->stream, head, end);
 }
 
-/* --- the session
- * ---------------------------------------------------------------------------------- */
+/* --- the session ----------------------------------------------------------------------------- */
 
 static struct stream *server_open(struct session *session UNUSED, struct arena *arena UNUSED,
                                   const struct stream_handler *handler UNUSED, void *arg UNUSED)
@@ -166,5 +174,6 @@ struct session *h2_server_new(const struct session_owner *owner, void *owner_arg
     ASSERT(nghttp2_submit_settings(h2->ng, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) == 0);
     ASSERT(nghttp2_session_set_local_window_size(h2->ng, NGHTTP2_FLAG_NONE, 0, H2_SESSION_WINDOW) ==
            0);
+    h2_say_hello(h2);
     return &h2->session;
 }

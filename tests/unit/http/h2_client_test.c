@@ -1,8 +1,7 @@
 /* The h2 client: what an exchange may rely on, whatever the upstream does. */
 #include "h2_rig.h"
 
-/* --- an upstream
- * ---------------------------------------------------------------------------------- */
+/* --- an upstream ----------------------------------------------------------------------------- */
 
 static struct rig *client_with(struct session_limits limits)
 {
@@ -87,8 +86,7 @@ static void answer(struct rig *rig, int32_t id, const char *status, size_t body_
     answer_with(rig, id, fields, 2, body_bytes);
 }
 
-/* --- requests and responses
- * ----------------------------------------------------------------------- */
+/* --- requests and responses ------------------------------------------------------------------ */
 
 static void a_request_leaves_in_canonical_form(void **state UNUSED)
 {
@@ -198,8 +196,7 @@ static void request_trailers_go_up(void **state UNUSED)
     client_stop(rig);
 }
 
-/* --- bad responses
- * -------------------------------------------------------------------------------- */
+/* --- bad responses --------------------------------------------------------------------------- */
 
 static void bad_responses_are_protocol_errors(void **state UNUSED)
 {
@@ -307,8 +304,7 @@ static void push_is_refused(void **state UNUSED)
     client_stop(rig);
 }
 
-/* --- how streams end
- * ------------------------------------------------------------------------------ */
+/* --- how streams end ------------------------------------------------------------------------- */
 
 static void resets_have_their_reasons(void **state UNUSED)
 {
@@ -439,8 +435,7 @@ static void a_stream_may_close_before_its_head(void **state UNUSED)
     client_stop(rig);
 }
 
-/* --- limits and flow
- * ------------------------------------------------------------------------------ */
+/* --- limits and flow ------------------------------------------------------------------------- */
 
 static void open_respects_the_peers_limit(void **state UNUSED)
 {
@@ -573,8 +568,7 @@ static void users_may_leave_in_any_callback(void **state UNUSED)
     }
 }
 
-/* --- weir to weir
- * --------------------------------------------------------------------------------- */
+/* --- weir to weir ---------------------------------------------------------------------------- */
 
 static size_t carry(struct bufq *from, struct session *to)
 {

@@ -69,8 +69,7 @@ struct rig {
     size_t feed_step; /* bytes per feed; 0: all */
 };
 
-/* --- weir's user
- * ---------------------------------------------------------------------------------- */
+/* --- weir's user ----------------------------------------------------------------------------- */
 
 static inline struct seen *seen_of(struct stream *stream)
 {
@@ -198,8 +197,7 @@ static const struct stream_handler rig_user = {
     .on_reset = user_on_reset,
 };
 
-/* --- weir's owner
- * --------------------------------------------------------------------------------- */
+/* --- weir's owner ---------------------------------------------------------------------------- */
 
 static inline void owner_on_stream(struct session *session, struct stream *stream)
 {
@@ -242,7 +240,8 @@ static inline void owner_on_phase(struct session *session)
     ((struct rig *)session->owner_arg)->phases++;
 }
 
-static inline void owner_on_bad(struct session *session, enum reason reason)
+static inline void owner_on_bad(struct session *session, struct stream *stream UNUSED,
+                                enum reason reason)
 {
     struct rig *rig = session->owner_arg;
 
@@ -260,8 +259,7 @@ static const struct session_owner rig_owner = {
     .on_bad = owner_on_bad,
 };
 
-/* --- the peer
- * ------------------------------------------------------------------------------------- */
+/* --- the peer -------------------------------------------------------------------------------- */
 
 static inline int peer_on_header(nghttp2_session *ng UNUSED, const nghttp2_frame *frame,
                                  const uint8_t *name, size_t name_len, const uint8_t *value,
@@ -381,8 +379,7 @@ static inline void peer_new(struct rig *rig, bool is_server)
     nghttp2_submit_settings(rig->peer, NGHTTP2_FLAG_NONE, NULL, 0);
 }
 
-/* --- the wire between them
- * ------------------------------------------------------------------------ */
+/* --- the wire between them ------------------------------------------------------------------- */
 
 /* Feeds bytes as a connection does: out of a slab, in steps. */
 static inline void rig_feed(struct rig *rig, const void *bytes, size_t len)

@@ -71,8 +71,7 @@ static void respond_and_close(struct rig *rig UNUSED, struct seen *seen)
     seen_close(seen);
 }
 
-/* --- requests
- * ------------------------------------------------------------------------------------- */
+/* --- requests -------------------------------------------------------------------------------- */
 
 static void a_request_comes_as_one_head(void **state UNUSED)
 {
@@ -164,8 +163,7 @@ static void expect_continue_is_recognised(void **state UNUSED)
     rig_stop(rig);
 }
 
-/* --- what is refused
- * ------------------------------------------------------------------------------ */
+/* --- what is refused ------------------------------------------------------------------------- */
 
 static void malformed_requests_are_reset_and_nobody_hears_of_them(void **state UNUSED)
 {
@@ -389,8 +387,7 @@ static void a_body_of_another_length_is_an_error(void **state UNUSED)
     }
 }
 
-/* --- responses
- * ------------------------------------------------------------------------------------ */
+/* --- responses ------------------------------------------------------------------------------- */
 
 static void a_response_loses_what_h2_does_not_know(void **state UNUSED)
 {
@@ -517,8 +514,7 @@ static void trailers_wait_for_a_blocked_body(void **state UNUSED)
     rig_stop(rig);
 }
 
-/* --- flow
- * ----------------------------------------------------------------------------------------- */
+/* --- flow ------------------------------------------------------------------------------------ */
 
 static size_t left_to_send;
 
@@ -648,8 +644,45 @@ static void one_stalled_stream_does_not_stop_the_others(void **state UNUSED)
     rig_stop(rig);
 }
 
-/* --- ends
- * ----------------------------------------------------------------------------------------- */
+static size_t left_of[2];
+
+static void send_share(struct rig *rig, struct seen *seen)
+{
+    size_t i = (size_t)(seen - rig->seen);
+
+    left_to_send = left_of[i];
+    send_until_full(rig, seen);
+    left_of[i] = left_to_send;
+}
+
+/* Clients that know nothing of priorities (RFC 9218) are no reason to starve the second download.
+ */
+static void two_downloads_share_the_connection(void **state UNUSED)
+{
+    struct rig *rig = server();
+    int32_t first = ask(rig, "GET", "/1"), second = ask(rig, "GET", "/2");
+    nghttp2_settings_entry wide = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 23};
+
+    nghttp2_submit_settings(rig->peer, NGHTTP2_FLAG_NONE, &wide, 1);
+    nghttp2_session_set_local_window_size(rig->peer, NGHTTP2_FLAG_NONE, 0, 1 << 22);
+    rig->on_writable = send_share;
+    rig_run(rig);
+    for (int i = 0; i < 2; i++) {
+        left_to_send = 2000000;
+        start_big(rig, &rig->seen[i]);
+        left_of[i] = left_to_send;
+    }
+    while (!rig->heard[first].ended) {
+        rig_to_weir(rig);
+        rig_to_peer(rig);
+    }
+    assert_true(rig->heard[second].body_bytes > 1000000);
+    rig_run(rig);
+    assert_int_equal(rig->heard[second].body_bytes, 2000000);
+    rig_stop(rig);
+}
+
+/* --- ends ------------------------------------------------------------------------------------ */
 
 static void a_reset_by_the_client_is_told_once(void **state UNUSED)
 {
@@ -863,8 +896,7 @@ static void the_session_may_be_freed_when_it_wants_to_close(void **state UNUSED)
     rig_stop(rig);
 }
 
-/* --- bad bytes
- * ------------------------------------------------------------------------------------ */
+/* --- bad bytes ------------------------------------------------------------------------------- */
 
 static void rubbish_ends_the_session(void **state UNUSED)
 {
@@ -935,8 +967,7 @@ static void the_preface_is_recognised(void **state UNUSED)
     assert_int_equal(h2_preface(STR("GET")), PREFACE_NO);
 }
 
-/* --- floods
- * --------------------------------------------------------------------------------------- */
+/* --- floods ---------------------------------------------------------------------------------- */
 
 static void expect_flood(struct rig *rig)
 {
@@ -1125,6 +1156,7 @@ int main(void)
         cmocka_unit_test(a_paused_stream_stops_its_client),
         cmocka_unit_test(closed_streams_give_their_window_back),
         cmocka_unit_test(one_stalled_stream_does_not_stop_the_others),
+        cmocka_unit_test(two_downloads_share_the_connection),
         cmocka_unit_test(a_reset_by_the_client_is_told_once),
         cmocka_unit_test(giving_up_resets_with_cancel),
         cmocka_unit_test(an_early_answer_ends_the_upload_without_an_error),
