@@ -127,11 +127,13 @@ static void tell_reset(struct h1_server *s, enum reason reason)
 /* The body of a request turned bad: the exchange hears of it and answers if it still can. */
 static void fail_body(struct h1_server *s, enum reason reason)
 {
+    bool tell = s->stream_open && !s->told_reset && s->out != OUT_DONE;
+
     s->in = IN_CLOSED;
     s->close_after = true;
     if (s->session.owner->on_bad != NULL)
-        s->session.owner->on_bad(&s->session, s->stream_open ? &s->stream : NULL, reason);
-    if (s->out != OUT_DONE)
+        s->session.owner->on_bad(&s->session, tell ? &s->stream : NULL, reason);
+    if (tell)
         tell_reset(s, reason);
 }
 
