@@ -131,12 +131,12 @@ class H2Client:
             size = 9 + int.from_bytes(self._input[:3], "big")
             if len(self._input) < size:
                 break
-            self._on_frame(self._input[:size])
-            self._input = self._input[size:]
-        try:
-            self.flush()
-        except OSError:
-            self.closed = True
+            frame, self._input = self._input[:size], self._input[size:]
+            self._on_frame(frame)
+            try:
+                self.flush()  # at once: python-h2 throws away what waits when a GOAWAY comes
+            except OSError:
+                self.closed = True
         return True
 
     def _on_frame(self, frame):
