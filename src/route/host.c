@@ -47,6 +47,16 @@ static int literal_canonical(struct str authority, char *out, size_t size, struc
     return 0;
 }
 
+/* "-" and "_" alone name nothing. Nearly always the first character tells. */
+static bool has_letter_or_digit(struct str host)
+{
+    for (size_t i = 0; i < host.len; i++) {
+        if (host.ptr[i] > '.' && host.ptr[i] != '_')
+            return true;
+    }
+    return false;
+}
+
 int host_canonical(struct str authority, char *out, size_t size, struct str *host)
 {
     size_t len = 0;
@@ -69,8 +79,6 @@ int host_canonical(struct str authority, char *out, size_t size, struct str *hos
         return -1;
     if (len > 0 && before == '.')
         len--;
-    if (len == 0)
-        return -1;
     *host = str_make(out, len);
-    return 0;
+    return has_letter_or_digit(*host) ? 0 : -1;
 }

@@ -140,7 +140,7 @@ def test_the_host_of_an_absolute_target_wins(site):
     assert group_of(client.read()) == "mw-web"
 
 
-@pytest.mark.parametrize("host", ["a..b", "."])
+@pytest.mark.parametrize("host", ["a..b", ".", "-:443"])
 def test_a_host_that_cannot_be_one_is_400(site, host):
     w = site(ALL_LEGACY)
     assert w.get(host=host).status == 400

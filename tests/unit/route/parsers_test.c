@@ -27,6 +27,9 @@ static void a_host_has_one_canonical_form(void **state UNUSED)
         {"", NULL},
         {".", NULL},
         {":80", NULL},
+        {"-:443", NULL}, /* nothing to name */
+        {"_.-", NULL},
+        {"-a", "-a"}, /* no host should, but some do */
         {"en..wikipedia.org", NULL},
         {"en.wikipedia.org..", NULL},
         {".wikipedia.org", NULL},
