@@ -3,6 +3,7 @@
 #include "cli/check.h"
 
 #include "cli/complain.h"
+#include "tls/server.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -13,7 +14,7 @@ static const char help[] =
     "Usage: weir check -c FILE\n"
     "\n"
     "Validates a configuration without starting anything: syntax, names, references, shares that\n"
-    "contradict each other, rules that can never match, and the files it names. Every mistake is\n"
+    "contradict each other, rules that can never match, certificates, keys. Every mistake is\n"
     "printed as file:line:column: what is wrong; what is only worth knowing is marked \"note:\".\n"
     "\n"
     "  -c, --config FILE   the configuration\n"
@@ -81,8 +82,19 @@ static int check_readable(struct place place, const char *what, struct str path)
     return 1;
 }
 
-/* What is inside the files is for tls/ to judge: its check belongs here, once all can be read. */
-static int check_server_tls(const struct tls_server_conf *tls)
+static void print_tls_complaint(void *arg, const struct place *place, bool is_error,
+                                const char *text)
+{
+    const struct options *options = arg;
+    struct complaint complaint = {.is_note = !is_error, .place = *place, .text = str_of(text)};
+    char line[1024];
+
+    if (is_error || !options->is_quiet)
+        fprintf(stderr, "%s\n", complaint_line(&complaint, line, sizeof(line)));
+}
+
+/* What is inside the files is for tls/ to judge, once all of them can be read. */
+static int check_server_tls(struct options *options, const struct tls_server_conf *tls)
 {
     int errors = 0;
 
@@ -91,16 +103,16 @@ static int check_server_tls(const struct tls_server_conf *tls)
         errors += check_readable(certificate->place, "certificate", certificate->chain);
         errors += check_readable(certificate->place, "key", certificate->key);
     }
-    return errors;
+    return errors > 0 ? errors : tls_server_check(tls, print_tls_complaint, options);
 }
 
-static int check_files(const struct config *config)
+static int check_files(struct options *options, const struct config *config)
 {
     int errors = 0;
 
     for (size_t i = 0; i < config->listener_count; i++) {
         if (config->listeners[i].tls != NULL)
-            errors += check_server_tls(config->listeners[i].tls);
+            errors += check_server_tls(options, config->listeners[i].tls);
     }
     for (size_t i = 0; i < config->group_count; i++) {
         const struct group_conf *group = &config->groups[i];
@@ -141,7 +153,7 @@ int cli_check(int argc, char **argv)
         options.config, options.is_quiet ? COMPLAINTS_ERRORS_ONLY : COMPLAINTS_WITH_NOTES);
     if (config == NULL)
         return 1;
-    int errors = check_files(config);
+    int errors = check_files(&options, config);
     if (errors == 0 && !options.is_quiet)
         print_summary(config);
     config_free(config);

@@ -133,7 +133,6 @@ def test_shares_may_be_written_in_several_ways(check, share):
     assert code == 0, lines
 
 
-@pytest.mark.xfail(reason="weir check does not ask tls_server_check yet", strict=True)
 def test_certificates_are_looked_at(check, tmp_path, ca, leaf):
     other = ca.leaf("other.example")
     tls = 'bind: ["127.0.0.1:8080"], tls: { certificates: [{ chain: %s, key: %s }] }'
@@ -150,7 +149,6 @@ def test_certificates_are_looked_at(check, tmp_path, ca, leaf):
         assert any(line.startswith("edge.yaml:2:") and word in line for line in lines), lines
 
 
-@pytest.mark.xfail(reason="weir check does not ask tls_server_check yet", strict=True)
 def test_an_expired_certificate_is_told(check, ca):
     old = ca.leaf("wiki.example", days=-10)
     tls = 'bind: ["127.0.0.1:8080"], tls: { certificates: [{ chain: %s, key: %s }] }' % (old.chain, old.key)
