@@ -184,7 +184,7 @@ static void resume_down(struct exchange *x)
     }
 }
 
-/* Body bytes that came before the upstream stream did. */
+/* Body bytes, and perhaps trailers, that came before the upstream stream did. */
 static void send_pending(struct exchange *x)
 {
     struct stream *up = up_of(x);
@@ -195,7 +195,9 @@ static void send_pending(struct exchange *x)
         bufq_drop(&x->pending, front.len);
         x->body_was_sent = true;
     }
-    if (x->request_ended && x->request_has_body)
+    if (x->trailer_count > 0)
+        stream_send_trailers(up, x->trailers, x->trailer_count);
+    else if (x->request_ended && x->request_has_body)
         stream_send_body(up, (struct slice){0}, END);
 }
 
@@ -206,8 +208,6 @@ static void send_request(struct exchange *x)
 
     exchange_enter(x, EXCHANGE_RELAYING);
     x->sent_us = loop_now_us(x->proxy->loop);
-    if (x->lease.was_reused)
-        proxy_count(x->proxy, COUNTER_UP_REUSED, 1);
     stream_send_head(up, x->request, x->request_has_body || x->wants_upgrade ? MORE : END);
     send_pending(x);
     resume_down(x);
@@ -248,8 +248,11 @@ static void on_down_trailers(struct stream *down, struct field *fields, size_t c
     if (is_over(x))
         return;
     x->request_ended = true;
-    if (x->state == EXCHANGE_CONNECTING)
-        return; /* dropped: nothing is kept that long for a request that is not sent yet */
+    if (x->state == EXCHANGE_CONNECTING) {
+        x->trailers = fields; /* they lie in the stream's arena */
+        x->trailer_count = count;
+        return;
+    }
     stream_send_trailers(up_of(x), fields, count);
     if (x->response_ended)
         exchange_close(x);

@@ -127,6 +127,8 @@ struct exchange {
     struct head *request; /* in down->arena, rewritten */
     struct decision decision;
     struct bufq pending; /* request body that came before the upstream stream did */
+    struct field *trailers; /* … and its trailers; in down->arena */
+    size_t trailer_count;
 
     struct deadline deadline;
     struct task finish; /* ends it at the end of the turn */
