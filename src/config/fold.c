@@ -13,7 +13,7 @@ static bool has_mobile_label(struct str host)
     return false;
 }
 
-static struct str drop_mobile_labels(struct str host, char *out)
+struct str mobile_drop_labels(struct str host, char *out)
 {
     size_t len = 0, start = 0;
 
@@ -38,5 +38,5 @@ struct str mobile_fold(const struct split_conf *split, struct str host, char *ou
     }
     if (host.len > FOLD_MAX || !has_mobile_label(host))
         return host;
-    return drop_mobile_labels(host, out);
+    return mobile_drop_labels(host, out);
 }

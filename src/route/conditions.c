@@ -28,22 +28,135 @@ bool path_match(const struct path_match_conf *match, struct str path)
     return match->kind != PATH_EXACT && path.ptr[match->path.len] == '/';
 }
 
-static bool paths_match(const struct match_conf *match, struct str path)
+/* The first eight bytes as a number, whatever the byte order: it is only compared. */
+uint64_t path_head(struct str path)
 {
-    for (size_t i = 0; i < match->path_count; i++) {
-        if (path_match(&match->paths[i], path))
-            return true;
-    }
-    return match->path_count == 0;
+    uint64_t head = 0;
+
+    if (LIKELY(path.len >= sizeof(head)))
+        memcpy(&head, path.ptr, sizeof(head));
+    else if (path.len > 0)
+        memcpy(&head, path.ptr, path.len);
+    return head;
 }
 
-static bool methods_match(const struct match_conf *match, struct str method)
+static bool paths_match(const struct test *test, const struct request *request)
 {
-    for (size_t i = 0; i < match->method_count; i++) {
-        if (str_eq(match->methods[i], method))
+    for (unsigned i = 0; i < test->path_count; i++) {
+        const struct path_test *path = &test->paths[i];
+        if ((request->path_head & path->mask) == path->head &&
+            path_match(path->match, request->path))
             return true;
     }
-    return match->method_count == 0;
+    return test->path_count == 0;
+}
+
+/* --- methods -----------------------------------------------------------------------------------
+ */
+
+uint32_t method_bit(struct str method)
+{
+    static const struct str known[] = {STR_INIT("GET"),    STR_INIT("POST"),    STR_INIT("HEAD"),
+                                       STR_INIT("PUT"),    STR_INIT("OPTIONS"), STR_INIT("PURGE"),
+                                       STR_INIT("PATCH"),  STR_INIT("DELETE"),  STR_INIT("TRACE"),
+                                       STR_INIT("CONNECT")};
+
+    for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+        if (str_eq(known[i], method))
+            return BIT(i);
+    }
+    return METHOD_BIT_OTHER;
+}
+
+static bool methods_match(const struct test *test, const struct request *request)
+{
+    if ((test->methods & request->method) == 0)
+        return false;
+    if (LIKELY(request->method != METHOD_BIT_OTHER || test->methods == METHOD_BITS_ALL))
+        return true;
+    for (size_t i = 0; i < test->match->method_count; i++) {
+        if (str_eq(test->match->methods[i], request->facts->method))
+            return true;
+    }
+    return false;
+}
+
+/* --- names that are looked for -----------------------------------------------------------------
+ */
+
+uint32_t names_add(struct names *names, struct str name)
+{
+    for (uint32_t i = 0; i < names->count; i++) {
+        if (str_eq(names->names[i], name))
+            return BIT(i);
+    }
+    if (names->count == NAMES_MAX || name.len == 0)
+        return 0;
+    uint32_t bit = BIT(names->count);
+    names->names[names->count++] = name;
+    names->by_first[(unsigned char)name.ptr[0]] |= bit;
+    return bit;
+}
+
+static void see_cookie(struct request *request, struct str rest, uint32_t bits)
+{
+    struct str name, value;
+
+    cookie_next(&rest, &name, &value);
+    for (; bits != 0; bits &= bits - 1) {
+        unsigned i = (unsigned)__builtin_ctz(bits);
+        if ((request->cookies & BIT(i)) == 0 && str_eq(name, request->router->cookies.names[i])) {
+            request->cookies |= BIT(i);
+            request->cookie[i] = value;
+        }
+    }
+}
+
+/* One look at the first byte of each cookie tells almost all of them apart from those wanted. */
+void request_see_cookies(struct request *request)
+{
+    const struct names *names = &request->router->cookies;
+    struct str cookies = request->facts->cookie;
+    const char *at = cookies.ptr, *end = at + cookies.len;
+
+    if (request->cookies_seen)
+        return;
+    request->cookies_seen = true;
+    while (at != NULL && at < end) {
+        while (at < end && (*at == ' ' || *at == '\t'))
+            at++;
+        if (at == end)
+            return;
+        uint32_t bits = names->by_first[(unsigned char)*at];
+        if (bits != 0)
+            see_cookie(request, str_make(at, (size_t)(end - at)), bits);
+        at = memchr(at, ';', (size_t)(end - at));
+        at = at != NULL ? at + 1 : NULL;
+    }
+}
+
+/* A name may be percent-encoded as a whole: then its first byte tells nothing. */
+void request_see_params(struct request *request)
+{
+    const struct names *names = &request->router->params;
+    struct str rest = request->query, pair, name, value;
+
+    if (request->params_seen)
+        return;
+    request->params_seen = true;
+    while (str_next(&rest, '&', &pair)) {
+        if (pair.len == 0)
+            continue;
+        unsigned char first = (unsigned char)pair.ptr[0];
+        uint32_t bits = first == '%' || first == '+' ? UINT32_MAX : names->by_first[first];
+        if (bits == 0)
+            continue;
+        str_cut(pair, '=', &name, &value);
+        for (uint32_t i = 0; i < names->count; i++) {
+            if ((bits & BIT(i)) != 0 && query_text_eq(name, names->names[i]))
+                request->params |= BIT(i);
+        }
+    }
 }
 
 /* --- header, cookie, query ---------------------------------------------------------------------
@@ -135,9 +248,34 @@ bool field_match(const struct field_match_conf *match, const struct request *req
     UNREACHABLE("field_match");
 }
 
-bool conditions_match(const struct match_conf *match, const struct request *request)
+/* Are the names there that the conditions ask for? Values are looked at later, and rarely. */
+static bool names_are_there(const struct test *test, struct request *request)
 {
-    if (!paths_match(match, request->path) || !methods_match(match, request->facts->method))
+    if ((test->needs_cookie && request->facts->cookie.len == 0) ||
+        (test->needs_params && request->query.len == 0))
+        return false;
+    if (test->cookies != 0) {
+        request_see_cookies(request);
+        if ((request->cookies & test->cookies) != test->cookies)
+            return false;
+    }
+    if (test->params != 0) {
+        request_see_params(request);
+        if ((request->params & test->params) != test->params)
+            return false;
+    }
+    return true;
+}
+
+bool test_matches(const struct test *test, struct request *request)
+{
+    const struct match_conf *match = test->match;
+
+    if (!methods_match(test, request) || !paths_match(test, request))
+        return false;
+    if (match->field_count == 0)
+        return true;
+    if (!names_are_there(test, request))
         return false;
     for (size_t i = 0; i < match->field_count; i++) {
         if (field_match(&match->fields[i], request) == match->fields[i].is_negated)

@@ -14,12 +14,11 @@ static const struct decision undecided = {
     .backend = -1,
 };
 
-static struct decision answer(struct decision decision, int status, enum why why)
+static void answer(struct decision *decision, int status, enum why why)
 {
-    decision.status = status;
-    decision.why = why;
-    decision.group = decision.target = -1;
-    return decision;
+    decision->status = status;
+    decision->why = why;
+    decision->group = decision->target = -1;
 }
 
 /* --- rules -------------------------------------------------------------------------------------
@@ -53,13 +52,11 @@ static const struct candidates *candidates_for(const struct router *router,
     return &router->candidates[record != NULL ? record->candidates : 0];
 }
 
-static int rule_find(const struct router *router, const struct candidates *candidates,
-                     const struct request *request)
+static int rule_find(const struct candidates *candidates, struct request *request)
 {
     for (uint32_t i = 0; i < candidates->count; i++) {
-        const struct rule_conf *rule = &router->conf->rules[candidates->rules[i]];
-        if (conditions_match(&rule->match, request))
-            return candidates->rules[i];
+        if (test_matches(&candidates->tests[i], request))
+            return candidates->tests[i].index;
     }
     return -1;
 }
@@ -98,26 +95,29 @@ static int backend_target(const struct router *router, const struct debug_backen
     return router->groups[backend->group].debug;
 }
 
-static struct decision decide_debug(const struct router *router, const struct request *request,
-                                    struct decision decision)
+static void decide_debug(const struct router *router, const struct request *request,
+                         struct decision *decision)
 {
     const struct debug_conf *debug = &router->conf->debug;
     const struct debug_backend_conf *backend =
         backend_find(debug, debug_backend_name(request->facts->debug));
 
-    if (backend == NULL)
-        return answer(decision, debug->unknown_status, WHY_DEBUG_UNKNOWN);
-    decision.backend = (int)(backend - debug->backends);
-    if (!backend_allows(backend, request->host))
-        return answer(decision, backend->refused_status, WHY_DEBUG_REFUSED);
-    decision.group = backend->group;
-    decision.target = backend_target(router, backend);
-    decision.datacenter =
-        router->config->groups[backend->group].targets[decision.target].datacenter;
-    if (decision.datacenter < 0)
-        decision.datacenter = router->config->datacenters.local;
-    decision.why = WHY_DEBUG;
-    return decision;
+    if (backend == NULL) {
+        answer(decision, debug->unknown_status, WHY_DEBUG_UNKNOWN);
+        return;
+    }
+    decision->backend = (int)(backend - debug->backends);
+    if (!backend_allows(backend, request->host)) {
+        answer(decision, backend->refused_status, WHY_DEBUG_REFUSED);
+        return;
+    }
+    decision->group = backend->group;
+    decision->target = backend_target(router, backend);
+    decision->datacenter =
+        router->config->groups[backend->group].targets[decision->target].datacenter;
+    if (decision->datacenter < 0)
+        decision->datacenter = router->config->datacenters.local;
+    decision->why = WHY_DEBUG;
 }
 
 /* --- drawing lots ------------------------------------------------------------------------------
@@ -131,13 +131,22 @@ static bool is_zero(const uint8_t ip[16])
 }
 
 /* What the client is recognised by; empty when it shows nothing of the kind. */
-static struct str sticky_value(const struct sticky_key_conf *key, const struct facts *facts)
+static struct str sticky_value(const struct router *router, size_t index, struct request *request)
 {
+    const struct sticky_key_conf *key = &router->conf->sticky.keys[index];
+    const struct facts *facts = request->facts;
     struct str none = {NULL, 0};
+    uint32_t bit;
 
     switch (key->kind) {
     case STICKY_COOKIE:
-        return facts->cookie.len > 0 ? cookie_find(facts->cookie, key->name) : none;
+        if (facts->cookie.len == 0)
+            return none;
+        bit = router->sticky_bits[index];
+        if (bit == 0)
+            return cookie_find(facts->cookie, key->name);
+        request_see_cookies(request);
+        return (request->cookies & bit) != 0 ? request->cookie[__builtin_ctz(bit)] : none;
     case STICKY_HEADER:
         return facts->field != NULL ? facts->field(facts->field_arg, key->name) : none;
     case STICKY_CLIENT_IP:
@@ -167,13 +176,14 @@ static uint64_t lot_of(struct hash_key salt, struct str key, struct str host)
 }
 
 /* The first key that the request has, its bytes in `*value`; -1: the dice. */
-static int sticky_find(const struct sticky_conf *sticky, const struct facts *facts,
-                       struct str *value)
+static int sticky_find(const struct router *router, struct request *request, struct str *value)
 {
+    const struct sticky_conf *sticky = &router->conf->sticky;
+
     for (size_t i = 0; i < sticky->count; i++) {
         if (sticky->keys[i].kind == STICKY_NONE)
             return -1;
-        *value = sticky_value(&sticky->keys[i], facts);
+        *value = sticky_value(router, i, request);
         if (value->len > 0)
             return (int)i;
     }
@@ -182,20 +192,25 @@ static int sticky_find(const struct sticky_conf *sticky, const struct facts *fac
 
 int route_sticky_key(const struct router *router, const struct facts *facts)
 {
+    struct request request;
     struct str value;
 
-    return sticky_find(&router->conf->sticky, facts, &value);
+    request.facts = facts;
+    request.router = router;
+    request.cookies_seen = false;
+    request.cookies = 0;
+    return sticky_find(router, &request, &value);
 }
 
 /* 64 bits that stay the same for this client and host, as far as it can be recognised. The upper
  * half is the bucket, the lower half chooses among the groups of a side. */
-static uint64_t draw(const struct router *router, struct hash_key salt, const struct facts *facts,
+static uint64_t draw(const struct router *router, struct hash_key salt, struct request *request,
                      struct str host)
 {
     struct str value;
 
-    if (sticky_find(&router->conf->sticky, facts, &value) < 0)
-        return facts->random;
+    if (sticky_find(router, request, &value) < 0)
+        return request->facts->random;
     return lot_of(salt, value, host);
 }
 
@@ -219,11 +234,7 @@ static int choose(const struct choice_conf *choice, uint32_t bucket)
 /* --- datacentre --------------------------------------------------------------------------------
  */
 
-static bool is_read(struct str method)
-{
-    return str_eq(method, STR("GET")) || str_eq(method, STR("HEAD")) ||
-           str_eq(method, STR("OPTIONS")) || str_eq(method, STR("TRACE"));
-}
+enum { METHOD_BITS_READ = BIT(0) | BIT(2) | BIT(4) | BIT(8) }; /* GET, HEAD, OPTIONS, TRACE */
 
 static bool has_session(const struct multi_dc_conf *multi_dc, const struct request *request)
 {
@@ -237,39 +248,32 @@ static bool has_session(const struct multi_dc_conf *multi_dc, const struct reque
 }
 
 /* The first rule that sends the request to the primary; -1 when it may stay. */
-static int primary_rule(const struct router *router, const struct request *request)
+static int primary_rule(const struct router *router, struct request *request)
 {
-    unsigned lacks = (request->facts->cookie.len == 0 ? NEEDS_COOKIE : 0u) |
-                     (request->query.len == 0 ? NEEDS_QUERY : 0u);
+    size_t count = router->conf->multi_dc.primary_if_count;
 
-    for (size_t i = 0; i < router->conf->multi_dc.primary_if_count; i++) {
-        const struct dc_rule *rule = &router->dc_rules[i];
-        if ((rule->needs & lacks) != 0)
-            continue;
-        if (rule->match->host_count > 0 && !hosts_match(rule->match, request->host))
-            continue;
-        if (conditions_match(rule->match, request))
+    for (size_t i = 0; i < count; i++) {
+        const struct test *test = &router->dc_tests[i];
+        if (test_matches(test, request) && hosts_match(test->match, request->host))
             return (int)i;
     }
     return -1;
 }
 
-/* `request->host` is the folded one. */
-static bool may_stay_local(const struct router *router, const struct request *request,
-                           struct decision *decision)
+/* `request->host` is the folded one, `record` what is known about it. */
+static bool may_stay_local(const struct router *router, struct request *request,
+                           const struct host_record *record, struct decision *decision)
 {
     const struct multi_dc_conf *multi_dc = &router->conf->multi_dc;
-    const struct host_record *record = NULL;
     enum dc_mode mode = multi_dc->mode;
     uint32_t share = multi_dc->share;
 
-    if (multi_dc->host_count > 0)
-        record = host_table_find(&router->hosts, request->host);
     if (record != NULL && record->dc_host >= 0) {
         mode = multi_dc->hosts[record->dc_host].mode;
         share = multi_dc->hosts[record->dc_host].share;
     }
-    if (mode == DC_PRIMARY || (multi_dc->writes_to_primary && !is_read(request->facts->method)))
+    if (mode == DC_PRIMARY ||
+        (multi_dc->writes_to_primary && (request->method & METHOD_BITS_READ) == 0))
         return false;
     decision->dc_rule = primary_rule(router, request);
     if (decision->dc_rule >= 0)
@@ -278,24 +282,12 @@ static bool may_stay_local(const struct router *router, const struct request *re
         return false;
     if (share == SHARE_MAX)
         return true;
-    uint64_t lot = draw(router, router->dc_salt, request->facts, request->host);
+    uint64_t lot = draw(router, router->dc_salt, request, request->host);
     return is_below((uint32_t)(lot >> 32), share);
 }
 
 /* --- side --------------------------------------------------------------------------------------
  */
-
-/* The entry that says how much of this host is on k8s: the host's own, else the folded one's. */
-static int split_host_find(const struct router *router, const struct host_record *record,
-                           struct str host, struct str folded)
-{
-    if (record != NULL && record->split_host >= 0)
-        return record->split_host;
-    if (host.ptr == folded.ptr)
-        return -1;
-    record = host_table_find(&router->hosts, folded);
-    return record != NULL ? record->split_host : -1;
-}
 
 static enum why why_of_level(enum split_level level)
 {
@@ -310,111 +302,154 @@ static enum why why_of_level(enum split_level level)
     UNREACHABLE("why_of_level");
 }
 
-static void weigh(const struct router *router, const struct host_record *record, struct str host,
-                  struct str folded, struct decision *decision)
+/* How much of this host is on k8s: the host's own share, else that of the folded one. */
+static void weigh(const struct router *router, const struct host_record *exact,
+                  const struct host_record *folded, struct decision *decision)
 {
     const struct split_conf *split = &router->conf->split;
+    const struct host_record *record = exact != NULL && exact->split_host >= 0 ? exact : folded;
+    bool is_listed = record != NULL && record->split_host >= 0;
 
-    decision->host = split_host_find(router, record, host, folded);
-    decision->entry = decision->host >= 0 ? (int)split->hosts[decision->host].entry : 0;
+    decision->host = is_listed ? record->split_host : -1;
+    decision->entry = is_listed ? (int)record->entry : 0;
     const struct split_entry_conf *entry = &split->entries[decision->entry];
     decision->share =
         entry->k8s.by_service != NULL ? entry->k8s.by_service[decision->service] : entry->k8s.share;
     decision->why = why_of_level(entry->level);
-    if (split->emergency == EMERGENCY_NONE)
+    if (LIKELY(split->emergency == EMERGENCY_NONE))
         return;
     decision->share = split->emergency == EMERGENCY_ALL_K8S ? SHARE_MAX : 0;
     decision->why = WHY_EMERGENCY;
 }
 
-static struct decision place(const struct router *router, struct decision decision, bool is_local)
+static void place(const struct router *router, struct decision *decision, bool is_local)
 {
-    const struct group_route *route = &router->groups[decision.group];
-    const struct datacenters_conf *datacenters = &router->config->datacenters;
+    const struct group_route *route = &router->groups[decision->group];
 
-    decision.target = is_local ? route->local : route->primary;
-    decision.datacenter =
-        router->config->groups[decision.group].targets[decision.target].datacenter;
-    if (decision.datacenter < 0)
-        decision.datacenter = is_local ? datacenters->local : datacenters->primary;
-    return decision;
+    decision->target = is_local ? route->local : route->primary;
+    decision->datacenter = is_local ? route->local_dc : route->primary_dc;
 }
 
-static struct decision decide_service(const struct router *router, const struct request *request,
-                                      const struct host_record *record, struct decision decision)
+/* HTTP/1.0 without Host: nothing to split by. */
+static void decide_without_host(const struct router *router, const struct facts *facts,
+                                struct decision *decision)
 {
-    const struct service_conf *service = &router->conf->services[decision.service];
-    const struct facts *facts = request->facts;
-    char fold[FOLD_MAX];
+    const struct service_conf *service = &router->conf->services[decision->service];
+    const struct choice_conf *choice = service->is_split ? &service->legacy : &service->all;
 
-    if (request->host.len == 0) { /* HTTP/1.0 without Host: nothing to split by */
-        const struct choice_conf *choice = service->is_split ? &service->legacy : &service->all;
-        decision.side = service->is_split ? SIDE_LEGACY : SIDE_NONE;
-        decision.group = choose(choice, (uint32_t)facts->random);
-        decision.why = WHY_NO_HOST;
-        return place(router, decision, false);
-    }
-    struct str folded = mobile_fold(&router->conf->split, request->host, fold);
-    struct request wiki = *request;
-    wiki.host = folded;
-    bool is_local = !service->multi_dc || may_stay_local(router, &wiki, &decision);
+    decision->side = service->is_split ? SIDE_LEGACY : SIDE_NONE;
+    decision->group = choose(choice, (uint32_t)facts->random);
+    decision->why = WHY_NO_HOST;
+    place(router, decision, false);
+}
+
+/* The wiki that a mobile host stands for becomes request->host; its record. */
+static const struct host_record *fold(const struct router *router, const struct host_record *record,
+                                      bool is_mobile, char *out, struct request *request)
+{
+    if (record != NULL && record->alias >= 0)
+        request->host = router->conf->split.aliases[record->alias].host;
+    else if (is_mobile)
+        request->host = mobile_drop_labels(request->host, out);
+    else
+        return record;
+    return host_table_find(&router->hosts, request->host);
+}
+
+static void decide_service(const struct router *router, struct request *request,
+                           const struct host_record *record, bool is_mobile,
+                           struct decision *decision)
+{
+    const struct service_conf *service = &router->conf->services[decision->service];
+    char text[FOLD_MAX];
+
+    const struct host_record *folded = fold(router, record, is_mobile, text, request);
+    bool is_local = !service->multi_dc || may_stay_local(router, request, folded, decision);
 
     if (!service->is_split && service->all.count == 1) {
-        decision.group = service->all.weights[0].group;
-        decision.why = WHY_PLAIN;
-        return place(router, decision, is_local);
+        decision->group = service->all.weights[0].group;
+        decision->why = WHY_PLAIN;
+        place(router, decision, is_local);
+        return;
     }
-    uint64_t lot = draw(router, router->salt, facts, folded);
+    uint64_t lot = draw(router, router->salt, request, request->host);
     if (!service->is_split) {
-        decision.bucket = (uint32_t)lot;
-        decision.group = choose(&service->all, (uint32_t)lot);
-        decision.why = WHY_WEIGHTS;
-        return place(router, decision, is_local);
+        decision->bucket = (uint32_t)lot;
+        decision->group = choose(&service->all, (uint32_t)lot);
+        decision->why = WHY_WEIGHTS;
+        place(router, decision, is_local);
+        return;
     }
-    weigh(router, record, request->host, folded, &decision);
-    decision.bucket = (uint32_t)(lot >> 32);
-    decision.side = is_below(decision.bucket, decision.share) ? SIDE_K8S : SIDE_LEGACY;
-    decision.group =
-        choose(decision.side == SIDE_K8S ? &service->k8s : &service->legacy, (uint32_t)lot);
-    return place(router, decision, is_local);
+    weigh(router, record, folded, decision);
+    decision->bucket = (uint32_t)(lot >> 32);
+    decision->side = is_below(decision->bucket, decision->share) ? SIDE_K8S : SIDE_LEGACY;
+    decision->group =
+        choose(decision->side == SIDE_K8S ? &service->k8s : &service->legacy, (uint32_t)lot);
+    place(router, decision, is_local);
 }
 
 /* --- the door ----------------------------------------------------------------------------------
  */
 
-static bool needs_path(const struct router *router, const struct candidates *candidates)
+static void decide_rule(const struct router *router, struct request *request,
+                        const struct host_record *record, bool is_mobile, struct decision *decision)
 {
-    return candidates->needs_path || router->conf->multi_dc.primary_if_count > 0;
+    const struct rule_conf *rule = &router->conf->rules[decision->rule];
+
+    if (rule->answer != NULL) {
+        answer(decision, rule->answer->status, WHY_ANSWER);
+        return;
+    }
+    decision->service = rule->service;
+    if (request->facts->has_debug && router->conf->debug.enabled &&
+        router->conf->services[rule->service].debug)
+        decide_debug(router, request, decision);
+    else if (UNLIKELY(request->host.len == 0))
+        decide_without_host(router, request->facts, decision);
+    else
+        decide_service(router, request, record, is_mobile, decision);
+}
+
+static void request_begin(struct request *request, const struct router *router,
+                          const struct facts *facts)
+{
+    request->facts = facts;
+    request->router = router;
+    request->host = request->path = request->query = (struct str){NULL, 0};
+    request->path_head = 0;
+    request->method = method_bit(facts->method);
+    request->cookies_seen = request->params_seen = false;
+    request->cookies = request->params = 0;
 }
 
 struct decision route_decide(const struct router *router, const struct facts *facts)
 {
     char host_text[HOST_BYTES_MAX], path_text[PATH_BYTES_MAX];
-    struct request request = {.facts = facts};
     const struct host_record *record = NULL;
     struct decision decision = undecided;
+    struct request request;
+    bool is_mobile = false;
 
-    if (facts->host.len > 0) {
-        if (host_canonical(facts->host, host_text, sizeof(host_text), &request.host) < 0)
-            return answer(decision, 400, WHY_BAD_HOST);
+    request_begin(&request, router, facts);
+    if (LIKELY(facts->host.len > 0)) {
+        if (host_read(facts->host, host_text, &request.host, &is_mobile) < 0) {
+            answer(&decision, 400, WHY_BAD_HOST);
+            return decision;
+        }
         record = host_table_find(&router->hosts, request.host);
     }
     const struct candidates *candidates = candidates_for(router, record, request.host);
-    if (needs_path(router, candidates)) {
-        if (path_normalise(facts->path, path_text, &request.path) < 0)
-            return answer(decision, 414, WHY_BAD_PATH);
-        request.query = target_query(facts->path);
+    if (candidates->needs_path || router->conf->multi_dc.primary_if_count > 0) {
+        if (target_read(facts->path, path_text, &request.path, &request.query) < 0) {
+            answer(&decision, 414, WHY_BAD_PATH);
+            return decision;
+        }
+        request.path_head = path_head(request.path);
     }
-    decision.rule = rule_find(router, candidates, &request);
+    decision.rule = rule_find(candidates, &request);
     if (decision.rule < 0)
-        return answer(decision, 404, WHY_NO_RULE);
-
-    const struct rule_conf *rule = &router->conf->rules[decision.rule];
-    if (rule->answer != NULL)
-        return answer(decision, rule->answer->status, WHY_ANSWER);
-    decision.service = rule->service;
-    if (facts->has_debug && router->conf->debug.enabled &&
-        router->conf->services[rule->service].debug)
-        return decide_debug(router, &request, decision);
-    return decide_service(router, &request, record, decision);
+        answer(&decision, 404, WHY_NO_RULE);
+    else
+        decide_rule(router, &request, record, is_mobile, &decision);
+    return decision;
 }

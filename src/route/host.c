@@ -57,28 +57,48 @@ static bool has_letter_or_digit(struct str host)
     return false;
 }
 
-int host_canonical(struct str authority, char *out, size_t size, struct str *host)
+/* No branch depends on where the dots are. */
+static int name_read(struct str authority, char *out, size_t size, struct str *host,
+                     bool *is_mobile)
 {
-    size_t len = 0;
-    char before = '.';
+    size_t len = 0, room = MIN(authority.len, size);
+    char before = '.', before2 = '\0';
+    unsigned is_bad = 0, mobile = 0;
 
-    if (authority.len > 0 && authority.ptr[0] == '[')
-        return literal_canonical(authority, out, size, host);
-    size_t room = MIN(authority.len, size);
     for (; len < room; len++) {
         char c = host_char[(unsigned char)authority.ptr[len]];
         if (c == '\0')
             break;
-        if (c == '.' && before == '.')
-            return -1;
+        is_bad |= (unsigned)(c == '.') & (unsigned)(before == '.');
+        mobile |= (unsigned)(c == '.') & (unsigned)(before == 'm') &
+                  ((unsigned)(before2 == '.') | (unsigned)(len == 1));
+        before2 = before;
         before = out[len] = c;
     }
-    if (len == size)
+    if (len == size || is_bad != 0)
         return -1;
     if (len < authority.len && !is_port(str_skip(authority, len)))
         return -1;
     if (len > 0 && before == '.')
         len--;
     *host = str_make(out, len);
+    *is_mobile = mobile != 0;
     return has_letter_or_digit(*host) ? 0 : -1;
+}
+
+int host_read(struct str authority, char *out, struct str *host, bool *is_mobile)
+{
+    *is_mobile = false;
+    if (authority.len > 0 && authority.ptr[0] == '[')
+        return literal_canonical(authority, out, HOST_BYTES_MAX, host);
+    return name_read(authority, out, HOST_BYTES_MAX, host, is_mobile);
+}
+
+int host_canonical(struct str authority, char *out, size_t size, struct str *host)
+{
+    bool is_mobile;
+
+    if (authority.len > 0 && authority.ptr[0] == '[')
+        return literal_canonical(authority, out, size, host);
+    return name_read(authority, out, size, host, &is_mobile);
 }

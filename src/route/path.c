@@ -19,17 +19,52 @@ static struct str target_path(struct str target)
     return mark >= 0 ? str_make(target.ptr, (size_t)mark) : target;
 }
 
-static bool is_normal(struct str path)
+/* Sixteen bytes at a time, in whatever the processor has for it. */
+typedef uint8_t block __attribute__((vector_size(16)));
+
+static block load(const char *at)
 {
-    if (memchr(path.ptr, '%', path.len) != NULL)
-        return false;
-    const char *end = path.ptr + path.len, *at = path.ptr;
-    while ((at = memchr(at, '/', (size_t)(end - at))) != NULL) {
-        at++;
-        if (at < end && (*at == '/' || *at == '.'))
+    block bytes;
+
+    memcpy(&bytes, at, sizeof(bytes));
+    return bytes;
+}
+
+/* Non-zero where `at` has an escape, or a slash before a slash or a dot; 17 bytes are read. */
+static bool block_is_normal(const char *at)
+{
+    block here = load(at), next = load(at + 1);
+    block odd = (block)(here == '%') |
+                ((block)(here == '/') & ((block)(next == '/') | (block)(next == '.')));
+    uint64_t halves[2];
+
+    memcpy(halves, &odd, sizeof(halves));
+    return (halves[0] | halves[1]) == 0;
+}
+
+static bool is_normal_short(struct str path)
+{
+    for (size_t i = 0; i + 1 < path.len; i++) {
+        if (path.ptr[i] == '%' ||
+            (path.ptr[i] == '/' && (path.ptr[i + 1] == '/' || path.ptr[i + 1] == '.')))
             return false;
     }
-    return true;
+    return path.len == 0 || path.ptr[path.len - 1] != '%';
+}
+
+/* No escapes, no empty segment, none that begins with a dot. */
+static bool is_normal(struct str path)
+{
+    enum { STEP = sizeof(block), READ = STEP + 1 };
+    size_t at = 0;
+
+    if (path.len < READ)
+        return is_normal_short(path);
+    for (; at + READ <= path.len; at += STEP) {
+        if (!block_is_normal(path.ptr + at))
+            return false;
+    }
+    return block_is_normal(path.ptr + path.len - READ) && path.ptr[path.len - 1] != '%';
 }
 
 static bool is_unreserved(int c)
@@ -94,16 +129,29 @@ static size_t resolve_segments(char *text, size_t len)
     return out;
 }
 
-int path_normalise(struct str target, char *out, struct str *path)
+static int normalise(struct str raw, char *out, struct str *path)
 {
-    struct str raw = target_path(target);
-
     *path = raw;
-    if (raw.len == 0 || raw.ptr[0] != '/' || is_normal(raw))
+    if (raw.len == 0 || raw.ptr[0] != '/' || LIKELY(is_normal(raw)))
         return 0;
     if (raw.len >= PATH_BYTES_MAX)
         return -1;
     size_t len = decode_unreserved(raw, out);
     *path = str_make(out, resolve_segments(out, len));
     return 0;
+}
+
+int path_normalise(struct str target, char *out, struct str *path)
+{
+    return normalise(target_path(target), out, path);
+}
+
+/* A "#" does not come over the wire: the codecs refuse it. */
+int target_read(struct str target, char *out, struct str *path, struct str *query)
+{
+    const char *mark = target.len > 0 ? memchr(target.ptr, '?', target.len) : NULL;
+    size_t len = mark != NULL ? (size_t)(mark - target.ptr) : target.len;
+
+    *query = str_skip(target, mark != NULL ? len + 1 : len);
+    return normalise(str_make(target.ptr, len), out, path);
 }

@@ -33,68 +33,121 @@ struct str cookie_find(struct str cookies, struct str name);
 bool query_text_eq(struct str raw, struct str text);
 bool query_text_starts(struct str raw, struct str text);
 
+/* Path and query of a request target: what path_normalise and target_query say, in one go. */
+MUST_USE int target_read(struct str target, char *out, struct str *path, struct str *query);
+
+/* host_canonical, and whether the host may have a label "m" to fold. */
+MUST_USE int host_read(struct str authority, char *out, struct str *host, bool *is_mobile);
+
 /* --- conditions --------------------------------------------------------------------------------
  */
 
-/* What conditions look at; `path` is normalised. */
+/* The names of cookies, or of query parameters, that a router looks for: bit i of a set of them is
+ * names[i]. What does not fit is looked for when it is asked for, one by one. */
+enum { NAMES_MAX = 32 };
+struct names {
+    struct str names[NAMES_MAX]; /* borrows */
+    uint32_t count;
+    uint32_t by_first[256]; /* the bits of the names that begin with this byte */
+};
+/* The bit of `name`; 0 when there is no more room. */
+uint32_t names_add(struct names *names, struct str name);
+
+/* What conditions look at; `path` is normalised. Cookies and query are looked through at most once,
+ * for all names at a time, and only when a condition asks. */
 struct request {
     const struct facts *facts;
+    const struct router *router;
     struct str host; /* canonical */
     struct str path;
     struct str query;
+    uint64_t path_head; /* its first eight bytes, zeroes behind a shorter one */
+    uint32_t method;    /* METHOD_BIT_… */
+    bool cookies_seen, params_seen;
+    uint32_t cookies, params;     /* bits of the names that are there */
+    struct str cookie[NAMES_MAX]; /* value of the first of that name; set where the bit is */
+};
+void request_see_cookies(struct request *request);
+void request_see_params(struct request *request);
+
+/* The bit of a method; those that weir does not know share the last one. */
+enum { METHOD_BIT_OTHER = BIT(15), METHOD_BITS_ALL = 0xffff };
+uint32_t method_bit(struct str method);
+
+/* A path condition: most are settled by one comparison of eight bytes. */
+struct path_test {
+    uint64_t head, mask;                 /* the path's first bytes must be these */
+    const struct path_match_conf *match; /* borrows */
+};
+uint64_t path_head(struct str path);
+
+/* A match_conf made ready. */
+struct test {
+    const struct match_conf *match; /* borrows */
+    const struct path_test *paths;  /* borrows from the router */
+    uint16_t path_count;
+    uint16_t index;                  /* of the rule */
+    uint32_t methods;                /* bits */
+    uint32_t cookies, params;        /* bits that must all be there */
+    bool needs_cookie, needs_params; /* some cookie, some query at all */
 };
 
 bool host_match(const struct host_match_conf *match, struct str host);
 bool path_match(const struct path_match_conf *match, struct str path);
 bool field_match(const struct field_match_conf *match, const struct request *request);
-
-/* All of them; the host only if `hosts` is asked for (an index may have settled it already). */
-bool conditions_match(const struct match_conf *match, const struct request *request);
 bool hosts_match(const struct match_conf *match, struct str host);
+
+/* All conditions but the host's, which an index may have settled already. */
+bool test_matches(const struct test *test, struct request *request);
 
 /* --- compiled ----------------------------------------------------------------------------------
  */
 
 /* The rules that a host can meet, in order; ends after one that takes everything. */
 struct candidates {
-    const uint16_t *rules; /* owns */
+    struct test *tests; /* owns */
     uint32_t count;
     bool needs_path;
 };
 
 /* A host that something knows about. */
 struct host_record {
-    struct str name;    /* borrows from the configuration */
     int32_t split_host; /* index in split.hosts; -1 */
+    uint32_t entry;     /* its index in split.entries */
     int32_t candidates; /* index in router.candidates; -1: as any host */
     int32_t dc_host;    /* index in multi_dc.hosts; -1 */
+    int32_t alias;      /* index in split.aliases, as the mobile host; -1 */
+    uint16_t len;
+    char name[];
 };
 
-/* Open addressing, at most half full; the key is the host. */
+struct host_slot {
+    uint32_t hash;
+    uint32_t at; /* 1 + position of the record in units of four bytes; 0 = free */
+};
+
+/* The key is the host. */
 struct host_table {
-    uint32_t *slots; /* owns: index + 1 of the record, 0 = free */
+    struct host_slot *slots; /* owns */
     uint32_t mask;
-    struct host_record *records; /* owns */
-    uint32_t count, cap;
+    uint32_t count;
+    char *records; /* owns: one behind the other */
+    size_t used, cap;
 };
 
+uint32_t host_hash(struct str host);
 const struct host_record *host_table_find(const struct host_table *table, struct str host);
 
-/* The record of `host`, made when there is none. */
+/* The record of `host`, made when there is none; valid until the next one is. */
 struct host_record *host_table_add(struct host_table *table, struct str host);
+void host_table_trim(struct host_table *table); /* nothing will be added any more */
 void host_table_deinit(struct host_table *table);
 
 /* Where a group's requests go. */
 struct group_route {
-    int16_t local, primary; /* index of the target */
-    int16_t debug;          /* of one that was asked for by name: `any` first */
-};
-
-/* A rule of multi_dc.primary_if with what a request must have to be worth looking at. */
-enum { NEEDS_COOKIE = BIT(0), NEEDS_QUERY = BIT(1) };
-struct dc_rule {
-    const struct match_conf *match; /* borrows */
-    unsigned needs;
+    int16_t local, primary;       /* index of the target */
+    int16_t debug;                /* of one that was asked for by name: `any` first */
+    int16_t local_dc, primary_dc; /* index of the datacentre that this is; -1 */
 };
 
 struct router {
@@ -105,8 +158,11 @@ struct router {
     uint64_t suffix_lengths;        /* bit n: some suffix has n (mod 64) bytes; spares look-ups */
     struct candidates *candidates;  /* owns; [0]: of a host that nobody knows */
     uint32_t candidates_count;
-    struct group_route *groups; /* owns: one for each of config.groups */
-    struct dc_rule *dc_rules;   /* owns: one for each of multi_dc.primary_if */
-    struct hash_key salt;       /* of the split */
-    struct hash_key dc_salt;    /* of the sampled move between datacentres */
+    struct group_route *groups;   /* owns: one for each of config.groups */
+    struct test *dc_tests;        /* owns: one for each of multi_dc.primary_if */
+    struct path_test *path_tests; /* owns: of all rules, then of all of primary_if */
+    struct names cookies, params;
+    uint32_t *sticky_bits;   /* owns: one for each of sticky.keys; 0: not a cookie */
+    struct hash_key salt;    /* of the split */
+    struct hash_key dc_salt; /* of the sampled move between datacentres */
 };
