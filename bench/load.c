@@ -1,6 +1,6 @@
 /* The loads that wrk and h2load do not make. One thread, epoll, one line of JSON at the end.
  *
- * bench_load handshakes --port P --count N [--concurrency C] [--resume] [--rate R]
+ * bench_load handshakes --port P --count N [--concurrency C] [--resume] [--rsa] [--rate R]
  * - N TLS connections, C at a time or R per second: handshake and close, no request.
  *
  * bench_load hold --port P --count N [--concurrency C] [--h2] [--silent]
@@ -43,7 +43,7 @@ static struct {
     const char *mode;
     int port, count, concurrency, connections, rate, seconds, hosts;
     long warm, requests;
-    bool resume, h2, silent, plain;
+    bool resume, rsa, h2, silent, plain;
 } opt = {.concurrency = 16, .connections = 64, .hosts = 1000, .rate = 0, .seconds = 5};
 
 static SSL_CTX *ctx;
@@ -73,6 +73,16 @@ static uint64_t roll(void) /* xorshift64: the same cookies every time */
 /* --- connections
  * ------------------------------------------------------------------------------------ */
 
+/* A copy: a connection that ends with an error makes its session useless for the others. */
+static void offer_session(SSL *ssl)
+{
+    SSL_SESSION *copy = SSL_SESSION_dup(session);
+
+    if (!copy || SSL_set_session(ssl, copy) != 1)
+        die("session");
+    SSL_SESSION_free(copy);
+}
+
 static void client_open(void)
 {
     struct client *client = calloc(1, sizeof *client);
@@ -93,7 +103,7 @@ static void client_open(void)
         SSL_set_fd(client->ssl, client->fd);
         SSL_set_tlsext_host_name(client->ssl, "w00000.wiki.test");
         if (session)
-            SSL_set_session(client->ssl, session);
+            offer_session(client->ssl);
         SSL_set_connect_state(client->ssl);
     }
     opened++;
@@ -476,8 +486,8 @@ static int keep_session(SSL *ssl, SSL_SESSION *fresh)
     (void)ssl;
     if (session || !opt.resume)
         return 0;
-    session = fresh;
-    return 1;
+    session = SSL_SESSION_dup(fresh);
+    return 0;
 }
 
 /* The one full handshake that yields the ticket. TLS 1.3 sends it after the handshake. */
@@ -663,6 +673,7 @@ static const struct flag_option {
     const char *name;
     bool *value;
 } flag_options[] = {{"--resume", &opt.resume},
+                    {"--rsa", &opt.rsa},
                     {"--h2", &opt.h2},
                     {"--silent", &opt.silent},
                     {"--plain", &opt.plain}};
@@ -702,6 +713,11 @@ static void set_up_tls(void)
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, keep_session);
+    if (opt.rsa) {
+        SSL_CTX_set1_sigalgs_list(ctx, "RSA-PSS+SHA256:RSA+SHA256");
+        /* nghttpx takes who offers P-256 for one who understands ECDSA. */
+        SSL_CTX_set1_groups_list(ctx, "X25519");
+    }
     if (opt.h2)
         SSL_CTX_set_alpn_protos(ctx, h2, sizeof h2 - 1);
     else

@@ -10,6 +10,7 @@ import subprocess
 import time
 
 from bed import HERE, LOAD_CORE, host_name, tool
+from measure import cpu_files
 
 GRACE_SECONDS = 60  # how much longer than it should take a load may take
 
@@ -46,11 +47,19 @@ def _checked(result):
     return result
 
 
-def wrk(port, path, *, tls, seconds, connections=64, hosts=1000, body=0):
+def wrk(port, path, *, tls, seconds, connections=64, hosts=1000, body=0, pid=None):
+    """`done` are all answers; `counted` those that came while CPU time of `pid` was watched: `cpu_seconds`."""
+    warm = connections if body or path == "/large" else connections * 10
     out = _run([tool("wrk"), "-t1", "-c%d" % connections, "-d60s", "--timeout", "10s",
                 "-s", HERE / "wrk.lua", "%s://127.0.0.1:%d/" % ("https" if tls else "http", port),
-                "--", path, hosts, body], seconds, interrupt_after=seconds)
-    return _checked(json.loads(re.search(r"^JSON (.*)$", out, re.M)[1]))
+                "--", path, hosts, body, warm, *(cpu_files(pid) if pid else ())],
+               seconds, interrupt_after=seconds)
+    result = _checked(json.loads(re.search(r"^JSON (.*)$", out, re.M)[1]))
+    cpu = re.search(r"^CPU (\d+)$", out, re.M)
+    if not cpu:
+        raise Failed("only %d answers in %.1f s" % (result["done"], seconds))
+    # When request number `warm` left, each connection had one on its way.
+    return {**result, "cpu_seconds": int(cpu[1]) / 1e9, "counted": result["done"] - (warm - connections)}
 
 
 def h2load(port, path, *, requests, connections=16, streams=16, body_file=None, seconds=30):
@@ -76,8 +85,9 @@ def _bench_load(bed, mode, port, flags):
     return argv
 
 
-def handshakes(bed, port, count, resume=False, concurrency=16):
-    out = _run(_bench_load(bed, "handshakes", port, dict(count=count, resume=resume, concurrency=concurrency)), 60)
+def handshakes(bed, port, count, resume=False, rsa=False):
+    """`rsa`: the client takes no other certificate."""
+    out = _run(_bench_load(bed, "handshakes", port, dict(count=count, resume=resume, rsa=rsa)), 60)
     result = _checked(json.loads(out))
     if result["resumed"] != (count if resume else 0):
         raise Failed("%d of %d handshakes were resumed" % (result["resumed"], count))

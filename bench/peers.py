@@ -15,9 +15,11 @@ def pinned_hosts(count):
 
 
 class Subject:
-    """One program in one configuration. `speaks` is what it can be asked for."""
+    """One program in one configuration. `speaks` is what rows may need: listeners "plain", "tls", "rsa" and
+    "h2" on TLS; "requests", answered with 200; "resume", that it is a TLS server in its own right; "http",
+    that it is both."""
 
-    speaks = {"plain", "tls", "h2", "rsa", "resume", "http"}
+    speaks = {"plain", "tls", "h2", "rsa", "requests", "resume", "http"}
     uses_openssl = True
     is_peer = True
 
@@ -92,6 +94,7 @@ class WeirH2(Weir):
     """weir with HTTP/2 to the backends."""
 
     name = "weir-h2up"
+    speaks = {"plain", "tls", "h2", "requests"}  # what clients see of it otherwise is weir's
     upstream = ("h2", "_H2")
 
 
@@ -158,7 +161,7 @@ class Relay(Subject):
     """Terminates TLS and copies bytes: the cost of the physics."""
 
     name = "relay"
-    speaks = {"plain", "tls", "http"}
+    speaks = {"plain", "tls", "requests"}
     is_peer = False
 
     def prepare(self, values):
@@ -185,7 +188,7 @@ class Direct(Subject):
     """No proxy at all: what the load, the loopback and the backend cost anyway."""
 
     name = "direct"
-    speaks = {"plain", "http"}
+    speaks = set()  # takes part where a row names it
     is_peer = False
 
     def start(self):

@@ -21,15 +21,19 @@ class Result:
     def subjects(self):
         return [name for name in self.samples if self.figures(name)]
 
-    def median_of(self, name):
-        return median(self.figures(name))
+    def value(self, name):
+        """The figure of all rounds."""
+        return self.row.choose(self.figures(name))
 
     def best_peer(self):
         present = [name for name in self.subjects() if name in self.peers]
-        return min(present, key=self.median_of) if present else None
+        return min(present, key=self.value) if present else None
 
     def ratio(self, name, against):
-        """Median of the ratios inside one round: what disturbs a whole round cancels out."""
+        """Median of the ratios inside one round: what disturbs a whole round cancels out. Rows that
+        choose otherwise compare what they chose."""
+        if self.row.choose is not median:
+            return self.value(name) / self.value(against) if self.value(against) > 0 else None
         ratios = [mine["figure"] / theirs["figure"]
                   for mine, theirs in zip(self.samples.get(name, []), self.samples.get(against, []))
                   if mine and theirs and theirs["figure"]]
@@ -50,10 +54,12 @@ class Result:
                 continue
             if target.against:
                 value = self.ratio(target.subject, against)
+                if value is None:
+                    continue
                 name = "the best peer (%s)" % against if target.against == "best" else against
                 text = "%s / %s = %.2f, target ≤ %.2f" % (target.subject, name, value, target.factor)
             else:
-                value = self.median_of(target.subject)
+                value = self.value(target.subject)
                 text = "%s: %s, target ≤ %s" % (target.subject, _number(value), _number(target.factor))
             told.append((text, value <= target.factor))
         return told
@@ -87,10 +93,10 @@ def row_table(result):
     best = result.best_peer()
     header = ["", result.row.unit, "±", "to best peer"] + [title for _, title, _ in extras]
     lines = []
-    for name in sorted(result.subjects(), key=result.median_of):
+    for name in sorted(result.subjects(), key=result.value):
         ratio = result.ratio(name, best) if best else None
         noise = spread(result.figures(name))
-        lines.append([name, _number(result.median_of(name)), "%.0f %%" % (noise * 100) if noise is not None else "",
+        lines.append([name, _number(result.value(name)), "%.0f %%" % (noise * 100) if noise is not None else "",
                       "%.2f" % ratio if ratio else ""] +
                      [_number(result.extra(name, key, choose)) for key, _, choose in extras])
     return header, lines
@@ -135,7 +141,7 @@ def _markdown_line(cells):
 
 def as_json(results, about):
     rows = [{"name": result.row.name, "title": result.row.title, "unit": result.row.unit,
-             "medians": {name: result.median_of(name) for name in result.subjects()},
+             "figures": {name: result.value(name) for name in result.subjects()},
              "best_peer": result.best_peer(),
              "ratio_to_best_peer": {name: result.ratio(name, result.best_peer()) for name in result.subjects()},
              "targets": [{"text": text, "met": met} for text, met in result.verdicts()],
@@ -158,17 +164,17 @@ def svg(results, about):
            '<text x="10" y="36" fill="#666">%s</text>' % html.escape("%s, %s" % (about["date"], about["cpu"]))]
     y = top
     for result in results:
-        names = sorted(result.subjects(), key=result.median_of)
+        names = sorted(result.subjects(), key=result.value)
         y += gap
         out.append('<text x="10" y="%d" font-weight="bold">%s</text>'
                    % (y - 8, html.escape("%s, %s" % (result.row.title, result.row.unit))))
-        longest = max((abs(result.median_of(name)) for name in names), default=0) or 1
+        longest = max((abs(result.value(name)) for name in names), default=0) or 1
         for name in names:
-            width = max(1, bar_room * max(0, result.median_of(name)) / longest)
+            width = max(1, bar_room * max(0, result.value(name)) / longest)
             out.append('<text x="%d" y="%d" text-anchor="end">%s</text>' % (left - 8, y + 12, name))
             out.append('<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>'
                        % (left, y + 2, width, line - 4, COLOURS.get(name, PEER_COLOUR)))
-            out.append('<text x="%.1f" y="%d">%s</text>' % (left + width + 6, y + 12, _number(result.median_of(name))))
+            out.append('<text x="%.1f" y="%d">%s</text>' % (left + width + 6, y + 12, _number(result.value(name))))
             y += line
     return "\n".join(out + ["</svg>", ""])
 

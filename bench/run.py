@@ -22,7 +22,7 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="the main rows, short: under two minutes")
     parser.add_argument("--only", metavar="NAME,...", help="rows and subjects to take, by name (see --list)")
     parser.add_argument("--rounds", type=int, help="interleaved rounds for each row (default 5; --quick: 2)")
-    parser.add_argument("--seconds", type=float, help="length of a sample, about (default 2; --quick: 0.5)")
+    parser.add_argument("--seconds", type=float, help="length of a sample, about (default 2; --quick: 0.4)")
     parser.add_argument("--list", action="store_true", help="print the names of rows and subjects")
     parser.add_argument("--tools", default=os.environ.get("WEIR_BENCH_TOOLS", HERE.parent / "build"),
                         help="where weir and the bench_* programs were built (default build)")
@@ -61,9 +61,10 @@ class Bench:
                 result.samples[subject.name] = []
             except (Unavailable, loads.Failed) as why:
                 result.missing[one.name] = str(why)
-        for _ in range(max(1, round(self.settings.rounds * row.rounds_factor))):
+        for _ in range(row.rounds(self.settings)):
             for subject in subjects:
                 result.samples[subject.name].append(self.sample(row, subject, result))
+        row.finish(result.samples)
         return result
 
     def prepared(self, row, subject_class):
@@ -132,7 +133,7 @@ def main():
         print("subjects:", *(subject.name for subject in peers.ALL))
         return 0
     quick = options.quick
-    settings = work.Settings(seconds=options.seconds or (0.5 if quick else 2),
+    settings = work.Settings(seconds=options.seconds or (0.4 if quick else 2),
                              rounds=options.rounds or (2 if quick else 5), quick=quick, small=quick)
     if quick and not options.only:
         rows = [row for row in rows if row.quick]
