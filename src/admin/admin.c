@@ -146,8 +146,10 @@ struct admin *admin_new(struct loop *loop, const struct addr *bind,
                                               .max_body_bytes = 64 * 1024,
                                               .head_ms = 10 * 1000,
                                               .idle_ms = 60 * 1000};
-    int fd = listener_open(bind, err);
 
+    if (listener_check_free(bind, err) < 0)
+        return NULL;
+    int fd = listener_open(bind, err);
     if (fd < 0)
         return NULL;
     struct admin *admin = mem_new(sizeof(*admin));

@@ -107,6 +107,28 @@ int listener_open(const struct addr *addr, struct err *err)
     return fd;
 }
 
+int listener_check_free(const struct addr *addr, struct err *err)
+{
+    const int on = 1;
+    char text[ADDR_TEXT_MAX];
+
+    if (addr_is_unix(addr) || addr_port(addr) == 0)
+        return 0;
+    int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return 0; /* opening it will say why */
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (addr->sa.sa_family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    int rc = 0;
+    if (bind(fd, &addr->sa, addr->len) < 0) {
+        addr_format(addr, text);
+        rc = err_set_errno(err, "cannot bind to %s", text);
+    }
+    close(fd);
+    return rc;
+}
+
 /* --- accepting -----------------------------------------------------------------------------------
  */
 

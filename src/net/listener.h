@@ -13,6 +13,11 @@ struct listener_sock;
  * err, or the fd. */
 MUST_USE int listener_open(const struct addr *addr, struct err *err);
 
+/* Is nobody else listening on this TCP address? Sockets with SO_REUSEPORT share one without a word,
+ * so that two processes would divide its connections; whoever opens an address for the first time
+ * asks here. Unix sockets and port 0 are always free. -1 with err when it is taken. */
+MUST_USE int listener_check_free(const struct addr *addr, struct err *err);
+
 /* Called for every accepted connection with a non-blocking fd that the callee now owns. */
 typedef void listener_accepted(void *arg, int fd, const struct addr *peer);
 

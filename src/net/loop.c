@@ -214,6 +214,11 @@ int64_t loop_now_us(const struct loop *loop)
     return loop->now_us;
 }
 
+unsigned loop_turns(const struct loop *loop)
+{
+    return ev_iteration(loop->ev);
+}
+
 struct buf_pool *loop_bufs(struct loop *loop)
 {
     return &loop->bufs;

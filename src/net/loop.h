@@ -22,6 +22,9 @@ void loop_stop(struct loop *loop);
 int64_t loop_now_ms(const struct loop *loop);
 int64_t loop_now_us(const struct loop *loop);
 
+/* Turns so far; wraps around. */
+unsigned loop_turns(const struct loop *loop);
+
 /* This worker's slabs. */
 struct buf_pool *loop_bufs(struct loop *loop);
 
@@ -79,6 +82,10 @@ void task_init(struct task *task, void (*run)(struct task *));
 /* Queues `task` for the end of this turn; harmless when it is queued already. A task may queue
  * others; they run in the same turn, after those already queued. */
 void loop_defer(struct loop *loop, struct task *task);
+
+/* Runs `task` in the next turn, without sleeping before it: for work that was cut short so that
+ * others get their share. Harmless when the task is queued already. */
+void loop_defer_next(struct loop *loop, struct task *task);
 
 /* Forgets a queued task; harmless when it is not queued. */
 void task_cancel(struct task *task);

@@ -50,6 +50,8 @@ static int open_unix(struct bind *bind, size_t workers, struct err *err)
 
 static int open_tcp(struct bind *bind, size_t workers, struct err *err)
 {
+    if (listener_check_free(&bind->bound, err) < 0)
+        return -1;
     for (size_t w = 0; w < workers; w++) {
         bind->fds[w] = listener_open(&bind->bound, err);
         if (bind->fds[w] < 0)

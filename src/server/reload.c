@@ -140,6 +140,10 @@ static void warn_of_restart(const struct config *old, const struct config *new)
 {
     if (old->workers != new->workers)
         LOG_WARN("reload_needs_restart", "key=workers");
+    if (old->handshake_threads != new->handshake_threads)
+        LOG_WARN("reload_needs_restart", "key=handshake_threads");
+    if (old->handshake_queue != new->handshake_queue)
+        LOG_WARN("reload_needs_restart", "key=handshake_queue");
     if (old->access_log.ring_bytes != new->access_log.ring_bytes)
         LOG_WARN("reload_needs_restart", "key=access_log.ring_bytes");
 }
@@ -212,10 +216,24 @@ static void wake_log_writer(void *arg)
     wakeup_send(server->log_wakeup);
 }
 
+static int start_helpers(struct server *server, const struct config *config, struct err *err)
+{
+    unsigned threads = config->handshake_threads;
+
+    if (threads == HANDSHAKE_THREADS_AUTO)
+        threads = ((unsigned)server->worker_count + 1) / 2;
+    if (threads == 0)
+        return 0;
+    server->helpers = tls_helpers_new(threads, config->handshake_queue, err);
+    return server->helpers != NULL ? 0 : -1;
+}
+
 static int start_workers(struct server *server, struct reload *reload, struct err *err)
 {
     struct worker_conf conf = {
         .tickets = server->tickets,
+        .helpers = server->helpers,
+        .handshake_queue = snapshot_config(reload->snapshot)->handshake_queue,
         .ring_bytes = snapshot_config(reload->snapshot)->access_log.ring_bytes,
         .ring_half_full = wake_log_writer,
         .ring_arg = server,
@@ -254,7 +272,8 @@ int server_load_first(struct server *server)
 
     if (reload == NULL)
         return -1;
-    if (start_workers(server, reload, &err) < 0 || adopt_first(server, reload, &err) < 0) {
+    if (start_helpers(server, snapshot_config(reload->snapshot), &err) < 0 ||
+        start_workers(server, reload, &err) < 0 || adopt_first(server, reload, &err) < 0) {
         report_err(report_to_terminal, server, &err);
         reload_free(NULL, reload);
         return -1;

@@ -273,6 +273,7 @@ void server_free(struct server *server)
     binds_free(server->binds);
     snapshot_unref(&server->snapshot);
 
+    tls_helpers_free(server->helpers);
     resolver_free(server->resolver);
     ticker_free(server->ticket_ticker);
     tls_tickets_free(server->tickets);

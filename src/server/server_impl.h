@@ -43,6 +43,7 @@ struct server {
     struct metrics **metrics; /* owns the array: the workers' counters */
 
     struct tls_tickets *tickets;  /* owns */
+    struct tls_helpers *helpers;  /* owns; NULL: none wanted */
     struct resolver *resolver;    /* owns */
     struct admin *admin;          /* owns; NULL: none */
     struct access_writer *writer; /* owns */

@@ -66,6 +66,8 @@ struct worker {
     struct door *doors;             /* owns */
     const struct config *config;    /* borrows: of the snapshot last adopted */
     uint64_t refused, refused_told; /* connections refused by listeners for want of descriptors */
+    uint64_t offloaded_told;        /* handshakes */
+    unsigned turns_told;
 };
 
 /* --- accepting ----------------------------------------------------------------------------------
@@ -304,12 +306,19 @@ static void on_tick(void *arg)
 {
     struct worker *worker = arg;
     uint64_t more = worker->refused - worker->refused_told;
+    unsigned turns = loop_turns(worker->loop);
 
     atomic_store_explicit(&worker->metrics->gauges[GAUGE_BUFFER_BYTES],
                           loop_bufs(worker->loop)->bytes_in_use, memory_order_relaxed);
     if (more > 0)
         metric_add(&worker->metrics->counters[COUNTER_CONNECTIONS_REFUSED], more);
     worker->refused_told = worker->refused;
+    uint64_t offloaded = tls_library_figures(worker->library)->offloaded;
+    metric_add(&worker->metrics->counters[COUNTER_HANDSHAKES_OFFLOADED],
+               offloaded - worker->offloaded_told);
+    worker->offloaded_told = offloaded;
+    metric_add(&worker->metrics->counters[COUNTER_LOOP_TURNS], turns - worker->turns_told);
+    worker->turns_told = turns;
 }
 
 static void thread_init(struct worker *worker)
@@ -321,6 +330,8 @@ static void thread_init(struct worker *worker)
     log_set_sink(log_to_ring, worker->ring);
     worker->loop = loop_new();
     worker->library = tls_library_new();
+    tls_library_attach(worker->library, worker->loop, worker->conf.helpers,
+                       worker->conf.handshake_queue);
     worker->proxy = proxy_new(worker->loop, worker->library, worker->conf.tickets, worker->metrics,
                               worker->ring);
     worker->mailbox = upstream_mailbox(proxy_upstream(worker->proxy));
@@ -332,6 +343,7 @@ static void thread_deinit(struct worker *worker)
 {
     ticker_free(worker->ticker);
     wakeup_free(worker->wakeup);
+    tls_library_detach(worker->library);
     proxy_free(worker->proxy);
     loop_free(worker->loop);
     tls_library_free(worker->library);

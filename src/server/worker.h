@@ -15,6 +15,8 @@ struct worker;
 struct worker_conf {
     unsigned index;
     struct tls_tickets *tickets; /* borrows: shared by all workers */
+    struct tls_helpers *helpers; /* borrows: the same; NULL: the worker signs itself */
+    unsigned handshake_queue;    /* handshakes that may wait in this worker */
     uint32_t ring_bytes;
     void (*ring_half_full)(void *arg); /* called on the worker's thread */
     void *ring_arg;

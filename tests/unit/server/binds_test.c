@@ -3,6 +3,7 @@
 
 #include "net/listener.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -95,6 +96,21 @@ static void one_address_that_cannot_be_opened_opens_none(void **state UNUSED)
     close(after);
 }
 
+static void an_address_of_another_process_is_not_shared(void **state UNUSED)
+{
+    struct listener_conf listener;
+    struct addr addr = address("127.0.0.1:0");
+    struct config config = config_of(&listener, &addr, 1);
+    struct err err;
+    struct binds *theirs = binds_plan(NULL, &config, WORKERS, &err);
+
+    assert_non_null(theirs);
+    addr = theirs->items[0].bound;
+    assert_null(binds_plan(NULL, &config, WORKERS, &err));
+    assert_int_equal(err.errnum, EADDRINUSE);
+    binds_free(theirs);
+}
+
 static void an_address_twice_is_an_error(void **state UNUSED)
 {
     struct listener_conf listener;
@@ -164,6 +180,7 @@ int main(void)
         cmocka_unit_test(every_worker_gets_a_socket_on_the_same_port),
         cmocka_unit_test(an_address_that_stays_is_not_opened_again),
         cmocka_unit_test(one_address_that_cannot_be_opened_opens_none),
+        cmocka_unit_test(an_address_of_another_process_is_not_shared),
         cmocka_unit_test(an_address_twice_is_an_error),
         cmocka_unit_test(a_unix_socket_is_shared_and_removed_at_the_end),
         cmocka_unit_test(a_worker_that_goes_back_gets_what_it_had_closed),
