@@ -43,6 +43,8 @@
     X(WRITE_TIMEOUT, 0, "write_timeout", RETRY_NEVER)                                              \
     X(HANDSHAKE_TIMEOUT, 0, "handshake_timeout", RETRY_NEVER)                                      \
     X(HANDSHAKE_FAILED, 0, "handshake_failed", RETRY_NEVER)                                        \
+    X(HANDSHAKE_OVERFLOW, 0, "handshake_overflow", RETRY_NEVER)                                    \
+    X(TLS_FLOOD, 0, "tls_flood", RETRY_NEVER)                                                      \
     X(CLIENT_CLOSED, 499, "client_closed", RETRY_NEVER)                                            \
     X(CLIENT_RESET, 499, "client_reset", RETRY_NEVER)                                              \
     X(LINGER_TIMEOUT, 0, "linger_timeout", RETRY_NEVER)                                            \

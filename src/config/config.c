@@ -94,6 +94,19 @@ static int load_dns_servers(struct loader *loader, const struct node *node, void
     return 0;
 }
 
+static int load_handshake_threads(struct loader *loader, const struct node *node, void *out)
+{
+    enum { THREADS_MAX = 64 };
+    uint32_t threads;
+
+    if (load_count_or_none(loader, node, &threads) < 0)
+        return -1;
+    if (threads > THREADS_MAX)
+        return complain(loader, node, "expected 0 to %d threads, got %u", THREADS_MAX, threads);
+    *(uint32_t *)out = threads;
+    return 0;
+}
+
 static const struct field top_fields[] = {
     {"listeners", load_ignored, 0, true},
     {"groups", load_ignored, 0, true},
@@ -107,6 +120,9 @@ static const struct field top_fields[] = {
     {"drain_grace", load_ms_or_none, offsetof(struct config, drain_grace_ms), false},
     {"max_connections", load_count, offsetof(struct config, max_connections), false},
     {"dns_servers", load_dns_servers, offsetof(struct config, dns_servers), false},
+    {"handshake_threads", load_handshake_threads, offsetof(struct config, handshake_threads),
+     false},
+    {"handshake_queue", load_count, offsetof(struct config, handshake_queue), false},
 };
 
 static void config_defaults(struct config *config)
@@ -122,6 +138,8 @@ static void config_defaults(struct config *config)
     };
     config->drain_timeout_ms = 30000;
     config->max_connections = 50000;
+    config->handshake_threads = HANDSHAKE_THREADS_AUTO;
+    config->handshake_queue = 512;
 }
 
 /* Nobody can serve on the admin's address too. */

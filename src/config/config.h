@@ -182,6 +182,8 @@ struct datacenters_conf {
     int local, primary; /* indices; -1 when no datacentres are configured */
 };
 
+enum { HANDSHAKE_THREADS_AUTO = UINT16_MAX };
+
 struct config {
     struct arena arena; /* owns all of the below */
     struct str file;    /* as given on the command line */
@@ -204,6 +206,11 @@ struct config {
     uint32_t drain_grace_ms;   /* keep accepting after SIGTERM while /ready says no; default 0 */
     uint32_t max_connections;  /* downstream, whole process; default 50000 */
     struct str dns_servers;    /* "ip[:port],…" for c-ares; "" = resolv.conf */
+
+    /* threads that sign with RSA keys, so that workers need not; 0: workers do. Default
+     * HANDSHAKE_THREADS_AUTO: one for two workers */
+    uint32_t handshake_threads;
+    uint32_t handshake_queue; /* full handshakes that may wait for them; default 512 */
 };
 
 /* What `config_load` found to say: errors first, each one line, in file order. */

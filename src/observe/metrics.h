@@ -15,6 +15,8 @@
     X(DOWN_CONNECTIONS, "weir_downstream_connections_total", "Connections accepted")               \
     X(DOWN_TLS_FULL, "weir_downstream_tls_full_total", "Full TLS handshakes completed")            \
     X(DOWN_TLS_RESUMED, "weir_downstream_tls_resumed_total", "Resumed TLS handshakes completed")   \
+    X(HANDSHAKES_OFFLOADED, "weir_handshakes_offloaded_total",                                     \
+      "Full TLS handshakes that a helper thread has signed")                                       \
     X(DOWN_REQUESTS_H1, "weir_downstream_requests_h1_total", "Requests over HTTP/1")               \
     X(DOWN_REQUESTS_H2, "weir_downstream_requests_h2_total", "Requests over HTTP/2")               \
     X(DOWN_BYTES_IN, "weir_downstream_bytes_in_total", "Bytes read from clients, after TLS")       \

@@ -12,6 +12,8 @@ struct tls_library *tls_library_new(void)
     struct tls_library *library = mem_new(sizeof(*library));
 
     list_init(&library->ca_stores);
+    list_init(&library->done);
+    list_init(&library->waiting);
     library->ctx = OSSL_LIB_CTX_new();
     library->bio = tls_bio_method_new();
     library->ticket_cipher = EVP_CIPHER_fetch(library->ctx, "AES-256-CBC", NULL);
@@ -24,6 +26,7 @@ void tls_library_free(struct tls_library *library)
 {
     if (library == NULL)
         return;
+    tls_library_detach(library);
     ASSERT(list_is_empty(&library->ca_stores)); /* a tls_client outlives its library */
     EVP_CIPHER_free(library->ticket_cipher);
     BIO_meth_free(library->bio);

@@ -38,7 +38,8 @@ struct combo {
 
 struct site {
     struct combo combo;
-    SSL_CTX *ctx; /* owns */
+    SSL_CTX *ctx; /* owns; its app data is the site */
+    bool has_fast_key, has_slow_key;
 };
 
 struct sni_entry {
@@ -50,7 +51,7 @@ struct tls_server {
     unsigned refs;
     struct tls_library *library; /* borrows */
     struct tls_tickets *tickets; /* borrows; NULL: no resumption */
-    struct site *sites;          /* owns; the first is the default */
+    struct site **sites;         /* owns; the first is the default */
     size_t site_count;
     struct hash_key sni_key;
     struct sni_entry *sni; /* owns: open addressing, sni_size is a power of two */
@@ -88,7 +89,7 @@ static SSL_CTX *sni_find(const struct tls_server *server, char *name, size_t len
         if (entry->name != NULL)
             return entry->ctx;
     }
-    return server->sites[0].ctx;
+    return server->sites[0]->ctx;
 }
 
 /* --- callbacks during the handshake
@@ -121,7 +122,7 @@ static int on_client_hello(SSL *ssl, int *alert UNUSED, void *arg)
     for (size_t i = 0; i < sni.len; i++)
         name[i] = ascii_lower(sni.ptr[i]);
     SSL_CTX *ctx = sni_find(server, name, sni.len);
-    if (ctx != server->sites[0].ctx)
+    if (ctx != server->sites[0]->ctx)
         SSL_set_SSL_CTX(ssl, ctx);
     return SSL_CLIENT_HELLO_SUCCESS;
 }
@@ -200,6 +201,45 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     return ticket_open(s->server, keys, SSL_version(ssl), name, iv, cipher, mac);
 }
 
+/* Signing with these takes tens of microseconds; with all others (RSA, the bigger curves) rather a
+ * millisecond. */
+static bool key_is_fast(EVP_PKEY *key)
+{
+    char group[32];
+    size_t len;
+
+    if (EVP_PKEY_is_a(key, "ED25519"))
+        return true;
+    return EVP_PKEY_is_a(key, "EC") &&
+           EVP_PKEY_get_group_name(key, group, sizeof(group), &len) == 1 &&
+           strcmp(group, SN_X9_62_prime256v1) == 0;
+}
+
+/* Which of its keys a site is going to use. Where both kinds stand side by side OpenSSL has not
+ * chosen yet; in TLS 1.3 the first algorithm that both sides like will decide, in 1.2 the cipher
+ * has a say too, so we think the worst. */
+static enum key_speed speed_of(const struct site *site, SSL *ssl)
+{
+    int key = NID_undef, hash = NID_undef;
+
+    if (!site->has_slow_key)
+        return KEY_FAST;
+    if (!site->has_fast_key || SSL_version(ssl) < TLS1_3_VERSION)
+        return KEY_SLOW;
+    if (SSL_get_shared_sigalgs(ssl, 0, &key, &hash, NULL, NULL, NULL) < 1)
+        return KEY_SLOW;
+    bool is_fast = (key == EVP_PKEY_EC && hash == NID_sha256) || key == EVP_PKEY_ED25519;
+    return is_fast ? KEY_FAST : KEY_SLOW;
+}
+
+/* Only full handshakes come by here, before anything is signed; -1 suspends them. */
+static int on_certificate(SSL *ssl, void *arg UNUSED)
+{
+    const struct site *site = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+    return tls_may_sign(SSL_get_app_data(ssl), speed_of(site, ssl)) ? 1 : -1;
+}
+
 /* --- contexts
  * ---------------------------------------------------------------------------------------- */
 
@@ -253,6 +293,7 @@ static SSL_CTX *ctx_new(struct tls_server *server, const struct tls_server_conf 
     SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     set_resumption(server, ctx);
     SSL_CTX_set_client_hello_cb(ctx, on_client_hello, server);
+    SSL_CTX_set_cert_cb(ctx, on_certificate, NULL);
     SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
     if (server->alpn_len > 0)
         SSL_CTX_set_alpn_select_cb(ctx, on_alpn, server);
@@ -264,11 +305,15 @@ static SSL_CTX *ctx_new(struct tls_server *server, const struct tls_server_conf 
     return ctx;
 }
 
-static int ctx_use(SSL_CTX *ctx, const struct certificate *cert, struct err *err)
+static int site_use(struct site *site, const struct certificate *cert, struct err *err)
 {
     char file[256], why[256];
 
-    if (SSL_CTX_use_cert_and_key(ctx, cert->leaf, cert->key, cert->chain, 1) == 1)
+    if (key_is_fast(cert->key))
+        site->has_fast_key = true;
+    else
+        site->has_slow_key = true;
+    if (SSL_CTX_use_cert_and_key(site->ctx, cert->leaf, cert->key, cert->chain, 1) == 1)
         return 0;
     return err_set(err, "%s: %s", certificate_file(cert->conf, file, sizeof(file)),
                    tls_error_text(why, sizeof(why)));
@@ -329,20 +374,22 @@ static SSL_CTX *site_for(struct tls_server *server, const struct tls_server_conf
                          const struct certificate *certs, struct combo combo, struct err *err)
 {
     for (size_t i = 0; i < server->site_count; i++) {
-        if (memcmp(&server->sites[i].combo, &combo, sizeof(combo)) == 0)
-            return server->sites[i].ctx;
+        if (memcmp(&server->sites[i]->combo, &combo, sizeof(combo)) == 0)
+            return server->sites[i]->ctx;
     }
     SSL_CTX *ctx = ctx_new(server, conf, err);
     if (ctx == NULL)
         return NULL;
+    struct site *site = mem_new(sizeof(*site));
+    site->combo = combo;
+    site->ctx = ctx;
+    SSL_CTX_set_app_data(ctx, site);
+    server->sites = mem_resize(server->sites, (server->site_count + 1) * sizeof(struct site *));
+    server->sites[server->site_count++] = site;
     for (size_t i = 0; i < KINDS_MAX && combo.certs[i] >= 0; i++) {
-        if (ctx_use(ctx, &certs[combo.certs[i]], err) < 0) {
-            SSL_CTX_free(ctx);
+        if (site_use(site, &certs[combo.certs[i]], err) < 0)
             return NULL;
-        }
     }
-    server->sites = mem_resize(server->sites, (server->site_count + 1) * sizeof(*server->sites));
-    server->sites[server->site_count++] = (struct site){combo, ctx};
     return ctx;
 }
 
@@ -437,8 +484,10 @@ static void policy_make(struct tls_server *server, const struct tls_server_conf 
 
 static void server_free(struct tls_server *server)
 {
-    for (size_t i = 0; i < server->site_count; i++)
-        SSL_CTX_free(server->sites[i].ctx);
+    for (size_t i = 0; i < server->site_count; i++) {
+        SSL_CTX_free(server->sites[i]->ctx);
+        free(server->sites[i]);
+    }
     for (size_t i = 0; i < server->sni_size; i++)
         free(server->sni[i].name);
     free(server->sites);
@@ -561,7 +610,7 @@ int tls_server_check(const struct tls_server_conf *conf, tls_complain *complain,
 
 void tls_accept(struct conn *conn, struct tls_server *server)
 {
-    SSL *ssl = SSL_new(server->sites[0].ctx);
+    SSL *ssl = SSL_new(server->sites[0]->ctx);
     struct tls_stream *s = tls_stream_new(conn, server->library, ssl);
 
     s->server = tls_server_ref(server);

@@ -6,11 +6,27 @@
 #include "base/err.h"
 #include "config/config.h"
 #include "net/conn.h"
+#include "tls/helpers.h"
 
 /* A thread's OpenSSL library context; one per worker. */
 struct tls_library;
 struct tls_library *tls_library_new(void);
-void tls_library_free(struct tls_library *library);
+void tls_library_free(struct tls_library *library); /* detaches it first */
+
+/* From now on full handshakes are admitted a few per turn of `loop`, and those with a slow key
+ * (RSA) are done by `helpers` (NULL: by nobody else). At most `queue_max` wait for their turn; the
+ * next ends with HANDSHAKE_OVERFLOW. Until detached, which must come before `loop`
+ * or `helpers` are freed and after every connection has gone; it waits for helpers that are at
+ * work. A library that is not attached admits everyone at once. */
+void tls_library_attach(struct tls_library *library, struct loop *loop, struct tls_helpers *helpers,
+                        unsigned queue_max);
+void tls_library_detach(struct tls_library *library);
+
+/* Own thread. */
+struct tls_figures {
+    uint64_t offloaded; /* handshakes that a helper thread has done a part of */
+};
+const struct tls_figures *tls_library_figures(const struct tls_library *library);
 
 /* Ticket keys shared by all workers of the process, self-made and rotated: the newest encrypts, the
  * others still decrypt. Internally synchronised; readers do not wait. */

@@ -7,8 +7,9 @@
  *
  * An operation is op_begin, SSL_ calls, op_end; nothing of weir's is called in between, so the
  * scratch area is ours. The handshake step touches nothing but its stream, so it may move to a
- * helper thread (with a gather area of its own) and answer IO_BUSY meanwhile. */
-#include "tls/tls_impl.h"
+ * helper thread, with a gather area of its own and without the socket: everything it needs has been
+ * read when it is handed over, and what it says is sent by the worker when it comes back. */
+#include "tls/helpers_impl.h"
 
 #include <openssl/err.h>
 
@@ -122,6 +123,10 @@ static int on_bio_write(BIO *bio, const char *ptr, int len)
         BIO_set_retry_write(bio);
         return -1;
     }
+    if (s->on_helper && s->gathered + size > HELP_FLIGHT_MAX) {
+        BIO_set_retry_write(bio); /* the worker sends that much and goes on itself */
+        return -1;
+    }
     if (s->gathered + size > GATHER_MAX && gather_send(s) == IO_ERROR)
         return -1;
     if (size > GATHER_MAX)
@@ -210,10 +215,16 @@ static enum io op_end(struct tls_stream *s)
     return io;
 }
 
+/* On a helper thread the connection is not ours: the step carries the words. */
 static enum io stream_fail(struct tls_stream *s, enum reason reason, const char *text)
 {
     s->broken = true;
-    conn_set_error(s->conn, reason, text);
+    if (s->on_helper) {
+        s->step->reason = reason;
+        snprintf(s->step->error, sizeof(s->step->error), "%s", text);
+    } else {
+        conn_set_error(s->conn, reason, text);
+    }
     ERR_clear_error();
     return IO_ERROR;
 }
@@ -252,6 +263,8 @@ static enum io io_of(struct tls_stream *s, int result)
         return IO_WANT_READ;
     case SSL_ERROR_WANT_WRITE:
         return IO_WANT_WRITE;
+    case SSL_ERROR_WANT_X509_LOOKUP:
+        return IO_BUSY; /* tls_may_sign has said no */
     case SSL_ERROR_ZERO_RETURN:
         return IO_EOF;
     default:
@@ -259,19 +272,77 @@ static enum io io_of(struct tls_stream *s, int result)
     }
 }
 
+static enum io do_handshake(struct tls_stream *s)
+{
+    int result = SSL_do_handshake(s->ssl);
+
+    s->may_sign = false; /* for one step: after a HelloRetryRequest it must ask again */
+    return result == 1 ? IO_OK : io_of(s, result);
+}
+
+void tls_stream_step(struct tls_stream *s, struct tls_step *step, char *gather)
+{
+    ERR_clear_error();
+    s->gather = gather;
+    s->gathered = 0;
+    s->on_helper = true;
+    s->recv_done = true; /* the socket is the worker's */
+    step->io = do_handshake(s);
+    step->is_done = true;
+    if (s->gathered > 0) {
+        step->flight = mem_resize(NULL, s->gathered);
+        step->flight_len = s->gathered;
+        memcpy(step->flight, gather, s->gathered);
+    }
+    s->on_helper = false;
+    s->gather = NULL;
+    s->gathered = 0;
+}
+
+/* A helper's results: its flight goes out as if we had gathered it. */
+static enum io take_step(struct tls_stream *s, enum io *out)
+{
+    struct tls_step *step = s->step;
+    enum io io = step->io;
+
+    if (step->error[0] != '\0')
+        conn_set_error(s->conn, step->reason, step->error);
+    s->step = NULL;
+    s->gather = step->flight;
+    s->gathered = step->flight_len;
+    s->sent = 0;
+    *out = op_end(s);
+    tls_step_free(step);
+    return io;
+}
+
+/* A turn has come: what was asked for is granted. */
+static void forget_turn(struct tls_stream *s)
+{
+    tls_step_free(s->step);
+    s->step = NULL;
+}
+
 static enum io tls_handshake(struct conn *conn)
 {
     struct tls_stream *s = conn_transport_state(conn);
+    enum io io, out;
 
-    op_begin(s);
-    int result = SSL_do_handshake(s->ssl);
-    enum io io = result == 1 ? IO_OK : io_of(s, result);
-    enum io out = op_end(s); /* even after a failure: the alert tells the peer why */
-
+    if (s->step != NULL && s->step->is_done) {
+        io = take_step(s, &out);
+    } else {
+        if (s->step != NULL)
+            forget_turn(s);
+        op_begin(s);
+        io = do_handshake(s);
+        out = op_end(s); /* even after a failure: the alert tells the peer why */
+    }
     if (io == IO_ERROR)
         return io;
     if (out == IO_ERROR)
         return stream_broke(s);
+    if (io == IO_BUSY)
+        return tls_postpone(s);
     return out == IO_WANT_WRITE ? out : io;
 }
 
@@ -371,7 +442,7 @@ static void tls_goodbye(struct conn *conn)
 {
     struct tls_stream *s = conn_transport_state(conn);
 
-    if (s->broken || !SSL_is_init_finished(s->ssl))
+    if (s->step != NULL || s->broken || !SSL_is_init_finished(s->ssl))
         return;
     op_begin(s);
     SSL_shutdown(s->ssl);
@@ -391,8 +462,12 @@ static struct str alpn_of(const SSL *ssl)
 static void tls_info(struct conn *conn, struct conn_tls_info *info)
 {
     struct tls_stream *s = conn_transport_state(conn);
-    int group = (int)SSL_get_negotiated_group(s->ssl);
 
+    if (s->step != NULL) { /* it may be with a helper */
+        *info = (struct conn_tls_info){.is_tls = true};
+        return;
+    }
+    int group = (int)SSL_get_negotiated_group(s->ssl);
     *info = (struct conn_tls_info){
         .is_tls = true,
         .resumed = SSL_session_reused(s->ssl) == 1,
@@ -404,10 +479,8 @@ static void tls_info(struct conn *conn, struct conn_tls_info *info)
     };
 }
 
-static void tls_free(struct conn *conn)
+void tls_stream_free(struct tls_stream *s)
 {
-    struct tls_stream *s = conn_transport_state(conn);
-
     /* A connection that went without close_notify would take its session with it (SSL_free marks it
      * as not resumable); only a broken one should. */
     if (!s->broken && SSL_is_init_finished(s->ssl))
@@ -417,6 +490,15 @@ static void tls_free(struct conn *conn)
     tls_server_unref(&s->server);
     tls_client_unref(&s->client);
     free(s);
+}
+
+static void tls_free(struct conn *conn)
+{
+    struct tls_stream *s = conn_transport_state(conn);
+
+    s->conn = NULL;
+    if (s->step == NULL || tls_step_abandon(s))
+        tls_stream_free(s);
 }
 
 static const struct transport_ops tls_ops = {
@@ -438,6 +520,7 @@ struct tls_stream *tls_stream_new(struct conn *conn, struct tls_library *library
         assert_failed("out of memory", __FILE__, __LINE__);
     s->ssl = ssl;
     s->conn = conn;
+    s->library = library;
     BIO_set_data(bio, s);
     SSL_set_bio(ssl, bio, bio);
     SSL_set_app_data(ssl, s);

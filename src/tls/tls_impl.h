@@ -14,14 +14,33 @@ struct tls_library {
     BIO_METHOD *bio;           /* owns: how records get on and off the socket */
     EVP_CIPHER *ticket_cipher; /* owns: fetched once, not per ticket */
     struct list ca_stores;     /* ca_store.node: shared by the clients of this thread */
+
+    /* admission of full handshakes (admission.c); loop NULL: everyone signs at once */
+    struct loop *loop;           /* borrows */
+    struct tls_helpers *helpers; /* borrows; NULL: the worker signs itself */
+    struct wakeup *wakeup;       /* owns: a helper has finished; NULL without helpers */
+    struct list done;            /* tls_step.node, under the helpers' mutex */
+    struct list waiting;         /* tls_step.node: for a turn of this loop */
+    unsigned waiting_count, queue_max;
+    unsigned credit; /* what handshakes may still cost in the turn of credit_at_us */
+    int64_t credit_at_us;
+    struct task turn;
+    struct tls_figures figures;
 };
 
 /* --- one connection ------------------------------------------------------------------------------
  */
 
+/* What signing with a key costs: RSA (and whatever we do not know) is slow. */
+enum key_speed { KEY_FAST, KEY_SLOW };
+
+struct tls_step;
+
 struct tls_stream {
-    SSL *ssl; /* owns */
-    struct conn *conn;
+    SSL *ssl;                      /* owns */
+    struct conn *conn;             /* borrows; NULL: gone while a helper had the stream */
+    struct tls_library *library;   /* borrows */
+    struct tls_step *step;         /* owns: the handshake waits; NULL: it does not */
     struct tls_server *server;     /* shares; NULL on client connections */
     struct tls_client *client;     /* shares; NULL on server connections */
     struct tls_session_slot *slot; /* borrows; may be NULL */
@@ -38,10 +57,16 @@ struct tls_stream {
     bool recv_done : 1; /* … and has, or knows that nothing more is there */
     bool starved : 1;   /* OpenSSL needs bytes that only the socket can give */
     bool broken : 1;    /* a fatal error: no more SSL_ calls but SSL_free */
+    bool on_helper : 1; /* its thread is a helper: the socket and the connection are not ours */
+    bool may_sign : 1;  /* the next step may use the private key */
+    uint8_t key_speed;  /* enum key_speed: of the key it will use */
 };
 
 /* Makes `conn` a TLS connection over `ssl` (owned from now on). */
 struct tls_stream *tls_stream_new(struct conn *conn, struct tls_library *library, SSL *ssl);
+
+/* Frees all but the connection. */
+void tls_stream_free(struct tls_stream *s);
 
 BIO_METHOD *tls_bio_method_new(void);
 
@@ -50,6 +75,21 @@ void tls_ctx_common(SSL_CTX *ctx, enum tls_version min_version);
 
 /* The first line of OpenSSL's error queue into `out`; empties the queue. */
 const char *tls_error_text(char *out, size_t size);
+
+/* --- admission of full handshakes ----------------------------------------------------------------
+ */
+
+/* Asked in the middle of a full handshake: may it go on to use the private key, here and now? If
+ * not, the step must end and tls_postpone be called. On a helper thread always. */
+bool tls_may_sign(struct tls_stream *s, enum key_speed speed);
+
+/* Queues the stream: IO_BUSY, or IO_ERROR when too many wait. */
+enum io tls_postpone(struct tls_stream *s);
+
+/* The connection has gone: forgets s->step. False when a helper is at it: then the stream is freed
+ * when it comes back (s->conn must be NULL by then). */
+bool tls_step_abandon(struct tls_stream *s);
+void tls_step_free(struct tls_step *step);
 
 /* --- tickets
  * -------------------------------------------------------------------------------------- */
