@@ -106,6 +106,7 @@ def _read_h1(reader):
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 4, 6, 7, 8
 END_STREAM, END_HEADERS, ACK = 1, 4, 1
+WIDE_OPEN = struct.pack(">I", 0x7FFFFFFF - 65535)  # the connection's window never closes
 
 
 def _frame(kind, flags, stream, payload=b""):
@@ -122,7 +123,7 @@ def ask_h2(port, host, clients, path="/wiki/Main_Page"):
     sock = _connect(port, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "h2")
     reader = sock.makefile("rb")
     decoder = hpack.Decoder()
-    sock.sendall(PREFACE + _frame(SETTINGS, 0, 0))
+    sock.sendall(PREFACE + _frame(SETTINGS, 0, 0) + _frame(WINDOW_UPDATE, 0, 0, WIDE_OPEN))
     common = (
         _literal(b":method", b"GET")
         + _literal(b":scheme", b"https")
