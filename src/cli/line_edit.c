@@ -1,0 +1,106 @@
+/* libedit under its readline face, when both ends are a terminal. Its state is the process', so one
+ * editor at a time. */
+#include "cli/line_edit.h"
+
+#include <editline/readline.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { HISTORY_LINES = 1000 };
+
+struct line_edit {
+    const char *prompt; /* borrows */
+    char *history;      /* owns: the file; NULL */
+    line_complete *complete;
+    void *arg;
+    bool is_terminal;
+};
+
+static struct line_edit *active;
+
+static char *next_completion(const char *text, int state)
+{
+    static size_t n;
+
+    if (state == 0)
+        n = 0;
+    const char *word = active->complete(active->arg, text, n++);
+    return word != NULL ? strdup(word) : NULL;
+}
+
+static char **complete(const char *text, int start UNUSED, int end UNUSED)
+{
+    rl_attempted_completion_over = 1; /* never file names */
+    return rl_completion_matches(text, next_completion);
+}
+
+static void terminal_setup(struct line_edit *edit)
+{
+    static char name[] = "weir", breaks[] = " \t\"'/";
+
+    active = edit;
+    rl_readline_name = name;
+    rl_basic_word_break_characters = breaks;
+    rl_attempted_completion_function = complete;
+    using_history();
+    stifle_history(HISTORY_LINES);
+    if (edit->history != NULL)
+        read_history(edit->history);
+}
+
+struct line_edit *line_edit_new(const char *prompt, const char *history, line_complete *completer,
+                                void *arg)
+{
+    struct line_edit *edit = mem_new(sizeof(*edit));
+
+    *edit = (struct line_edit){
+        .prompt = prompt,
+        .history = history != NULL ? strdup(history) : NULL,
+        .complete = completer,
+        .arg = arg,
+        .is_terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO),
+    };
+    if (edit->is_terminal)
+        terminal_setup(edit);
+    return edit;
+}
+
+void line_edit_free(struct line_edit *edit)
+{
+    if (edit == NULL)
+        return;
+    if (edit->is_terminal && edit->history != NULL)
+        write_history(edit->history);
+    active = NULL;
+    free(edit->history);
+    free(edit);
+}
+
+static char *read_plain(void)
+{
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t len;
+
+    fflush(stdout); /* answers before the next question is waited for */
+    len = getline(&line, &cap, stdin);
+    if (len < 0) {
+        free(line);
+        return NULL;
+    }
+    while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
+        line[--len] = '\0';
+    return line;
+}
+
+char *line_edit_read(struct line_edit *edit)
+{
+    if (!edit->is_terminal)
+        return read_plain();
+    char *line = readline(edit->prompt);
+    if (line != NULL && line[0] != '\0')
+        add_history(line);
+    return line;
+}

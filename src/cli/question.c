@@ -1,0 +1,307 @@
+/* From the parts of a request to the facts that a router looks at. What the codecs refuse before
+ * any router is asked is refused here too, so that the tools answer as the proxy does. */
+#include "cli/question.h"
+
+/* --- the parts ---------------------------------------------------------------------------------
+ */
+
+void question_init(struct question *question)
+{
+    question->field_count = 0;
+    arena_init(&question->arena, NULL);
+    question_reset(question);
+}
+
+void question_reset(struct question *question)
+{
+    question->method = STR("GET");
+    question->authority = (struct str){"", 0};
+    question->path = STR("/");
+    question->client = (struct str){"", 0};
+    question->trust = TRUST_BY_CLIENT;
+    question->is_http10 = question->lacks_host = false;
+    question->field_count = 0;
+    if (question->arena.chunks != NULL)
+        arena_reset(&question->arena);
+}
+
+void question_deinit(struct question *question)
+{
+    arena_reset(&question->arena);
+}
+
+static bool path_is_valid(struct str path)
+{
+    for (size_t i = 0; i < path.len; i++) {
+        if (path.ptr[i] <= ' ' || path.ptr[i] >= 0x7f)
+            return false;
+    }
+    return true;
+}
+
+const char *question_set_url(struct question *question, struct str url)
+{
+    ptrdiff_t scheme = str_find(url, STR("://")), fragment = str_find_char(url, '#');
+    size_t len = 0;
+
+    if (fragment >= 0)
+        url.len = (size_t)fragment;
+    if (scheme >= 0 && scheme <= 5)
+        url = str_skip(url, (size_t)scheme + 3);
+    while (len < url.len && url.ptr[len] != '/' && url.ptr[len] != '?')
+        len++;
+    question->authority = str_make(url.ptr, len);
+    struct str path = str_skip(url, len);
+    if (!path_is_valid(path))
+        return "the URL has characters that must be percent-encoded";
+    if (path.len == 0)
+        path = STR("/");
+    if (path.ptr[0] == '?')
+        path = arena_join(&question->arena, STR("/"), path);
+    question->path = path;
+    return NULL;
+}
+
+static bool is_token_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || ascii_is_digit(c) ||
+           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+static bool is_token(struct str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if (!is_token_char(text.ptr[i]))
+            return false;
+    }
+    return text.len > 0;
+}
+
+const char *question_set_method(struct question *question, struct str method)
+{
+    if (!is_token(method))
+        return "not a method";
+    if (str_eq(method, STR("CONNECT")))
+        return "CONNECT is never routed";
+    question->method = method;
+    return NULL;
+}
+
+const char *question_add_field(struct question *question, struct str name, struct str value)
+{
+    if (!is_token(name))
+        return "not the name of a header field";
+    if (question->field_count == QUESTION_FIELDS_MAX)
+        return "too many header fields";
+    for (size_t i = 0; i < value.len; i++) {
+        if ((unsigned char)value.ptr[i] < ' ' && value.ptr[i] != '\t')
+            return "control characters in a header field";
+    }
+    question->fields[question->field_count++] = (struct question_field){name, str_trim(value)};
+    return NULL;
+}
+
+const char *question_add_line(struct question *question, struct str line)
+{
+    struct str name, value;
+
+    if (!str_cut(line, ':', &name, &value) || name.len == 0)
+        return "a header is written 'Name: value'";
+    value = str_trim(value);
+    if (value.len == 0 && str_eq_nocase(name, STR("host"))) {
+        question->lacks_host = true;
+        return NULL;
+    }
+    return question_add_field(question, name, value);
+}
+
+const char *question_set_http(struct question *question, struct str version)
+{
+    question->is_http10 = str_eq(version, STR("1.0"));
+    return question->is_http10 || str_eq(version, STR("1.1")) ? NULL
+                                                              : "http must be \"1.0\" or \"1.1\"";
+}
+
+/* --- the judge ---------------------------------------------------------------------------------
+ */
+
+static int router_find(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->router_count; i++) {
+        if (name == NULL || str_eq(config->routers[i].name, str_of(name)))
+            return (int)i;
+    }
+    return -1;
+}
+
+int judge_init(struct judge *judge, const struct config *config, const char *name, struct err *err)
+{
+    int index = router_find(config, name);
+
+    *judge = (struct judge){.config = config, .dice = rand_seed()};
+    if (index < 0 && name == NULL)
+        return err_set(err, "%s has no router", config->file.ptr);
+    if (index < 0)
+        return err_set(err, "there is no router \"%s\"", name);
+    judge->conf = &config->routers[index];
+    judge->router = router_new(config, (size_t)index, err);
+    if (judge->router == NULL)
+        return -1;
+    for (size_t i = 0; i < config->listener_count && judge->listener == NULL; i++) {
+        if (config->listeners[i].router == index)
+            judge->listener = &config->listeners[i];
+    }
+    return 0;
+}
+
+void judge_deinit(struct judge *judge)
+{
+    router_free(judge->router);
+    judge->router = NULL;
+}
+
+/* --- facts -------------------------------------------------------------------------------------
+ */
+
+static struct str field_find(const void *arg, struct str name)
+{
+    const struct question *question = arg;
+
+    for (unsigned i = 0; i < question->field_count; i++) {
+        if (str_eq_nocase(question->fields[i].name, name))
+            return question->fields[i].value;
+    }
+    return (struct str){NULL, 0};
+}
+
+/* Every value of a field in one; ptr NULL when there is none. */
+static struct str field_joined(struct question *question, struct str name, struct str separator)
+{
+    struct str all = {NULL, 0};
+
+    for (unsigned i = 0; i < question->field_count; i++) {
+        const struct question_field *field = &question->fields[i];
+        if (field->name.len != name.len || !str_eq_nocase(field->name, name))
+            continue;
+        if (all.ptr == NULL) {
+            all = field->value;
+            continue;
+        }
+        all = arena_join(&question->arena, all, separator);
+        all = arena_join(&question->arena, all, field->value);
+    }
+    return all;
+}
+
+static bool is_trusted_ip(const struct listener_conf *listener, const uint8_t ip[16])
+{
+    for (size_t i = 0; i < listener->trusted_proxy_count; i++) {
+        if (cidr_contains(&listener->trusted_proxies[i], ip))
+            return true;
+    }
+    return false;
+}
+
+/* The last address of X-Forwarded-For that is not one of our own proxies. */
+static void client_behind_proxies(const struct judge *judge, struct question *question)
+{
+    struct str list = field_joined(question, STR("x-forwarded-for"), STR(","));
+    struct addr addr;
+
+    while (list.len > 0) {
+        size_t start = list.len;
+        while (start > 0 && list.ptr[start - 1] != ',')
+            start--;
+        if (addr_parse_ip(str_trim(str_skip(list, start)), 0, &addr) < 0)
+            return;
+        addr_ip_bytes(&addr, question->facts.client_ip);
+        if (!is_trusted_ip(judge->listener, question->facts.client_ip))
+            return;
+        list.len = start > 0 ? start - 1 : 0;
+    }
+}
+
+static const char *client_facts(const struct judge *judge, struct question *question,
+                                bool *is_trusted)
+{
+    struct addr addr;
+
+    *is_trusted = question->trust != TRUST_NO;
+    if (question->client.len == 0)
+        return NULL;
+    if (addr_parse_ip(question->client, 0, &addr) < 0)
+        return "the client is not an IP address";
+    addr_ip_bytes(&addr, question->facts.client_ip);
+    bool is_proxy =
+        judge->listener != NULL && is_trusted_ip(judge->listener, question->facts.client_ip);
+    if (question->trust == TRUST_BY_CLIENT)
+        *is_trusted = is_proxy;
+    if (is_proxy)
+        client_behind_proxies(judge, question);
+    return NULL;
+}
+
+/* Exactly one Host, which may be missing in HTTP/1.0 only (RFC 9112 section 3.2). */
+static void host_facts(struct question *question)
+{
+    unsigned count = 0;
+
+    question->facts.host = question->lacks_host ? (struct str){"", 0} : question->authority;
+    for (unsigned i = 0; i < question->field_count; i++) {
+        const struct question_field *field = &question->fields[i];
+        if (field->name.len != 4 || !str_eq_nocase(field->name, STR("host")))
+            continue;
+        question->facts.host = field->value;
+        count++;
+    }
+    bool may_lack_host = question->is_http10 && count == 0;
+    if (count > 1 || (question->facts.host.len == 0 && !may_lack_host))
+        question->refusal = WHY_BAD_HOST;
+}
+
+const char *judge_facts(struct judge *judge, struct question *question)
+{
+    struct facts *facts = &question->facts;
+    bool is_trusted;
+
+    *facts = (struct facts){
+        .method = question->method,
+        .path = question->path,
+        .cookie = {"", 0},
+        .field = field_find,
+        .field_arg = question,
+        .random = rand_next(&judge->dice),
+    };
+    question->refusal = WHY_NONE;
+    host_facts(question);
+    const char *error = client_facts(judge, question, &is_trusted);
+    if (error != NULL || question->field_count == 0)
+        return error;
+    struct str cookie = field_joined(question, STR("cookie"), STR("; "));
+    if (cookie.ptr != NULL)
+        facts->cookie = cookie;
+    if (is_trusted && judge->conf->debug.enabled) {
+        facts->debug = field_joined(question, judge->conf->debug.header, STR(", "));
+        facts->has_debug = facts->debug.ptr != NULL;
+    }
+    return NULL;
+}
+
+struct decision judge_decide(const struct judge *judge, const struct question *question)
+{
+    if (question->refusal == WHY_NONE)
+        return route_decide(judge->router, &question->facts);
+    return (struct decision){
+        .status = 400,
+        .why = question->refusal,
+        .group = -1,
+        .target = -1,
+        .service = -1,
+        .rule = -1,
+        .datacenter = -1,
+        .entry = -1,
+        .host = -1,
+        .dc_rule = -1,
+        .backend = -1,
+    };
+}

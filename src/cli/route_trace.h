@@ -1,0 +1,9 @@
+/* A decision as a trace that a person reads: every step, with the line of the file that decided. */
+#pragma once
+
+#include "cli/question.h"
+
+#include <stdio.h>
+
+void route_trace(FILE *out, const struct judge *judge, const struct question *question,
+                 const struct decision *decision);
