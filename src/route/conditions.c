@@ -65,20 +65,17 @@ uint32_t method_bit(struct str method)
         if (str_eq(known[i], method))
             return BIT(i);
     }
-    return METHOD_BIT_OTHER;
+    return SHAPE_METHOD_OTHER;
 }
 
-static bool methods_match(const struct test *test, const struct request *request)
+/* A method that weir does not know: the shape says only that. */
+static bool other_method_matches(const struct match_conf *match, struct str method)
 {
-    if ((test->methods & request->method) == 0)
-        return false;
-    if (LIKELY(request->method != METHOD_BIT_OTHER || test->methods == METHOD_BITS_ALL))
-        return true;
-    for (size_t i = 0; i < test->match->method_count; i++) {
-        if (str_eq(test->match->methods[i], request->facts->method))
+    for (size_t i = 0; i < match->method_count; i++) {
+        if (str_eq(match->methods[i], method))
             return true;
     }
-    return false;
+    return match->method_count == 0;
 }
 
 /* --- names that are looked for -----------------------------------------------------------------
@@ -105,10 +102,13 @@ static void see_cookie(struct request *request, struct str rest, uint32_t bits)
     cookie_next(&rest, &name, &value);
     for (; bits != 0; bits &= bits - 1) {
         unsigned i = (unsigned)__builtin_ctz(bits);
-        if ((request->cookies & BIT(i)) == 0 && str_eq(name, request->router->cookies.names[i])) {
-            request->cookies |= BIT(i);
+        if (!str_eq(name, request->router->cookies.names[i]))
+            continue;
+        if ((request->cookies & BIT(i)) == 0)
             request->cookie[i] = value;
-        }
+        else
+            request->cookies_repeated |= BIT(i);
+        request->cookies |= BIT(i);
     }
 }
 
@@ -135,27 +135,40 @@ void request_see_cookies(struct request *request)
     }
 }
 
+static void see_param(struct request *request, const char *at, const char *end, uint32_t bits)
+{
+    struct str name, value;
+
+    str_cut(str_make(at, (size_t)(end - at)), '=', &name, &value);
+    for (; bits != 0; bits &= bits - 1) {
+        unsigned i = (unsigned)__builtin_ctz(bits);
+        if (!query_text_eq(name, request->router->params.names[i]))
+            continue;
+        if ((request->params & BIT(i)) == 0)
+            request->param[i] = value;
+        else
+            request->params_repeated |= BIT(i);
+        request->params |= BIT(i);
+    }
+}
+
 /* A name may be percent-encoded as a whole: then its first byte tells nothing. */
 void request_see_params(struct request *request)
 {
     const struct names *names = &request->router->params;
-    struct str rest = request->query, pair, name, value;
+    const char *at = request->query.ptr, *end = at + request->query.len, *next;
+    uint32_t all = names->count < NAMES_MAX ? BIT(names->count) - 1 : UINT32_MAX;
 
     if (request->params_seen)
         return;
     request->params_seen = true;
-    while (str_next(&rest, '&', &pair)) {
-        if (pair.len == 0)
-            continue;
-        unsigned char first = (unsigned char)pair.ptr[0];
-        uint32_t bits = first == '%' || first == '+' ? UINT32_MAX : names->by_first[first];
-        if (bits == 0)
-            continue;
-        str_cut(pair, '=', &name, &value);
-        for (uint32_t i = 0; i < names->count; i++) {
-            if ((bits & BIT(i)) != 0 && query_text_eq(name, names->names[i]))
-                request->params |= BIT(i);
-        }
+    for (; at < end; at = next + 1) {
+        next = memchr(at, '&', (size_t)(end - at));
+        if (next == NULL)
+            next = end;
+        uint32_t bits = *at == '%' || *at == '+' ? all : names->by_first[(unsigned char)*at];
+        if (bits != 0 && at < next)
+            see_param(request, at, next, bits);
     }
 }
 
@@ -235,6 +248,26 @@ static bool query_match(const struct field_match_conf *match, struct str query)
     return false;
 }
 
+/* The value that was found on the way settles it, unless there are more. */
+static bool field_test_matches(const struct field_test *test, const struct request *request)
+{
+    const struct field_match_conf *match = test->match;
+    unsigned i = test->bit != 0 ? (unsigned)__builtin_ctz(test->bit) : 0;
+
+    if (test->bit == 0)
+        return field_match(match, request);
+    if (match->where == FIELD_COOKIE) {
+        if ((request->cookies & test->bit) == 0)
+            return false;
+        return value_match(match, request->cookie[i]) ||
+               ((request->cookies_repeated & test->bit) != 0 && field_match(match, request));
+    }
+    if ((request->params & test->bit) == 0)
+        return false;
+    return match->kind == TEXT_ANY || query_value_match(match, request->param[i]) ||
+           ((request->params_repeated & test->bit) != 0 && field_match(match, request));
+}
+
 bool field_match(const struct field_match_conf *match, const struct request *request)
 {
     switch (match->where) {
@@ -251,34 +284,30 @@ bool field_match(const struct field_match_conf *match, const struct request *req
 /* Are the names there that the conditions ask for? Values are looked at later, and rarely. */
 static bool names_are_there(const struct test *test, struct request *request)
 {
-    if ((test->needs_cookie && request->facts->cookie.len == 0) ||
-        (test->needs_params && request->query.len == 0))
-        return false;
-    if (test->cookies != 0) {
+    if (test->sees_cookies)
         request_see_cookies(request);
-        if ((request->cookies & test->cookies) != test->cookies)
-            return false;
-    }
-    if (test->params != 0) {
+    if ((request->cookies & test->cookies) != test->cookies)
+        return false;
+    if (test->sees_params)
         request_see_params(request);
-        if ((request->params & test->params) != test->params)
-            return false;
-    }
-    return true;
+    return (request->params & test->params) == test->params;
 }
 
-bool test_matches(const struct test *test, struct request *request)
+bool test_matches_shape(const struct test *test, struct request *request)
 {
     const struct match_conf *match = test->match;
 
-    if (!methods_match(test, request) || !paths_match(test, request))
+    if (!paths_match(test, request))
         return false;
-    if (match->field_count == 0)
+    if (UNLIKELY((request->shape & SHAPE_METHOD_OTHER) != 0) &&
+        !other_method_matches(match, request->facts->method))
+        return false;
+    if (test->is_simple)
         return true;
     if (!names_are_there(test, request))
         return false;
     for (size_t i = 0; i < match->field_count; i++) {
-        if (field_match(&match->fields[i], request) == match->fields[i].is_negated)
+        if (field_test_matches(&test->fields[i], request) == match->fields[i].is_negated)
             return false;
     }
     return true;

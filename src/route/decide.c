@@ -27,13 +27,12 @@ static void answer(struct decision *decision, int status, enum why why)
 /* The longest suffix of `host` that a rule names; NULL. */
 static const struct host_record *suffix_find(const struct router *router, struct str host)
 {
-    const char *dot, *end = host.ptr + host.len;
-
-    while ((dot = memchr(host.ptr, '.', host.len)) != NULL) {
-        host = str_make(dot + 1, (size_t)(end - dot) - 1);
-        if ((router->suffix_lengths >> (host.len & 63) & 1) == 0)
+    for (size_t i = 0; i < router->suffix_length_count; i++) {
+        size_t len = router->suffix_lengths[i];
+        if (host.len <= len + 1 || host.ptr[host.len - len - 1] != '.')
             continue;
-        const struct host_record *record = host_table_find(&router->suffixes, host);
+        const struct host_record *record =
+            host_table_find(&router->suffixes, str_skip(host, host.len - len));
         if (record != NULL)
             return record;
     }
@@ -45,10 +44,7 @@ static const struct candidates *candidates_for(const struct router *router,
 {
     if (record != NULL && record->candidates >= 0)
         return &router->candidates[record->candidates];
-    if (router->suffixes.count > 0 && host.len > 0)
-        record = suffix_find(router, host);
-    else
-        record = NULL;
+    record = suffix_find(router, host);
     return &router->candidates[record != NULL ? record->candidates : 0];
 }
 
@@ -198,7 +194,7 @@ int route_sticky_key(const struct router *router, const struct facts *facts)
     request.facts = facts;
     request.router = router;
     request.cookies_seen = false;
-    request.cookies = 0;
+    request.cookies = request.cookies_repeated = 0;
     return sticky_find(router, &request, &value);
 }
 
@@ -273,7 +269,7 @@ static bool may_stay_local(const struct router *router, struct request *request,
         share = multi_dc->hosts[record->dc_host].share;
     }
     if (mode == DC_PRIMARY ||
-        (multi_dc->writes_to_primary && (request->method & METHOD_BITS_READ) == 0))
+        (multi_dc->writes_to_primary && (request->shape & METHOD_BITS_READ) == 0))
         return false;
     decision->dc_rule = primary_rule(router, request);
     if (decision->dc_rule >= 0)
@@ -417,9 +413,10 @@ static void request_begin(struct request *request, const struct router *router,
     request->router = router;
     request->host = request->path = request->query = (struct str){NULL, 0};
     request->path_head = 0;
-    request->method = method_bit(facts->method);
+    request->shape = method_bit(facts->method) | (facts->cookie.len == 0 ? SHAPE_NO_COOKIE : 0);
     request->cookies_seen = request->params_seen = false;
     request->cookies = request->params = 0;
+    request->cookies_repeated = request->params_repeated = 0;
 }
 
 struct decision route_decide(const struct router *router, const struct facts *facts)
@@ -445,6 +442,8 @@ struct decision route_decide(const struct router *router, const struct facts *fa
             return decision;
         }
         request.path_head = path_head(request.path);
+        request.shape |=
+            path_class(request.path_head) | (request.query.len == 0 ? SHAPE_NO_QUERY : 0);
     }
     decision.rule = rule_find(candidates, &request);
     if (decision.rule < 0)

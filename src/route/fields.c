@@ -41,7 +41,7 @@ struct str cookie_find(struct str cookies, struct str name)
 }
 
 /* How many bytes of `raw` decode to how many of `text`: compares as far as `text` goes. */
-static bool decoded_matches(struct str raw, struct str text, bool is_whole)
+bool query_decoded_matches(struct str raw, struct str text, bool is_whole)
 {
     size_t at = 0;
 
@@ -60,14 +60,4 @@ static bool decoded_matches(struct str raw, struct str text, bool is_whole)
             return false;
     }
     return !is_whole || at == raw.len;
-}
-
-bool query_text_eq(struct str raw, struct str text)
-{
-    return decoded_matches(raw, text, true);
-}
-
-bool query_text_starts(struct str raw, struct str text)
-{
-    return decoded_matches(raw, text, false);
 }

@@ -57,32 +57,31 @@ static bool has_letter_or_digit(struct str host)
     return false;
 }
 
-/* No branch depends on where the dots are. */
 static int name_read(struct str authority, char *out, size_t size, struct str *host,
                      bool *is_mobile)
 {
-    size_t len = 0, room = MIN(authority.len, size);
-    char before = '.', before2 = '\0';
-    unsigned is_bad = 0, mobile = 0;
+    size_t len = 0, label = 0, room = MIN(authority.len, size);
 
     for (; len < room; len++) {
-        char c = host_char[(unsigned char)authority.ptr[len]];
+        char c = out[len] = host_char[(unsigned char)authority.ptr[len]];
+        if (LIKELY(c > '.'))
+            continue;
         if (c == '\0')
             break;
-        is_bad |= (unsigned)(c == '.') & (unsigned)(before == '.');
-        mobile |= (unsigned)(c == '.') & (unsigned)(before == 'm') &
-                  ((unsigned)(before2 == '.') | (unsigned)(len == 1));
-        before2 = before;
-        before = out[len] = c;
+        if (c == '-')
+            continue;
+        if (len == label)
+            return -1;
+        *is_mobile |= len == label + 1 && out[label] == 'm';
+        label = len + 1;
     }
-    if (len == size || is_bad != 0)
+    if (len == size)
         return -1;
     if (len < authority.len && !is_port(str_skip(authority, len)))
         return -1;
-    if (len > 0 && before == '.')
+    if (len > 0 && len == label)
         len--;
     *host = str_make(out, len);
-    *is_mobile = mobile != 0;
     return has_letter_or_digit(*host) ? 0 : -1;
 }
 
@@ -96,7 +95,7 @@ int host_read(struct str authority, char *out, struct str *host, bool *is_mobile
 
 int host_canonical(struct str authority, char *out, size_t size, struct str *host)
 {
-    bool is_mobile;
+    bool is_mobile = false;
 
     if (authority.len > 0 && authority.ptr[0] == '[')
         return literal_canonical(authority, out, size, host);

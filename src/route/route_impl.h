@@ -29,9 +29,24 @@ bool cookie_next(struct str *rest, struct str *name, struct str *value);
 /* The value of the first cookie `name`; ptr NULL when there is none. */
 struct str cookie_find(struct str cookies, struct str name);
 
-/* Whether `raw`, decoded as a form parameter ("+", "%41"), is `text`, or begins with it. */
-bool query_text_eq(struct str raw, struct str text);
-bool query_text_starts(struct str raw, struct str text);
+/* Whether `raw`, decoded as a form parameter ("+", "%41"), is `text`, or begins with it. Nearly
+ * always its first byte tells that it does not. */
+bool query_decoded_matches(struct str raw, struct str text, bool is_whole);
+static inline bool query_may_match(struct str raw, struct str text)
+{
+    if (text.len == 0)
+        return true;
+    return raw.len >= text.len &&
+           (raw.ptr[0] == text.ptr[0] || raw.ptr[0] == '%' || raw.ptr[0] == '+');
+}
+static inline bool query_text_eq(struct str raw, struct str text)
+{
+    return query_may_match(raw, text) && query_decoded_matches(raw, text, true);
+}
+static inline bool query_text_starts(struct str raw, struct str text)
+{
+    return query_may_match(raw, text) && query_decoded_matches(raw, text, false);
+}
 
 /* Path and query of a request target: what path_normalise and target_query say, in one go. */
 MUST_USE int target_read(struct str target, char *out, struct str *path, struct str *query);
@@ -62,34 +77,56 @@ struct request {
     struct str path;
     struct str query;
     uint64_t path_head; /* its first eight bytes, zeroes behind a shorter one */
-    uint32_t method;    /* METHOD_BIT_… */
+    uint64_t shape;     /* see below */
     bool cookies_seen, params_seen;
-    uint32_t cookies, params;     /* bits of the names that are there */
-    struct str cookie[NAMES_MAX]; /* value of the first of that name; set where the bit is */
+    uint32_t cookies, params;                       /* bits of the names that are there */
+    uint32_t cookies_repeated, params_repeated;     /* … more than once */
+    struct str cookie[NAMES_MAX], param[NAMES_MAX]; /* value of the first; set where the bit is */
 };
 void request_see_cookies(struct request *request);
 void request_see_params(struct request *request);
 
-/* The bit of a method; those that weir does not know share the last one. */
-enum { METHOD_BIT_OTHER = BIT(15), METHOD_BITS_ALL = 0xffff };
+/* What can be said about a request in one word: its method, that it has no cookie, that it has no
+ * query, which of some classes its path falls into. A condition is settled in one step when it
+ * rejects any of that, as nearly all of them do. */
+enum {
+    SHAPE_METHODS = 0xffff, /* one bit each; those that weir does not know share the last one */
+    SHAPE_METHOD_OTHER = BIT(15),
+    SHAPE_NO_COOKIE = BIT(16),
+    SHAPE_NO_QUERY = BIT(17),
+    SHAPE_PATH = 18, /* the first of 32 bits, one of which is set by the path's first bytes */
+    SHAPE_PATH_CLASSES = 32,
+};
 uint32_t method_bit(struct str method);
+static inline uint64_t path_class(uint64_t head)
+{
+    return (uint64_t)1 << (SHAPE_PATH + ((head * 0x9e3779b97f4a7c15u) >> 59));
+}
 
-/* A path condition: most are settled by one comparison of eight bytes. */
+/* A path condition: what the shape lets through is mostly settled by comparing eight bytes. */
 struct path_test {
     uint64_t head, mask;                 /* the path's first bytes must be these */
     const struct path_match_conf *match; /* borrows */
 };
 uint64_t path_head(struct str path);
 
+/* A condition on a field whose first value may have been found already. */
+struct field_test {
+    const struct field_match_conf *match; /* borrows */
+    uint32_t bit;                         /* of its name; 0: it must be looked for */
+};
+
 /* A match_conf made ready. */
 struct test {
+    uint64_t rejects;               /* bits of the shape */
     const struct match_conf *match; /* borrows */
     const struct path_test *paths;  /* borrows from the router */
+    struct field_test *fields;      /* borrows from the router */
+    uint32_t cookies, params;       /* bits of the names that must all be there */
     uint16_t path_count;
-    uint16_t index;                  /* of the rule */
-    uint32_t methods;                /* bits */
-    uint32_t cookies, params;        /* bits that must all be there */
-    bool needs_cookie, needs_params; /* some cookie, some query at all */
+    uint16_t index; /* of the rule */
+    bool is_simple; /* nothing but paths, methods and hosts is asked for */
+    bool sees_cookies, sees_params;
 };
 
 bool host_match(const struct host_match_conf *match, struct str host);
@@ -98,7 +135,11 @@ bool field_match(const struct field_match_conf *match, const struct request *req
 bool hosts_match(const struct match_conf *match, struct str host);
 
 /* All conditions but the host's, which an index may have settled already. */
-bool test_matches(const struct test *test, struct request *request);
+bool test_matches_shape(const struct test *test, struct request *request);
+static inline bool test_matches(const struct test *test, struct request *request)
+{
+    return UNLIKELY((test->rejects & request->shape) == 0) && test_matches_shape(test, request);
+}
 
 /* --- compiled ----------------------------------------------------------------------------------
  */
@@ -155,12 +196,14 @@ struct router {
     const struct router_conf *conf; /* borrows */
     struct host_table hosts;        /* exact names: split, rules and datacentre modes */
     struct host_table suffixes;     /* what stands behind "*." in rules */
-    uint64_t suffix_lengths;        /* bit n: some suffix has n (mod 64) bytes; spares look-ups */
-    struct candidates *candidates;  /* owns; [0]: of a host that nobody knows */
+    uint16_t *suffix_lengths;       /* owns: that they have, the longest first, each once */
+    size_t suffix_length_count;
+    struct candidates *candidates; /* owns; [0]: of a host that nobody knows */
     uint32_t candidates_count;
     struct group_route *groups;   /* owns: one for each of config.groups */
     struct test *dc_tests;        /* owns: one for each of multi_dc.primary_if */
     struct path_test *path_tests; /* owns: of all rules, then of all of primary_if */
+    struct field_test *field_tests; /* owns: the same */
     struct names cookies, params;
     uint32_t *sticky_bits;   /* owns: one for each of sticky.keys; 0: not a cookie */
     struct hash_key salt;    /* of the split */

@@ -78,56 +78,87 @@ static struct path_test path_test_of(const struct path_match_conf *match)
 }
 
 /* Cookies by the end of their name are looked for one by one: no index of beginnings helps. */
-static void fields_compile(struct router *router, struct test *test)
+static struct field_test field_test_of(struct router *router, const struct field_match_conf *field,
+                                       struct test *test)
 {
-    for (size_t i = 0; i < test->match->field_count; i++) {
-        const struct field_match_conf *field = &test->match->fields[i];
-        if (field->is_negated)
-            continue;
-        switch (field->where) {
-        case FIELD_COOKIE:
-            test->needs_cookie = true;
-            if (!field->is_name_suffix)
-                test->cookies |= names_add(&router->cookies, field->name);
-            break;
-        case FIELD_QUERY:
-            test->needs_params = true;
-            test->params |= names_add(&router->params, field->name);
-            break;
-        case FIELD_HEADER:
-            break;
-        }
+    struct field_test result = {.match = field};
+    bool is_asked = !field->is_negated;
+
+    switch (field->where) {
+    case FIELD_COOKIE:
+        test->rejects |= is_asked ? SHAPE_NO_COOKIE : 0;
+        if (!field->is_name_suffix)
+            result.bit = names_add(&router->cookies, field->name);
+        test->cookies |= is_asked ? result.bit : 0;
+        test->sees_cookies |= result.bit != 0;
+        break;
+    case FIELD_QUERY:
+        test->rejects |= is_asked ? SHAPE_NO_QUERY : 0;
+        result.bit = names_add(&router->params, field->name);
+        test->params |= is_asked ? result.bit : 0;
+        test->sees_params |= result.bit != 0;
+        break;
+    case FIELD_HEADER:
+        break;
     }
+    return result;
 }
 
-/* Its path tests go to `*paths`, which moves on. */
-static struct test test_of(struct router *router, const struct match_conf *match,
-                           struct path_test **paths)
+/* The classes that no path of `match` falls into; a path shorter than a head may fall into all. */
+static uint64_t classes_rejected(const struct match_conf *match)
+{
+    uint64_t all = (((uint64_t)1 << SHAPE_PATH_CLASSES) - 1) << SHAPE_PATH, rejected = all;
+
+    for (size_t i = 0; i < match->path_count; i++) {
+        struct str path = match->paths[i].path;
+        rejected &= path.len < sizeof(uint64_t) ? 0 : ~path_class(path_head(path));
+    }
+    return match->path_count > 0 ? rejected : 0;
+}
+
+/* Where the next tests go. */
+struct room {
+    struct path_test *paths;
+    struct field_test *fields;
+};
+
+static struct test test_of(struct router *router, const struct match_conf *match, struct room *room)
 {
     struct test test = {
         .match = match,
-        .paths = *paths,
+        .paths = room->paths,
+        .fields = room->fields,
         .path_count = (uint16_t)match->path_count,
-        .methods = match->method_count == 0 ? METHOD_BITS_ALL : 0,
+        .rejects = match->method_count == 0 ? 0 : SHAPE_METHODS,
+        .is_simple = match->field_count == 0,
     };
 
     for (size_t i = 0; i < match->path_count; i++)
-        *(*paths)++ = path_test_of(&match->paths[i]);
+        *room->paths++ = path_test_of(&match->paths[i]);
     for (size_t i = 0; i < match->method_count; i++)
-        test.methods |= method_bit(match->methods[i]);
-    fields_compile(router, &test);
+        test.rejects &= ~(uint64_t)method_bit(match->methods[i]);
+    test.rejects |= classes_rejected(match);
+    for (size_t i = 0; i < match->field_count; i++)
+        *room->fields++ = field_test_of(router, &match->fields[i], &test);
     return test;
 }
 
-static size_t count_paths(const struct router_conf *conf)
+static struct room room_new(struct router *router)
 {
-    size_t count = 0;
+    const struct router_conf *conf = router->conf;
+    size_t paths = 1, fields = 1;
 
-    for (size_t i = 0; i < conf->rule_count; i++)
-        count += conf->rules[i].match.path_count;
-    for (size_t i = 0; i < conf->multi_dc.primary_if_count; i++)
-        count += conf->multi_dc.primary_if[i].match.path_count;
-    return count;
+    for (size_t i = 0; i < conf->rule_count; i++) {
+        paths += conf->rules[i].match.path_count;
+        fields += conf->rules[i].match.field_count;
+    }
+    for (size_t i = 0; i < conf->multi_dc.primary_if_count; i++) {
+        paths += conf->multi_dc.primary_if[i].match.path_count;
+        fields += conf->multi_dc.primary_if[i].match.field_count;
+    }
+    router->path_tests = mem_new(paths * sizeof(*router->path_tests));
+    router->field_tests = mem_new(fields * sizeof(*router->field_tests));
+    return (struct room){router->path_tests, router->field_tests};
 }
 
 /* --- candidates --------------------------------------------------------------------------------
@@ -186,6 +217,22 @@ static void candidates_set(struct router *router, const struct test *rules,
         candidates_of(router->conf, rules, scope, str_make(record->name, record->len));
 }
 
+static void suffix_length_add(struct router *router, size_t len)
+{
+    size_t at = 0, count = router->suffix_length_count;
+
+    while (at < count && router->suffix_lengths[at] > len)
+        at++;
+    if (at < count && router->suffix_lengths[at] == len)
+        return;
+    router->suffix_lengths =
+        mem_resize(router->suffix_lengths, (count + 1) * sizeof(*router->suffix_lengths));
+    memmove(router->suffix_lengths + at + 1, router->suffix_lengths + at,
+            (count - at) * sizeof(*router->suffix_lengths));
+    router->suffix_lengths[at] = (uint16_t)len;
+    router->suffix_length_count++;
+}
+
 static void hosts_of_rule(struct router *router, const struct test *rules,
                           const struct match_conf *match)
 {
@@ -193,21 +240,20 @@ static void hosts_of_rule(struct router *router, const struct test *rules,
         const struct host_match_conf *host = &match->hosts[i];
         struct host_table *table = host->is_suffix ? &router->suffixes : &router->hosts;
         if (host->is_suffix)
-            router->suffix_lengths |= (uint64_t)1 << (host->name.len & 63);
+            suffix_length_add(router, host->name.len);
         candidates_set(router, rules, host_table_add(table, host->name),
                        host->is_suffix ? SCOPE_BELOW : SCOPE_HOST);
     }
 }
 
-static struct path_test *rules_compile(struct router *router)
+static void rules_compile(struct router *router, struct room *room)
 {
     const struct router_conf *conf = router->conf;
     struct test *rules = mem_new(MAX(conf->rule_count, 1) * sizeof(*rules));
-    struct path_test *paths = router->path_tests;
     size_t most = 1;
 
     for (size_t i = 0; i < conf->rule_count; i++) {
-        rules[i] = test_of(router, &conf->rules[i].match, &paths);
+        rules[i] = test_of(router, &conf->rules[i].match, room);
         rules[i].index = (uint16_t)i;
         most += conf->rules[i].match.host_count;
     }
@@ -217,7 +263,6 @@ static struct path_test *rules_compile(struct router *router)
     for (size_t i = 0; i < conf->rule_count; i++)
         hosts_of_rule(router, rules, &conf->rules[i].match);
     free(rules);
-    return paths;
 }
 
 /* --- hosts -------------------------------------------------------------------------------------
@@ -244,14 +289,14 @@ static void hosts_compile(struct router *router)
 /* --- datacentres, stickiness -------------------------------------------------------------------
  */
 
-static void datacenters_compile(struct router *router, struct path_test *paths)
+static void datacenters_compile(struct router *router, struct room *room)
 {
     const struct multi_dc_conf *multi_dc = &router->conf->multi_dc;
     size_t count = multi_dc->primary_if_count;
 
     router->dc_tests = mem_new(MAX(count, 1) * sizeof(*router->dc_tests));
     for (size_t i = 0; i < count; i++)
-        router->dc_tests[i] = test_of(router, &multi_dc->primary_if[i].match, &paths);
+        router->dc_tests[i] = test_of(router, &multi_dc->primary_if[i].match, room);
 }
 
 static void sticky_compile(struct router *router)
@@ -287,12 +332,12 @@ struct router *router_new(const struct config *config, size_t index, struct err 
     router->conf = &config->routers[index];
     router->salt = salted(router->conf->sticky.salt, "split:");
     router->dc_salt = salted(router->conf->sticky.salt, "datacenter:");
-    router->path_tests = mem_new(MAX(count_paths(router->conf), 1) * sizeof(*router->path_tests));
     groups_compile(router);
     sticky_compile(router);
-    struct path_test *rest = rules_compile(router);
+    struct room room = room_new(router);
+    rules_compile(router, &room);
     hosts_compile(router);
-    datacenters_compile(router, rest);
+    datacenters_compile(router, &room);
     return router;
 }
 
@@ -306,6 +351,8 @@ void router_free(struct router *router)
     free(router->groups);
     free(router->dc_tests);
     free(router->path_tests);
+    free(router->field_tests);
+    free(router->suffix_lengths);
     free(router->sticky_bits);
     host_table_deinit(&router->hosts);
     host_table_deinit(&router->suffixes);
