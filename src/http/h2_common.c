@@ -1,4 +1,4 @@
-/* The life of h2 sessions and their streams: bytes in, frames out, the news for users and owner,
+/* The life of h2 sessions: bytes in, frames out, the news for users and owner,
  * and the end. The one idea: while we are `busy` (inside feed, eof, fail or drained) users are
  * called back and what they send only waits; outside it sends go out at once and news wait for the
  * next feed. So no callback ever comes from a send, and nghttp2 is never entered twice. */
@@ -17,204 +17,6 @@ enum preface h2_preface(struct str bytes)
     return len == preface.len ? PREFACE_YES : PREFACE_MORE;
 }
 
-/* --- streams --------------------------------------------------------------------------------- */
-
-struct h2_stream *h2_stream_new(struct h2_session *h2, struct arena *arena)
-{
-    struct h2_stream *st = h2_mem_take(sizeof(*st));
-
-    *st = (struct h2_stream){.h2 = h2, .wire_open = true};
-    st->stream.ops = &h2_stream_ops;
-    st->stream.session = &h2->session;
-    arena_init(&st->own_arena, h2->session.pool);
-    st->stream.arena = arena != NULL ? arena : &st->own_arena;
-    bufq_init(&st->tx, h2->session.pool);
-    list_init(&st->full_node);
-    list_init(&st->news_node);
-    list_push_back(&h2->streams, &st->node);
-    h2->wire_streams++;
-    return st;
-}
-
-static void stream_free(struct h2_stream *st)
-{
-    ASSERT(!st->user_open && !st->wire_open);
-    list_remove(&st->node);
-    list_remove(&st->full_node);
-    list_remove(&st->news_node);
-    bufq_deinit(&st->tx);
-    h2_mem_give(st->trailers);
-    arena_reset(&st->own_arena);
-    h2_mem_give(st);
-}
-
-void h2_stream_adopt(struct h2_stream *st)
-{
-    st->user_open = true;
-    st->h2->session.open_streams++;
-}
-
-/* What of the codec's own state points at the stream. */
-static void forget_stream(struct h2_session *h2, const struct h2_stream *st)
-{
-    if (h2->in.st == st)
-        h2->in = (struct h2_incoming){0};
-    if (h2->body_stream == st)
-        h2->body_stream = NULL;
-}
-
-/* Nobody will take these bytes any more; other streams need the connection's window. */
-static void return_window(struct h2_stream *st)
-{
-    if (st->unconsumed > 0 && !st->h2->dead)
-        nghttp2_session_consume_connection(st->h2->ng, st->unconsumed);
-    st->unconsumed = 0;
-}
-
-void h2_stream_off_wire(struct h2_stream *st)
-{
-    if (!st->wire_open)
-        return;
-    st->wire_open = false;
-    st->tx_dead = true;
-    st->h2->wire_streams--;
-    forget_stream(st->h2, st);
-    h2_drop_tx(st);
-    return_window(st);
-    if (!st->user_open)
-        stream_free(st);
-}
-
-void h2_stream_rst(struct h2_stream *st, uint32_t error_code)
-{
-    if (!st->wire_open || st->rst_sent)
-        return;
-    st->rst_sent = true;
-    st->tx_dead = true;
-    h2_drop_tx(st);
-    if (st->stream.id == 0)
-        h2_stream_off_wire(st); /* a request that was never sent */
-    else if (!st->h2->dead)
-        nghttp2_submit_rst_stream(st->h2->ng, NGHTTP2_FLAG_NONE, (int32_t)st->stream.id,
-                                  error_code);
-}
-
-void h2_stream_tell_reset(struct h2_stream *st, enum reason reason)
-{
-    if (!st->user_open || st->quiet)
-        return;
-    if (st->h2->busy > 0) {
-        st->quiet = true;
-        st->stream.handler->on_reset(&st->stream, reason);
-        return;
-    }
-    if (st->news != REASON_NONE)
-        return;
-    st->news = reason;
-    list_push_back(&st->h2->news, &st->news_node);
-}
-
-static uint32_t error_code_of(enum reason reason)
-{
-    switch ((int)reason) {
-    case REASON_H2_FLOOD:
-        return NGHTTP2_ENHANCE_YOUR_CALM;
-    case REASON_H2_PROTOCOL:
-    case REASON_BAD_TRAILER:
-    case REASON_BAD_FIELD:
-    case REASON_BAD_LENGTH:
-        return NGHTTP2_PROTOCOL_ERROR;
-    case REASON_DRAINING:
-        return NGHTTP2_REFUSED_STREAM;
-    case REASON_NONE:
-    case REASON_CLIENT_CLOSED:
-    case REASON_CLIENT_RESET:
-    case REASON_BODY_TIMEOUT:
-    case REASON_WRITE_TIMEOUT:
-    case REASON_IDLE_TIMEOUT:
-    case REASON_BODY_TOO_LARGE:
-        return NGHTTP2_CANCEL;
-    }
-    return NGHTTP2_INTERNAL_ERROR;
-}
-
-static void stream_op_reset(struct stream *stream, enum reason reason)
-{
-    struct h2_stream *st = h2_stream_of(stream);
-    struct h2_session *h2 = st->h2;
-
-    st->quiet = true;
-    /* Our client's troubles are no error of the upstream's. */
-    h2_stream_rst(st, h2->session.is_server ? error_code_of(reason) : NGHTTP2_CANCEL);
-    h2_pump(h2);
-}
-
-static void stream_op_pause(struct stream *stream)
-{
-    h2_stream_of(stream)->paused = true;
-}
-
-static void stream_op_resume(struct stream *stream)
-{
-    struct h2_stream *st = h2_stream_of(stream);
-    uint32_t len = st->unconsumed;
-
-    st->paused = false;
-    st->unconsumed = 0;
-    if (len == 0)
-        return;
-    h2_consume(st, len);
-    h2_pump(st->h2);
-}
-
-/* The user is gone: what does the wire still need? A whole message is delivered to its end;
- * anything else is reset (RFC 9113 section 8.1: NO_ERROR when only the rest of the request is
- * unwanted). */
-static void leave_wire(struct h2_stream *st)
-{
-    bool is_server = st->h2->session.is_server;
-
-    if (st->h2->dead) {
-        h2_stream_off_wire(st);
-        return;
-    }
-    if (!st->tx_end || (!is_server && !st->rx_ended))
-        h2_stream_rst(st, NGHTTP2_CANCEL);
-    else if (st->tx_end_sent && !st->rx_ended)
-        h2_stream_rst(st, NGHTTP2_NO_ERROR);
-}
-
-static void stream_op_close(struct stream *stream)
-{
-    struct h2_stream *st = h2_stream_of(stream);
-    struct h2_session *h2 = st->h2;
-
-    ASSERT(st->user_open);
-    st->user_open = false;
-    st->quiet = true;
-    h2->session.open_streams--;
-    list_remove(&st->full_node);
-    list_remove(&st->news_node);
-    forget_stream(h2, st);
-    return_window(st);
-    arena_reset(&st->own_arena);
-    if (st->wire_open)
-        leave_wire(st);
-    else
-        stream_free(st);
-    h2_pump(h2);
-}
-
-const struct stream_ops h2_stream_ops = {
-    .send_head = h2_send_head,
-    .send_body = h2_send_body,
-    .send_trailers = h2_send_trailers,
-    .reset = stream_op_reset,
-    .pause = stream_op_pause,
-    .resume = stream_op_resume,
-    .close = stream_op_close,
-};
-
 /* --- misbehaviour ---------------------------------------------------------------------------- */
 
 void h2_bad(struct h2_session *h2, struct h2_stream *st, enum reason reason)
@@ -224,9 +26,10 @@ void h2_bad(struct h2_session *h2, struct h2_stream *st, enum reason reason)
             return;
         st->counted = true;
     }
-    if (h2->session.owner->on_bad != NULL)
+    if (h2->session.owner->on_bad != NULL) {
         h2->session.owner->on_bad(&h2->session, st != NULL && st->user_open ? &st->stream : NULL,
                                   reason);
+    }
 }
 
 void h2_terminate(struct h2_session *h2, uint32_t error_code, enum reason reason)
@@ -245,9 +48,10 @@ void h2_glitch(struct h2_session *h2, unsigned cost)
 
     h2->glitches_at_ms = now_ms;
     h2->glitches = MAX(h2->glitches - leaked, 0) + cost;
-    if (h2->glitches > H2_GLITCH_BURST)
+    if (h2->glitches > H2_GLITCH_BURST) {
         h2_terminate(h2, NGHTTP2_ENHANCE_YOUR_CALM,
                      h2->session.is_server ? REASON_H2_FLOOD : REASON_UPSTREAM_PROTOCOL);
+    }
 }
 
 /* --- the pump -------------------------------------------------------------------------------- */
@@ -267,6 +71,7 @@ static void pump_now(struct h2_session *h2)
     while ((len = nghttp2_session_mem_send(h2->ng, &bytes)) > 0)
         bufq_copy(h2->session.out, bytes, (size_t)len);
     h2->pumping = false;
+    h2->session.held_bytes = h2->queued;
     if (len < 0 && h2->dying == REASON_NONE)
         h2->dying = REASON_INTERNAL; /* no memory */
     if (h2->session.out->bytes != before)
@@ -482,10 +287,11 @@ void h2_fail(struct session *session, enum reason reason)
     bool is_client_word =
         reason == REASON_NONE || reason == REASON_CLIENT_RESET || reason == REASON_CLIENT_CLOSED;
 
-    if (!session->is_server && is_client_word)
+    if (!session->is_server && is_client_word) {
         reason = REASON_UPSTREAM_CLOSED;
-    else if (reason == REASON_NONE)
+    } else if (reason == REASON_NONE) {
         reason = REASON_CLIENT_CLOSED;
+    }
     enter(h2);
     h2->dead = true;
     h2->close_told = true;
@@ -562,10 +368,11 @@ void h2_free(struct session *session)
 {
     struct h2_session *h2 = h2_of(session);
 
-    if (h2->busy > 0)
+    if (h2->busy > 0) {
         h2->free_later = true;
-    else
+    } else {
         session_free_now(h2);
+    }
 }
 
 /* --- making one ------------------------------------------------------------------------------ */
@@ -618,9 +425,9 @@ nghttp2_option *h2_options(void)
     nghttp2_option_set_max_settings(option, H2_MAX_SETTINGS);
     nghttp2_option_set_max_outbound_ack(option, H2_MAX_ACKS);
     nghttp2_option_set_max_send_header_block_length(option, H2_MAX_SEND_HEAD);
-    if (nghttp2_option_set_stream_reset_rate_limit != NULL)
-        nghttp2_option_set_stream_reset_rate_limit(option, 2 * H2_GLITCH_BURST,
-                                                   H2_GLITCH_PER_SECOND);
+    if (nghttp2_option_set_stream_reset_rate_limit != NULL) {
+        nghttp2_option_set_stream_reset_rate_limit(option, H2_LIBRARY_BURST, H2_GLITCH_PER_SECOND);
+    }
     if (nghttp2_option_set_max_continuations != NULL)
         nghttp2_option_set_max_continuations(option, H2_MAX_CONTINUATIONS);
     return option;

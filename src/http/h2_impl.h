@@ -3,9 +3,10 @@
  * the lifetimes.
  *
  *      h2_server.c, h2_client.c   the two kinds of session: their doors, begin, accept and open
- *      h2_common.c                the life of sessions and streams; feed, pump, news, the end
- *      h2_recv.c                  nghttp2's callbacks of what arrives: heads, bodies, trailers,
- * resets h2_send.c                  stream_send_*, and nghttp2's questions for bytes to send
+ *      h2_common.c                the life of sessions: feed, pump, news, the end
+ *      h2_stream.c                the life of streams
+ *      h2_recv.c                  nghttp2's callbacks of what arrives
+ *      h2_send.c                  stream_send_*, and nghttp2's questions for bytes to send
  *      h2_mem.c                   the memory that nghttp2 takes
  *
  * A stream has two holders: the user (between on_stream or session_open and stream_close) and the
@@ -45,6 +46,7 @@ enum {
 
     /* Glitches: what an honest peer does rarely. A leaky bucket of points per session. */
     H2_GLITCH_BURST = 500,
+    H2_LIBRARY_BURST = 1000, /* libnghttp2's own count of resets: ours comes first */
     H2_GLITCH_PER_SECOND = 50,
     H2_COST_FRAME = 1, /* PING, SETTINGS, PRIORITY, unknown, empty DATA, late RST_STREAM */
     H2_COST_RESET = 3, /* RST_STREAM before our response was whole (rapid reset) */
@@ -160,29 +162,12 @@ struct h2_session *h2_session_new(const struct session_ops *ops, const struct se
                                   void *owner_arg, struct bufq *out, struct buf_pool *pool,
                                   const struct session_limits *limits);
 
-/* Options and callbacks that both kinds share; the caller frees them after nghttp2_session_*_new3.
- */
+/* Options and callbacks that both kinds share; the caller frees them. */
 nghttp2_option *h2_options(void);
 nghttp2_session_callbacks *h2_callbacks(void);
 
-/* A stream that the wire holds; without user. `arena` NULL: its own. */
-struct h2_stream *h2_stream_new(struct h2_session *h2, struct arena *arena);
-
-/* The user takes it; from now on it counts in open_streams. */
-void h2_stream_adopt(struct h2_stream *st);
-
-/* The wire let go of it. */
-void h2_stream_off_wire(struct h2_stream *st);
-
-/* on_reset now or, when callbacks are not allowed, with the next feed. Once; the stream may be gone
- * after it. */
-void h2_stream_tell_reset(struct h2_stream *st, enum reason reason);
-
 /* Tells owner->on_bad, once per stream (`st` may be NULL). */
 void h2_bad(struct h2_session *h2, struct h2_stream *st, enum reason reason);
-
-/* RST_STREAM; the queue of the stream is dropped. */
-void h2_stream_rst(struct h2_stream *st, uint32_t error_code);
 
 /* Counts `cost` points; a peer that has used up its burst gets GOAWAY. */
 void h2_glitch(struct h2_session *h2, unsigned cost);
@@ -193,12 +178,10 @@ void h2_terminate(struct h2_session *h2, uint32_t error_code, enum reason reason
 /* Puts the session's first words into `out`, before anybody can be told of them. */
 void h2_say_hello(struct h2_session *h2);
 
-/* Moves all that may be sent now from nghttp2 to `out`. Not while busy: then it only notes the
- * wish. */
+/* Moves all that may be sent now from nghttp2 to `out`. While busy it only notes the wish. */
 void h2_pump(struct h2_session *h2);
 
-/* After something happened outside feed: ends the session if that was the last thing it waited for.
- */
+/* Ends the session if what just happened was the last thing it waited for; else notes its phase. */
 void h2_settle(struct h2_session *h2);
 
 /* May the peer still get bytes from us, and we from nghttp2? */
@@ -215,8 +198,6 @@ static inline uint32_t h2_out_high(const struct h2_session *h2)
 /* A PING came back: the drain that sent it may name the last stream now. */
 void h2_on_drain_ack(struct h2_session *h2, const uint8_t *opaque);
 
-extern const struct stream_ops h2_stream_ops;
-
 /* The doors that both kinds share. */
 size_t h2_feed(struct session *session, struct slice data);
 void h2_eof(struct session *session);
@@ -225,6 +206,25 @@ void h2_drained(struct session *session);
 void h2_drain(struct session *session);
 void h2_expire(struct session *session, enum reason reason);
 void h2_free(struct session *session);
+
+/* --- h2_stream.c ----------------------------------------------------------------------------- */
+/* A stream that the wire holds; without user. `arena` NULL: its own. */
+struct h2_stream *h2_stream_new(struct h2_session *h2, struct arena *arena);
+
+/* The user takes it; from now on it counts in open_streams. */
+void h2_stream_adopt(struct h2_stream *st);
+
+/* The wire let go of it. */
+void h2_stream_off_wire(struct h2_stream *st);
+
+/* RST_STREAM; the queue of the stream is dropped. */
+void h2_stream_rst(struct h2_stream *st, uint32_t error_code);
+
+/* on_reset now or, when callbacks are not allowed, with the next feed. Once; the stream may be gone
+ * after it. */
+void h2_stream_tell_reset(struct h2_stream *st, enum reason reason);
+
+extern const struct stream_ops h2_stream_ops;
 
 /* --- h2_recv.c ------------------------------------------------------------------------------- */
 int h2_on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *arg);

@@ -83,12 +83,13 @@ static void add_field(struct h2_incoming *in, struct str name, struct str value)
     struct arena *arena = in->head->arena;
     enum header_id id = header_lookup(name);
 
-    if (id == HEADER_COOKIE)
+    if (id == HEADER_COOKIE) {
         add_crumb(in, value);
-    else if (id != HEADER_OTHER)
+    } else if (id != HEADER_OTHER) {
         head_add_id(in->head, id, arena_str(arena, value));
-    else
+    } else {
         head_add(in->head, arena_str(arena, name), arena_str(arena, value));
+    }
     if (id == HEADER_OTHER && str_eq(name, STR("priority")))
         in->has_priority = true;
 }
@@ -107,8 +108,8 @@ static void join_crumbs(struct h2_incoming *in)
     size_t len = 0;
     for (const struct h2_crumb *crumb = in->crumbs; crumb != NULL; crumb = crumb->next) {
         if (len > 0) {
-            memcpy(text + len, "; ", 2);
-            len += 2;
+            text[len++] = ';';
+            text[len++] = ' ';
         }
         if (crumb->value.len > 0)
             memcpy(text + len, crumb->value.ptr, crumb->value.len);
@@ -181,10 +182,11 @@ int h2_on_header(nghttp2_session *ng UNUSED, const nghttp2_frame *frame UNUSED,
     if (in->bad != REASON_NONE)
         return is_bomb(&h2->session.limits, in) ? defuse(h2) : 0;
 
-    if (name_len > 0 && name.ptr[0] == ':')
+    if (name_len > 0 && name.ptr[0] == ':') {
         in->bad = take_pseudo(h2, name, value);
-    else
+    } else {
         add_field(in, name, value);
+    }
     return 0;
 }
 
@@ -204,10 +206,11 @@ void h2_consume(struct h2_stream *st, size_t len)
 {
     if (st->h2->dead || len == 0)
         return;
-    if (st->wire_open)
+    if (st->wire_open) {
         nghttp2_session_consume(st->h2->ng, (int32_t)st->stream.id, len);
-    else
+    } else {
         nghttp2_session_consume_connection(st->h2->ng, len);
+    }
 }
 
 static bool is_listening(const struct h2_stream *st)
@@ -220,10 +223,11 @@ static bool is_listening(const struct h2_stream *st)
 static void refuse_body(struct h2_stream *st)
 {
     h2_bad(st->h2, st, REASON_BODY_TOO_LARGE);
-    if (!st->tx_head && !st->tx_dead)
+    if (!st->tx_head && !st->tx_dead) {
         h2_answer(st, REASON_BODY_TOO_LARGE);
-    else
+    } else {
         h2_stream_rst(st, NGHTTP2_CANCEL);
+    }
     h2_stream_tell_reset(st, REASON_BODY_TOO_LARGE);
 }
 
@@ -242,12 +246,13 @@ static void hand_body(struct h2_stream *st, struct slice data, enum end end)
     }
     if (end == END)
         st->rx_ended = true;
-    if (is_listening(st) && st->paused)
+    if (is_listening(st) && st->paused) {
         st->unconsumed += (uint32_t)data.len;
-    else if (st->user_open || data.len == 0)
+    } else if (st->user_open || data.len == 0) {
         h2_consume(st, data.len);
-    else
+    } else {
         nghttp2_session_consume_connection(h2->ng, data.len);
+    }
 }
 
 void h2_flush_body(struct h2_session *h2, enum end end)
@@ -337,10 +342,11 @@ static void on_headers_frame(struct h2_session *h2, const nghttp2_frame *frame)
         return;
     }
     join_crumbs(&h2->in);
-    if (h2->session.is_server)
+    if (h2->session.is_server) {
         h2_server_on_request(h2, end);
-    else
+    } else {
         h2_client_on_response(h2, end);
+    }
     h2->in = (struct h2_incoming){0};
 }
 
@@ -366,10 +372,11 @@ static void on_settings_frame(struct h2_session *h2, const nghttp2_frame *frame)
 
 static void on_ping_frame(struct h2_session *h2, const nghttp2_frame *frame)
 {
-    if (frame->hd.flags & NGHTTP2_FLAG_ACK)
+    if (frame->hd.flags & NGHTTP2_FLAG_ACK) {
         h2_on_drain_ack(h2, frame->ping.opaque_data);
-    else
+    } else {
         h2_glitch(h2, H2_COST_FRAME);
+    }
 }
 
 /* Frames that nghttp2 ignores without a word are counted here. */
@@ -467,10 +474,10 @@ int h2_on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code, voi
     bool is_ours = st->rst_sent, whole = is_whole(st, error_code), held = st->user_open;
     enum reason reason = why_closed(st, error_code);
     nghttp2_session_set_stream_user_data(ng, id, NULL);
-    if (whole)
+    if (whole) {
         h2->glitches = MAX(h2->glitches - H2_COST_FRAME, 0);
-    else if (!is_ours && !st->rst_received && !st->counted && error_code != NGHTTP2_NO_ERROR &&
-             error_code != NGHTTP2_REFUSED_STREAM) {
+    } else if (!is_ours && !st->rst_received && !st->counted && error_code != NGHTTP2_NO_ERROR &&
+               error_code != NGHTTP2_REFUSED_STREAM) {
         h2_bad(h2, st, reason);
         h2_glitch(h2, H2_COST_ERROR);
     }

@@ -117,6 +117,7 @@ static void move_body(struct h2_stream *st, size_t len)
 {
     struct bufq *out = st->h2->session.out;
 
+    st->h2->session.moved_bytes += len;
     while (len > 0 && st->tx.bytes > 0) {
         struct slice front = bufq_front(&st->tx);
         front.len = MIN(front.len, len);
@@ -332,10 +333,11 @@ void h2_send_head(struct stream *stream, const struct head *head, enum end end)
 
     if (!may_send(st))
         return;
-    if (h2->session.is_server)
+    if (h2->session.is_server) {
         send_response(st, head, end);
-    else
+    } else {
         send_request(st, head, end);
+    }
     h2_pump(h2);
 }
 

@@ -96,10 +96,11 @@ static void refuse_request(struct h2_session *h2, struct h2_stream *st, enum rea
 {
     h2_bad(h2, st, reason);
     h2_glitch(h2, H2_COST_FRAME);
-    if (reason == REASON_H2_PROTOCOL)
+    if (reason == REASON_H2_PROTOCOL) {
         h2_stream_rst(st, NGHTTP2_PROTOCOL_ERROR);
-    else
+    } else {
         h2_answer(st, reason);
+    }
 }
 
 /* By RFC 9218 streams of one urgency go one after another; that is for clients that know of it. The

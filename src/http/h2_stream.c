@@ -1,0 +1,202 @@
+/* The life of an h2 stream: two hold it, the user and the wire, and either may leave first. What is
+ * whole is delivered to its end without its user; anything else is reset. */
+#include "http/h2_impl.h"
+
+struct h2_stream *h2_stream_new(struct h2_session *h2, struct arena *arena)
+{
+    struct h2_stream *st = h2_mem_take(sizeof(*st));
+
+    *st = (struct h2_stream){.h2 = h2, .wire_open = true};
+    st->stream.ops = &h2_stream_ops;
+    st->stream.session = &h2->session;
+    arena_init(&st->own_arena, h2->session.pool);
+    st->stream.arena = arena != NULL ? arena : &st->own_arena;
+    bufq_init(&st->tx, h2->session.pool);
+    list_init(&st->full_node);
+    list_init(&st->news_node);
+    list_push_back(&h2->streams, &st->node);
+    h2->wire_streams++;
+    return st;
+}
+
+static void stream_free(struct h2_stream *st)
+{
+    ASSERT(!st->user_open && !st->wire_open);
+    list_remove(&st->node);
+    list_remove(&st->full_node);
+    list_remove(&st->news_node);
+    bufq_deinit(&st->tx);
+    h2_mem_give(st->trailers);
+    arena_reset(&st->own_arena);
+    h2_mem_give(st);
+}
+
+void h2_stream_adopt(struct h2_stream *st)
+{
+    st->user_open = true;
+    st->h2->session.open_streams++;
+}
+
+/* What of the codec's own state points at the stream. */
+static void forget_stream(struct h2_session *h2, const struct h2_stream *st)
+{
+    if (h2->in.st == st)
+        h2->in = (struct h2_incoming){0};
+    if (h2->body_stream == st)
+        h2->body_stream = NULL;
+}
+
+/* Nobody will take these bytes any more; other streams need the connection's window. */
+static void return_window(struct h2_stream *st)
+{
+    if (st->unconsumed > 0 && !st->h2->dead)
+        nghttp2_session_consume_connection(st->h2->ng, st->unconsumed);
+    st->unconsumed = 0;
+}
+
+void h2_stream_off_wire(struct h2_stream *st)
+{
+    if (!st->wire_open)
+        return;
+    st->wire_open = false;
+    st->tx_dead = true;
+    st->h2->wire_streams--;
+    forget_stream(st->h2, st);
+    h2_drop_tx(st);
+    return_window(st);
+    if (!st->user_open)
+        stream_free(st);
+}
+
+void h2_stream_rst(struct h2_stream *st, uint32_t error_code)
+{
+    if (!st->wire_open || st->rst_sent)
+        return;
+    st->rst_sent = true;
+    st->tx_dead = true;
+    h2_drop_tx(st);
+    if (st->stream.id == 0) {
+        h2_stream_off_wire(st); /* a request that was never sent */
+    } else if (!st->h2->dead) {
+        nghttp2_submit_rst_stream(st->h2->ng, NGHTTP2_FLAG_NONE, (int32_t)st->stream.id,
+                                  error_code);
+    }
+}
+
+void h2_stream_tell_reset(struct h2_stream *st, enum reason reason)
+{
+    if (!st->user_open || st->quiet)
+        return;
+    if (st->h2->busy > 0) {
+        st->quiet = true;
+        st->stream.handler->on_reset(&st->stream, reason);
+        return;
+    }
+    if (st->news != REASON_NONE)
+        return;
+    st->news = reason;
+    list_push_back(&st->h2->news, &st->news_node);
+}
+
+static uint32_t error_code_of(enum reason reason)
+{
+    switch ((int)reason) {
+    case REASON_H2_FLOOD:
+        return NGHTTP2_ENHANCE_YOUR_CALM;
+    case REASON_H2_PROTOCOL:
+    case REASON_BAD_TRAILER:
+    case REASON_BAD_FIELD:
+    case REASON_BAD_LENGTH:
+        return NGHTTP2_PROTOCOL_ERROR;
+    case REASON_DRAINING:
+        return NGHTTP2_REFUSED_STREAM;
+    case REASON_NONE:
+    case REASON_CLIENT_CLOSED:
+    case REASON_CLIENT_RESET:
+    case REASON_BODY_TIMEOUT:
+    case REASON_WRITE_TIMEOUT:
+    case REASON_IDLE_TIMEOUT:
+    case REASON_BODY_TOO_LARGE:
+        return NGHTTP2_CANCEL;
+    }
+    return NGHTTP2_INTERNAL_ERROR;
+}
+
+static void stream_op_reset(struct stream *stream, enum reason reason)
+{
+    struct h2_stream *st = h2_stream_of(stream);
+    struct h2_session *h2 = st->h2;
+
+    st->quiet = true;
+    /* Our client's troubles are no error of the upstream's. */
+    h2_stream_rst(st, h2->session.is_server ? error_code_of(reason) : NGHTTP2_CANCEL);
+    h2_pump(h2);
+}
+
+static void stream_op_pause(struct stream *stream)
+{
+    h2_stream_of(stream)->paused = true;
+}
+
+static void stream_op_resume(struct stream *stream)
+{
+    struct h2_stream *st = h2_stream_of(stream);
+    uint32_t len = st->unconsumed;
+
+    st->paused = false;
+    st->unconsumed = 0;
+    if (len == 0)
+        return;
+    h2_consume(st, len);
+    h2_pump(st->h2);
+}
+
+/* The user is gone: what does the wire still need? A whole message is delivered to its end;
+ * anything else is reset (RFC 9113 section 8.1: NO_ERROR when only the rest of the request is
+ * unwanted). */
+static void leave_wire(struct h2_stream *st)
+{
+    bool is_server = st->h2->session.is_server;
+
+    if (st->h2->dead) {
+        h2_stream_off_wire(st);
+        return;
+    }
+    if (!st->tx_end || (!is_server && !st->rx_ended)) {
+        h2_stream_rst(st, NGHTTP2_CANCEL);
+    } else if (st->tx_end_sent && !st->rx_ended) {
+        h2_stream_rst(st, NGHTTP2_NO_ERROR);
+    }
+}
+
+static void stream_op_close(struct stream *stream)
+{
+    struct h2_stream *st = h2_stream_of(stream);
+    struct h2_session *h2 = st->h2;
+
+    ASSERT(st->user_open);
+    st->user_open = false;
+    st->quiet = true;
+    h2->session.open_streams--;
+    list_remove(&st->full_node);
+    list_remove(&st->news_node);
+    forget_stream(h2, st);
+    return_window(st);
+    arena_reset(&st->own_arena);
+    if (st->wire_open) {
+        leave_wire(st);
+    } else {
+        stream_free(st);
+    }
+    h2_pump(h2);
+}
+
+const struct stream_ops h2_stream_ops = {
+    .send_head = h2_send_head,
+    .send_body = h2_send_body,
+    .send_trailers = h2_send_trailers,
+    .reset = stream_op_reset,
+    .pause = stream_op_pause,
+    .resume = stream_op_resume,
+    .close = stream_op_close,
+};
