@@ -122,7 +122,7 @@ def markdown(results, about):
     out = ["# weir beside its peers", "",
            "Made by `./dev bench%s` on %s." % (about["arguments"], about["date"]),
            "%s; %s; kernel %s; %s." % (about["cpu"], about["cores"], about["kernel"], about["openssl"]),
-           "Subjects: %s." % ", ".join("%s %s" % pair for pair in about["versions"].items()),
+           "Subjects: %s." % ", ".join(" ".join(filter(None, pair)) for pair in about["versions"].items()),
            "Figures are medians of interleaved rounds, ratios are medians of ratios inside one round, ± is half "
            "the distance between the quartiles. The hypervisor took away up to %.1f %% of the time of a sample. "
            "How it is measured: bench/README.md." % (about["worst_steal"] * 100), ""]

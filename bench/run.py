@@ -106,7 +106,7 @@ def about(results, started):
     return {
         "date": time.strftime("%Y-%m-%d %H:%M", time.localtime(started)),
         "seconds": round(time.time() - started),
-        "arguments": "".join(" " + word for word in sys.argv[1:] if "/" not in word and word != "--tools"),
+        "arguments": options_given(),
         "cpu": model[0],
         "cores": "%d cores, proxy on %d, load and backends on %d" % (os.cpu_count(), PROXY_CORE, LOAD_CORE),
         "kernel": platform.release(),
@@ -114,6 +114,18 @@ def about(results, started):
         "versions": versions,
         "worst_steal": max(steal, default=0),
     }
+
+
+def options_given():
+    """The command line without paths, which are nobody's business but this machine's."""
+    words = iter(sys.argv[1:])
+    kept = []
+    for word in words:
+        if word in ("--tools", "--results"):
+            next(words, None)
+        else:
+            kept.append(" " + word)
+    return "".join(kept)
 
 
 def add_versions(versions, bed):
