@@ -283,7 +283,12 @@ int cli_demo(int argc, char **argv)
 {
     static struct demo demo;
     const struct server_options options = {
-        .source = load, .source_arg = &demo, .watch = on_entry, .watch_arg = &demo.table};
+        .source = load,
+        .source_arg = &demo,
+        .hangup_stops = true,
+        .watch = on_entry,
+        .watch_arg = &demo.table,
+    };
     struct err err;
     int rc = parse(argc, argv, &demo.options);
 

@@ -95,6 +95,8 @@ struct session {
     struct session_limits limits;
     int64_t now_ms;            /* set by the owner before it feeds: this room has no clock */
     enum session_phase phase; /* read by the owner */
+    size_t held_bytes;         /* h2: body bytes that wait for the peer's windows */
+    uint64_t moved_bytes;      /* h2: body bytes that did not have to wait any longer, ever */
     uint32_t open_streams;
     uint64_t requests; /* begun so far */
     bool is_h2, is_server;

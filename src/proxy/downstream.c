@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+enum { DRAIN_NOTICE_MS = 1000 }; /* for clients that were not in the middle of something at a drain */
+
 static struct downstream *of_session(struct session *session)
 {
     return session->owner_arg;
@@ -41,6 +43,7 @@ static void closed(struct downstream *down, enum reason reason)
         return;
     down->is_closed = true;
     deadline_deinit(&down->deadline);
+    deadline_deinit(&down->progress);
     list_remove(&down->node);
     proxy->connection_count--;
     metric_sub(&proxy->metrics->gauges[GAUGE_DOWN_CONNECTIONS_OPEN], 1);
@@ -90,6 +93,8 @@ static void set_deadline(struct downstream *down)
         deadline_clear(&down->deadline);
     else if (phase == SESSION_HEAD || is_new)
         deadline_set(down->proxy->loop, &down->deadline, timeouts->header_ms);
+    else if (down->proxy->draining)
+        deadline_set(down->proxy->loop, &down->deadline, DRAIN_NOTICE_MS);
     else
         deadline_set(down->proxy->loop, &down->deadline, timeouts->idle_ms);
 }
@@ -105,6 +110,40 @@ static void on_deadline(struct deadline *deadline)
         return;
     }
     session_expire(down->session, is_head ? REASON_HEADER_TIMEOUT : REASON_IDLE_TIMEOUT);
+}
+
+/* --- progress of what is held back -------------------------------------------------------------- */
+
+enum { PROGRESS_MIN_BYTES = 4096 }; /* less than this in a whole write timeout is no progress */
+
+/* Bytes that wait for an h2 window are in no socket's queue, so the connection's own write deadline
+ * does not see them. Only bytes count, not WINDOW_UPDATEs (CVE-2019-9517). */
+static void watch_progress(struct downstream *down)
+{
+    const struct session *session = down->session;
+    uint32_t write_ms = down->listener->conf->timeouts.write_ms;
+
+    if (session->held_bytes == 0) {
+        deadline_clear(&down->progress);
+        return;
+    }
+    if (write_ms == 0 || deadline_is_set(&down->progress))
+        return;
+    down->moved_then = session->moved_bytes;
+    deadline_set(down->proxy->loop, &down->progress, write_ms);
+}
+
+static void on_no_progress(struct deadline *deadline)
+{
+    struct downstream *down = CONTAINER_OF(deadline, struct downstream, progress);
+    struct session *session = down->session;
+
+    if (session->held_bytes > 0 && session->moved_bytes - down->moved_then < PROGRESS_MIN_BYTES) {
+        count_reason(down, REASON_WRITE_TIMEOUT);
+        session_expire(session, REASON_WRITE_TIMEOUT);
+        return;
+    }
+    watch_progress(down);
 }
 
 /* --- what the session wants
@@ -123,8 +162,11 @@ static void want_write(struct session *session)
 {
     struct downstream *down = of_session(session);
 
-    if (!down->is_closed)
-        conn_flush_later(down->conn);
+    if (down->is_closed)
+        return;
+    conn_flush_later(down->conn);
+    if (session->is_h2)
+        watch_progress(down);
 }
 
 static void want_input(struct session *session)
@@ -154,6 +196,7 @@ static void want_close(struct session *session, enum reason reason)
     if (down->is_closed)
         return;
     deadline_clear(&down->deadline);
+    deadline_clear(&down->progress);
     if (reason == REASON_IDLE_TIMEOUT || reason == REASON_H2_FLOOD ||
         reason == REASON_CLIENT_CLOSED)
         count_reason(down, reason);
@@ -238,7 +281,10 @@ static size_t on_data(struct conn *conn, struct slice data)
     if (down->session == NULL && sniff(down, data) == PREFACE_MORE)
         return 0;
     down->session->now_ms = loop_now_ms(down->proxy->loop);
-    return session_feed(down->session, data);
+    size_t used = session_feed(down->session, data);
+    if (!down->is_closed && down->session->is_h2)
+        watch_progress(down);
+    return used;
 }
 
 static void on_eof(struct conn *conn)
@@ -319,6 +365,7 @@ void downstream_new(struct proxy *proxy, size_t index, int fd, const struct addr
     down->listener = listener;
     remember_peer(down, peer);
     deadline_init(&down->deadline, on_deadline);
+    deadline_init(&down->progress, on_no_progress);
     list_push_back(&proxy->downstreams, &down->node);
     proxy->connection_count++;
     proxy_count(proxy, COUNTER_DOWN_CONNECTIONS, 1);
@@ -360,8 +407,14 @@ void downstream_rebind(struct downstream *down)
     serving_unref(&old);
 }
 
+/* A connection that has not said anything yet gets a moment to do so, and an h2 client a moment to hear
+ * that no more requests are wanted; then what is idle ends. */
 void downstream_drain(struct downstream *down)
 {
-    if (down->session != NULL && !down->is_closed)
+    if (down->is_closed)
+        return;
+    if (down->session != NULL)
         session_drain(down->session);
+    if (!down->is_closed && (down->session == NULL || down->session->phase != SESSION_BUSY))
+        deadline_set(down->proxy->loop, &down->deadline, DRAIN_NOTICE_MS);
 }

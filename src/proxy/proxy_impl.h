@@ -72,6 +72,8 @@ struct downstream {
     struct conn *conn;                       /* owns; NULL once closed */
     struct session *session;                 /* owns; NULL before the protocol is known */
     struct deadline deadline;                /* header or idle */
+    struct deadline progress; /* h2: bytes are held, the client's windows must open */
+    uint64_t moved_then;      /* session->moved_bytes when it was set */
     struct reap reap;
     unsigned exchanges; /* open ones: memory stays until they are gone */
     bool trusted;       /* the peer is one of trusted_proxies */

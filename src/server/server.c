@@ -177,7 +177,7 @@ static void on_signal(void *arg, int fd, int events UNUSED)
 
     while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         LOG_DEBUG("signal", "number=%u pid=%u", info.ssi_signo, info.ssi_pid);
-        if (info.ssi_signo == SIGHUP)
+        if (info.ssi_signo == SIGHUP && !server->options.hangup_stops)
             server_reload(server);
         else
             server_stop(server);

@@ -19,6 +19,7 @@ struct server_options {
     snapshot_source *source; /* asked at the start and at each reload, on the control thread */
     void *source_arg;
     unsigned workers; /* 0: as configured */
+    bool hangup_stops; /* SIGHUP means that the terminal is gone, not "reload" */
     /* Sees every access log entry, logged or not; may be NULL. Control thread. */
     void (*watch)(void *arg, const struct access_entry *entry);
     void *watch_arg;
