@@ -49,6 +49,22 @@ static inline void sip_round(uint64_t v[4])
     v[2] = ROTL(v[2], 32);
 }
 
+/* What is left behind the whole words, in the lower bytes of a word. Long texts take it out of
+ * their last eight bytes, so that nothing depends on how many there are. */
+static inline uint64_t last_bytes(const uint8_t *in, size_t len)
+{
+    size_t rest = len & 7;
+    uint64_t word = 0;
+
+    if (LIKELY(len >= 8)) {
+        memcpy(&word, in + len - 8, 8);
+        return rest > 0 ? word >> (64 - 8 * rest) : 0;
+    }
+    for (size_t i = 0; i < rest; i++)
+        word |= (uint64_t)in[i] << (8 * i);
+    return word;
+}
+
 uint64_t hash_sip13(struct hash_key key, const void *data, size_t len)
 {
     const uint8_t *in = data;
@@ -63,9 +79,7 @@ uint64_t hash_sip13(struct hash_key key, const void *data, size_t len)
         sip_round(v);
         v[0] ^= word;
     }
-    word = (uint64_t)len << 56;
-    for (size_t i = whole; i < len; i++)
-        word |= (uint64_t)in[i] << (8 * (i - whole));
+    word = (uint64_t)len << 56 | last_bytes(in, len);
     v[3] ^= word;
     sip_round(v);
     v[0] ^= word;

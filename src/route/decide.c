@@ -271,6 +271,7 @@ static bool may_stay_local(const struct router *router, struct request *request,
     if (mode == DC_PRIMARY ||
         (multi_dc->writes_to_primary && (request->shape & METHOD_BITS_READ) == 0))
         return false;
+    request->shape |= record != NULL && record->is_dc_named ? 0 : SHAPE_OTHER_HOST;
     decision->dc_rule = primary_rule(router, request);
     if (decision->dc_rule >= 0)
         return false;

@@ -94,7 +94,8 @@ enum {
     SHAPE_METHOD_OTHER = BIT(15),
     SHAPE_NO_COOKIE = BIT(16),
     SHAPE_NO_QUERY = BIT(17),
-    SHAPE_PATH = 18, /* the first of 32 bits, one of which is set by the path's first bytes */
+    SHAPE_OTHER_HOST = BIT(18), /* no rule of multi_dc names the host */
+    SHAPE_PATH = 19, /* the first of 32 bits, one of which is set by the path's first bytes */
     SHAPE_PATH_CLASSES = 32,
 };
 uint32_t method_bit(struct str method);
@@ -158,7 +159,8 @@ struct host_record {
     int32_t candidates; /* index in router.candidates; -1: as any host */
     int32_t dc_host;    /* index in multi_dc.hosts; -1 */
     int32_t alias;      /* index in split.aliases, as the mobile host; -1 */
-    uint16_t len;
+    bool is_dc_named;   /* some rule of multi_dc.primary_if names it */
+    uint8_t len;
     char name[];
 };
 
@@ -200,9 +202,9 @@ struct router {
     size_t suffix_length_count;
     struct candidates *candidates; /* owns; [0]: of a host that nobody knows */
     uint32_t candidates_count;
-    struct group_route *groups;   /* owns: one for each of config.groups */
-    struct test *dc_tests;        /* owns: one for each of multi_dc.primary_if */
-    struct path_test *path_tests; /* owns: of all rules, then of all of primary_if */
+    struct group_route *groups;     /* owns: one for each of config.groups */
+    struct test *dc_tests;          /* owns: one for each of multi_dc.primary_if */
+    struct path_test *path_tests;   /* owns: of all rules, then of all of primary_if */
     struct field_test *field_tests; /* owns: the same */
     struct names cookies, params;
     uint32_t *sticky_bits;   /* owns: one for each of sticky.keys; 0: not a cookie */

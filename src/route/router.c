@@ -282,12 +282,27 @@ static void hosts_compile(struct router *router)
         host_table_add(&router->hosts, conf->multi_dc.hosts[i].host)->dc_host = (int32_t)i;
     for (size_t i = conf->split.alias_count; i-- > 0;)
         host_table_add(&router->hosts, conf->split.aliases[i].mobile)->alias = (int32_t)i;
-    host_table_trim(&router->hosts);
-    host_table_trim(&router->suffixes);
 }
 
 /* --- datacentres, stickiness -------------------------------------------------------------------
  */
+
+/* A rule for some hosts by name does not bother the others. */
+static struct test dc_test_of(struct router *router, const struct match_conf *match,
+                              struct room *room)
+{
+    struct test test = test_of(router, match, room);
+    bool has_suffix = false;
+
+    for (size_t i = 0; i < match->host_count; i++) {
+        has_suffix |= match->hosts[i].is_suffix;
+        if (!match->hosts[i].is_suffix)
+            host_table_add(&router->hosts, match->hosts[i].name)->is_dc_named = true;
+    }
+    if (match->host_count > 0 && !has_suffix)
+        test.rejects |= SHAPE_OTHER_HOST;
+    return test;
+}
 
 static void datacenters_compile(struct router *router, struct room *room)
 {
@@ -296,7 +311,7 @@ static void datacenters_compile(struct router *router, struct room *room)
 
     router->dc_tests = mem_new(MAX(count, 1) * sizeof(*router->dc_tests));
     for (size_t i = 0; i < count; i++)
-        router->dc_tests[i] = test_of(router, &multi_dc->primary_if[i].match, room);
+        router->dc_tests[i] = dc_test_of(router, &multi_dc->primary_if[i].match, room);
 }
 
 static void sticky_compile(struct router *router)
@@ -338,6 +353,8 @@ struct router *router_new(const struct config *config, size_t index, struct err 
     rules_compile(router, &room);
     hosts_compile(router);
     datacenters_compile(router, &room);
+    host_table_trim(&router->hosts);
+    host_table_trim(&router->suffixes);
     return router;
 }
 

@@ -82,7 +82,7 @@ static struct host_record *add_record(struct host_table *table, struct str host)
     }
     struct host_record *record = (struct host_record *)(table->records + table->used);
     *record = (struct host_record){
-        .split_host = -1, .candidates = -1, .dc_host = -1, .alias = -1, .len = (uint16_t)host.len};
+        .split_host = -1, .candidates = -1, .dc_host = -1, .alias = -1, .len = (uint8_t)host.len};
     memcpy(record->name, host.ptr, host.len);
     table->used += size;
     return record;
@@ -94,7 +94,7 @@ struct host_record *host_table_add(struct host_table *table, struct str host)
 
     if (found != NULL)
         return (struct host_record *)found;
-    ASSERT(host.len <= UINT16_MAX);
+    ASSERT(host.len <= UINT8_MAX);
     if (table->slots == NULL || table->count * 2 > table->mask)
         grow_slots(table);
     uint32_t at = (uint32_t)(table->used / RECORD_ALIGN) + 1;
