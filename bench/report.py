@@ -68,7 +68,7 @@ class Result:
 def _number(value):
     if value is None:
         return ""
-    return "%.3g" % value if value < 100 else "{:,.0f}".format(value)
+    return "%.3g" % value if abs(value) < 100 else "{:,.0f}".format(value)
 
 
 # What is told beside the figure, where a sample has it.
