@@ -171,6 +171,104 @@ def test_the_shipped_configurations_pass():
         assert done.returncode == 0 or not [line for line in errors if name + ":" in line], errors
 
 
+# --- cases -------------------------------------------------------------------------------------------
+
+CASES = """\
+cases:
+  - name: the test wiki is on Kubernetes
+    request: GET https://test.wikipedia.org/wiki/X
+    expect: { side: k8s, share: 100%, group: mw-web }
+  - request: https://en.wikipedia.org/wiki/X
+    expect: { side: split, share: 0.04, group: [mw-web, appservers], status: null }
+"""
+
+
+@pytest.fixture
+def cases(tmp_path):
+    """cases(text, *arguments): the exit code and the lines of weir check --tests on GOOD."""
+
+    def run(text, *arguments, config=GOOD):
+        (tmp_path / "edge.yaml").write_text(config)
+        (tmp_path / "cases.yaml").write_text(text)
+        done = h.run("check", "-c", tmp_path / "edge.yaml", "--tests", tmp_path / "cases.yaml", *arguments)
+        return done.returncode, (done.stdout + done.stderr).replace(str(tmp_path) + "/", "").splitlines()
+
+    return run
+
+
+def test_cases_that_hold(cases):
+    code, lines = cases(CASES)
+    assert code == 0 and "cases.yaml: ok (2 cases)" in lines, lines
+
+
+def test_a_case_that_fails_says_where_what_was_expected_and_what_came(cases):
+    code, lines = cases(CASES, config=GOOD.replace("k8s: 100%", "k8s: 50%"))
+    assert code == 1
+    assert "cases.yaml:2:5: FAILED the test wiki is on Kubernetes" in lines, lines
+    at = next(n for n, line in enumerate(lines) if line.startswith("  side"))
+    assert "cases.yaml:4:21" in lines[at]
+    assert lines[at + 1].split() == ["expected", "k8s"]
+    assert set(lines[at + 2].split()) == {"got", "k8s", "or", "legacy"}
+    assert lines[-1] == "cases.yaml: 1 of 2 cases failed"
+
+
+@pytest.mark.parametrize(
+    "old, new, place, word",
+    [
+        ("side: k8s", "sied: k8s", "cases.yaml:4:", '"side"'),
+        ("share: 100%", "share: 101%", "cases.yaml:4:", "101%"),
+        ("expect: { side: k8s, share: 100%, group: mw-web }", "expect: {}", "cases.yaml:4:", "expect"),
+        ("request: GET", "requset: GET", "cases.yaml:3:", '"request"'),
+        ("https://test.wikipedia.org/wiki/X", "https://test.wikipedia.org/a b", "cases.yaml:2:", "FAILED"),
+    ],
+)
+def test_a_case_that_cannot_be_one_is_told(cases, old, new, place, word):
+    assert old in CASES
+    code, lines = cases(CASES.replace(old, new))
+    assert code == 1
+    assert any(line.startswith(place) and word in line for line in lines), lines
+
+
+def test_coverage_lists_what_no_case_reaches(cases):
+    code, lines = cases(CASES.split("  - request")[0], "--coverage")
+    assert code == 0
+    missing = [line for line in lines if "no case reaches" in line]
+    assert [line.split(":")[1] for line in missing] == ["15", "13"], lines
+    assert "k8s-experimental" in missing[1]
+
+
+def test_cases_may_name_client_trust_and_version(cases):
+    text = """\
+cases:
+  - request: GET https://x.invalid/
+    http: "1.0"
+    headers: { Host: null }
+    expect: { side: legacy, why: no_host }
+  - request: GET https://x.invalid/
+    headers: { Host: [a.example, b.example] }
+    expect: { status: 400 }
+  - request: GET https://test.wikipedia.org/
+    trusted: false
+    headers: { X-Wikimedia-Debug: nonsense }
+    expect: { group: mw-web }
+  - request: GET https://test.wikipedia.org/
+    client: 192.0.2.1
+    headers: { X-Wikimedia-Debug: nonsense }
+    expect: { group: mw-web }
+  - request: GET https://test.wikipedia.org/
+    headers: { X-Wikimedia-Debug: nonsense }
+    expect: { group: none, status: 400 }
+"""
+    code, lines = cases(text)
+    assert code == 0, lines
+
+
+def test_the_promises_of_the_shipped_edge_hold():
+    conf = h.ROOT / "conf"
+    done = h.run("check", "-q", "--no-certificates", "-c", conf / "edge.yaml", "--tests", conf / "edge.tests.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 # --- route -------------------------------------------------------------------------------------------
 
 
