@@ -19,6 +19,7 @@
     X(BAD_VERSION, 505, "bad_version", RETRY_NEVER)                                                \
     X(BAD_LINE_END, 400, "bad_line_end", RETRY_NEVER)                                              \
     X(BAD_FIELD, 400, "bad_field", RETRY_NEVER)                                                    \
+    X(ODD_NAME, 400, "odd_name", RETRY_NEVER)                                                      \
     X(BAD_HOST, 400, "bad_host", RETRY_NEVER)                                                      \
     X(BAD_LENGTH, 400, "bad_content_length", RETRY_NEVER)                                          \
     X(BAD_FRAMING, 400, "bad_framing", RETRY_NEVER)                                                \

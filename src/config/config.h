@@ -40,6 +40,10 @@ struct tls_server_conf {
 /* How the client's address reaches the application in X-Client-IP. */
 enum client_ip_mode { CLIENT_IP_SET, CLIENT_IP_APPEND, CLIENT_IP_OFF };
 
+/* What becomes of request fields whose names have other characters than letters, digits and "-"
+ * (X_Wikimedia_Debug): many servers take them for the name with dashes. */
+enum odd_names { ODD_NAMES_DROP, ODD_NAMES_REJECT, ODD_NAMES_KEEP };
+
 struct limits_conf {
     uint32_t max_header_bytes; /* all fields, name + value + 32 each; default 64 KiB */
     uint32_t max_header_count; /* default 128 */
@@ -80,6 +84,7 @@ struct listener_conf {
     struct str via;         /* pseudonym in Via; "" = no Via. default "weir" */
     bool websocket;         /* Upgrade: websocket is allowed; default true */
     bool inbound; /* closed on drain; egress listeners of a sidecar say false. default true */
+    enum odd_names odd_names; /* default drop */
     struct limits_conf limits;
     struct downstream_timeouts_conf timeouts;
 };

@@ -146,6 +146,17 @@ static int load_client_ip(struct loader *loader, const struct node *node, void *
     return 0;
 }
 
+static int load_odd_names(struct loader *loader, const struct node *node, void *out)
+{
+    static const char *const words[] = {"drop", "reject", "keep"};
+    int word = LOAD_WORD(loader, node, words);
+
+    if (word < 0)
+        return -1;
+    *(enum odd_names *)out = (enum odd_names)word;
+    return 0;
+}
+
 static int load_limits(struct loader *loader, const struct node *node, void *out)
 {
     static const struct field fields[] = {
@@ -266,6 +277,7 @@ static int load_listener(struct loader *loader, const struct node *node,
         {"via", load_via, offsetof(struct listener_conf, via), false},
         {"websocket", load_bool, offsetof(struct listener_conf, websocket), false},
         {"inbound", load_bool, offsetof(struct listener_conf, inbound), false},
+        {"odd_names", load_odd_names, offsetof(struct listener_conf, odd_names), false},
         {"limits", load_limits, offsetof(struct listener_conf, limits), false},
         {"timeouts", load_timeouts, offsetof(struct listener_conf, timeouts), false},
     };

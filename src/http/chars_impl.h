@@ -4,10 +4,11 @@
 #include "base/base.h"
 
 enum char_class {
-    CHAR_TOKEN = 1, /* tchar, RFC 9110 section 5.6.2 */
-    CHAR_VALUE = 2, /* field value: VCHAR, SP, HTAB, obs-text */
-    CHAR_PATH = 4,  /* request target: VCHAR but "#"; the rest must be percent-encoded */
-    CHAR_HOST = 8,  /* reg-name as hosts are really spelled: RFC 3986 unreserved, sub-delims, "%" */
+    CHAR_TOKEN = 1,  /* tchar, RFC 9110 section 5.6.2 */
+    CHAR_VALUE = 2,  /* field value: VCHAR, SP, HTAB, obs-text */
+    CHAR_PATH = 4,   /* request target: VCHAR but "#"; the rest must be percent-encoded */
+    CHAR_PLAIN = 16, /* letters, digits, "-": what field names are really made of */
+    CHAR_HOST = 8, /* reg-name as hosts are really spelled: RFC 3986 unreserved, sub-delims, "%" */
 };
 
 extern const uint8_t char_table[256];

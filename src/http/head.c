@@ -422,6 +422,100 @@ static bool authority_is_valid(struct str authority)
     return host.len > 0 && host.len <= 255;
 }
 
+/* The byte that begins at *at, with its escape undone; *at moves behind it. */
+static int path_byte(struct str path, size_t *at)
+{
+    size_t i = (*at)++;
+
+    if (path.ptr[i] != '%' || i + 2 >= path.len)
+        return (unsigned char)path.ptr[i];
+    int high = hex_value(path.ptr[i + 1]), low = hex_value(path.ptr[i + 2]);
+    if (high < 0 || low < 0)
+        return '%';
+    *at = i + 3;
+    return high * 16 + low;
+}
+
+/* One segment of a path as somebody behind us may read it. */
+enum segment { SEGMENT_NAME, SEGMENT_EMPTY, SEGMENT_UP, SEGMENT_TRAP };
+
+/* Reads the segment at *at up to its slash. A trap is "." or ".." for some servers and a name for
+ * others: followed by ";…", or cut off by a backslash or an encoded slash; so is a control byte. */
+static enum segment path_segment(struct str path, size_t *at)
+{
+    unsigned dots = 0;
+    bool is_name = false, has_trap = false, has_hidden_slash = false;
+
+    while (*at < path.len && path.ptr[*at] != '/') {
+        bool is_escaped = path.ptr[*at] == '%';
+        int c = path_byte(path, at);
+        if (c < 0x20 || c == 0x7f)
+            return SEGMENT_TRAP;
+        if (c == ';' || c == '\\' || (c == '/' && is_escaped)) {
+            has_trap |= !is_name && dots > 0 && dots <= 2;
+            has_hidden_slash |= c != ';';
+            is_name = c == ';';
+            dots = 0;
+        } else if (c == '.') {
+            dots++;
+        } else {
+            is_name = true;
+        }
+    }
+    if (has_trap || (has_hidden_slash && !is_name && dots > 0 && dots <= 2))
+        return SEGMENT_TRAP;
+    if (is_name || has_hidden_slash || dots > 2)
+        return SEGMENT_NAME;
+    return dots == 2 ? SEGMENT_UP : SEGMENT_EMPTY;
+}
+
+/* Does the path stay below its root, and does everybody read its segments alike? Empty segments
+ * count for nothing, as in the form that is matched. */
+static bool segments_are_valid(struct str path)
+{
+    unsigned depth = 0;
+
+    for (size_t at = 0; at < path.len;) {
+        at++; /* the slash */
+        switch (path_segment(path, &at)) {
+        case SEGMENT_NAME:
+            depth++;
+            break;
+        case SEGMENT_EMPTY:
+            break;
+        case SEGMENT_UP:
+            if (depth-- == 0)
+                return false;
+            break;
+        case SEGMENT_TRAP:
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct str without_query(struct str target)
+{
+    ptrdiff_t mark = str_find_char(target, '?');
+
+    return mark >= 0 ? str_make(target.ptr, (size_t)mark) : target;
+}
+
+/* Origin form. Most paths have no escape, no backslash and no segment that begins with a dot: one
+ * pass says so. */
+static bool origin_form_is_valid(struct str path)
+{
+    bool is_odd = false;
+
+    for (size_t i = 0; i < path.len; i++) {
+        char c = path.ptr[i];
+        if (!char_is(c, CHAR_PATH))
+            return false;
+        is_odd |= c == '%' || c == '\\' || (c == '.' && path.ptr[i - 1] == '/');
+    }
+    return !is_odd || segments_are_valid(without_query(path));
+}
+
 static bool path_is_valid(const struct head *head)
 {
     struct str path = head->path;
@@ -430,13 +524,7 @@ static bool path_is_valid(const struct head *head)
         return true;
     if (head->method == METHOD_OPTIONS && str_eq(path, STR("*")))
         return true;
-    if (path.len == 0 || path.ptr[0] != '/')
-        return false;
-    for (size_t i = 0; i < path.len; i++) {
-        if (!char_is(path.ptr[i], CHAR_PATH))
-            return false;
-    }
-    return true;
+    return path.len > 0 && path.ptr[0] == '/' && origin_form_is_valid(path);
 }
 
 enum reason head_check_request(const struct head *head)
@@ -474,6 +562,29 @@ static enum reason strip_named(struct head *head, struct str name)
             head->fields[i].removed = true;
     }
     return REASON_NONE;
+}
+
+bool field_name_is_odd(struct str name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if (!char_is(name.ptr[i], CHAR_PLAIN))
+            return true;
+    }
+    return false;
+}
+
+unsigned head_remove_odd_names(struct head *head)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < head->field_count; i++) {
+        struct field *field = &head->fields[i];
+        if (field->id != HEADER_OTHER || field->removed || !field_name_is_odd(field->name))
+            continue;
+        field->removed = true;
+        count++;
+    }
+    return count;
 }
 
 enum reason head_strip_hop_by_hop(struct head *head)

@@ -175,9 +175,17 @@ bool field_value_is_valid(struct str text); /* no CTL but HTAB */
 
 /* Checks of a finished request head that are the same for h1 and h2: authority syntax (host,
  * optional port; no userinfo, no empty host unless HTTP/1.0 without Host), path starts with "/" (or
- * "*" with OPTIONS) and holds no CTL, SP, "#" or byte ≥ 0x80…: see security.md 2 and 4. NONE when
- * fine. */
+ * "*" with OPTIONS), holds no CTL, SP, "#" or byte ≥ 0x80, escaped or not where it is a control,
+ * does not climb above its root, and hides no "." or ".." from half of its readers ("..;", "..\",
+ * "..%2f"). NONE when fine. */
 enum reason head_check_request(const struct head *head);
+
+/* Is it made of anything but letters, digits and "-"? Servers behind that turn names into variables
+ * (CGI, FastCGI) take "X_Wikimedia_Debug" and "X.Wikimedia.Debug" for X-Wikimedia-Debug. */
+bool field_name_is_odd(struct str name);
+
+/* Marks all fields with such a name as removed; how many. */
+unsigned head_remove_odd_names(struct head *head);
 
 /* Removes the hop-by-hop fields and those named in Connection. BAD_CONNECTION when Connection names
  * a protected field (security.md: `Connection: X-Forwarded-For`). Upgrade is kept in head->upgrade

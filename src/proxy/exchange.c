@@ -248,6 +248,7 @@ static void on_down_trailers(struct stream *down, struct field *fields, size_t c
     if (is_over(x))
         return;
     x->request_ended = true;
+    count = rewrite_trailers(x, fields, count);
     if (x->state == EXCHANGE_CONNECTING) {
         x->trailers = fields; /* they lie in the stream's arena */
         x->trailer_count = count;

@@ -161,6 +161,9 @@ void exchange_facts(const struct exchange *x, struct facts *facts);
  * to refuse. Sets x->client_ip, client_text and request_id. */
 enum reason rewrite_request(struct exchange *x);
 
+/* The request's trailers: those that must not travel on are taken out; how many are left. */
+size_t rewrite_trailers(struct exchange *x, struct field *fields, size_t count);
+
 /* What goes to the client. NONE or UPSTREAM_PROTOCOL. */
 enum reason rewrite_response(struct exchange *x, struct head *head);
 

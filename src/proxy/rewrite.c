@@ -194,10 +194,56 @@ static void add_via(struct head *head, struct str name)
     head_set(head, HEADER_VIA, append(head->arena, old, item));
 }
 
+static bool has_odd_name(const struct field *fields, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (fields[i].id == HEADER_OTHER && field_name_is_odd(fields[i].name))
+            return true;
+    }
+    return false;
+}
+
+static enum reason check_names(struct exchange *x)
+{
+    switch (x->listener->odd_names) {
+    case ODD_NAMES_DROP: {
+        unsigned dropped = head_remove_odd_names(x->request);
+        if (dropped > 0)
+            proxy_count(x->proxy, COUNTER_ODD_NAMES_DROPPED, dropped);
+        return REASON_NONE;
+    }
+    case ODD_NAMES_REJECT:
+        return has_odd_name(x->request->fields, x->request->field_count) ? REASON_ODD_NAME
+                                                                         : REASON_NONE;
+    case ODD_NAMES_KEEP:
+        return REASON_NONE;
+    }
+    UNREACHABLE("every way is above");
+}
+
+/* In trailers they are never worth a refusal: the request is on its way. */
+size_t rewrite_trailers(struct exchange *x, struct field *fields, size_t count)
+{
+    size_t kept = 0;
+
+    if (x->listener->odd_names == ODD_NAMES_KEEP)
+        return count;
+    for (size_t i = 0; i < count; i++) {
+        if (fields[i].id != HEADER_OTHER || !field_name_is_odd(fields[i].name))
+            fields[kept++] = fields[i];
+    }
+    if (kept < count)
+        proxy_count(x->proxy, COUNTER_ODD_NAMES_DROPPED, count - kept);
+    return kept;
+}
+
 enum reason rewrite_request(struct exchange *x)
 {
     struct head *head = x->request;
     enum reason reason = head_strip_hop_by_hop(head);
+
+    if (reason == REASON_NONE)
+        reason = check_names(x);
 
     find_client(x);
     if (reason != REASON_NONE) {

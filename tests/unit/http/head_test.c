@@ -418,6 +418,25 @@ static const struct path_case {
     {METHOD_GET, "/wiki/Main_Page?action=raw&x=%20", REASON_NONE},
     {METHOD_GET, "/w/index.php?title=A|B^{}`\"<>\\", REASON_NONE}, /* as browsers really send */
     {METHOD_GET, "//host/../x", REASON_NONE},
+    {METHOD_GET, "/pub/%2e%2e/admin", REASON_NONE}, /* matched as /admin */
+    {METHOD_GET, "/wiki/AC%2FDC/..", REASON_NONE},
+    {METHOD_GET, "/wiki/...", REASON_NONE},
+    {METHOD_GET, "/wiki/A;B/..C/%252e%252e/100%", REASON_NONE},
+    {METHOD_GET, "/?p=../../%00", REASON_NONE},
+    {METHOD_GET, "/..", REASON_BAD_TARGET},
+    {METHOD_GET, "/a/../../b", REASON_BAD_TARGET},
+    {METHOD_GET, "/a/%2e%2E/.%2e/b", REASON_BAD_TARGET},
+    {METHOD_GET, "//../x", REASON_BAD_TARGET},
+    {METHOD_GET, "/a%00b", REASON_BAD_TARGET},
+    {METHOD_GET, "/a%0d%0ab", REASON_BAD_TARGET},
+    {METHOD_GET, "/a%7f", REASON_BAD_TARGET},
+    {METHOD_GET, "/pub/..;/admin", REASON_BAD_TARGET},
+    {METHOD_GET, "/pub/.;p=1/admin", REASON_BAD_TARGET},
+    {METHOD_GET, "/pub/..;p=1", REASON_BAD_TARGET},
+    {METHOD_GET, "/pub/..\\admin", REASON_BAD_TARGET},
+    {METHOD_GET, "/pub/x\\..", REASON_BAD_TARGET},
+    {METHOD_GET, "/pub/..%2fadmin", REASON_BAD_TARGET},
+    {METHOD_GET, "/pub/x%5c%2e%2e%5Cadmin", REASON_BAD_TARGET},
     {METHOD_OPTIONS, "*", REASON_NONE},
     {METHOD_OPTIONS, "/", REASON_NONE},
     {METHOD_GET, "*", REASON_BAD_TARGET},
@@ -449,6 +468,19 @@ static void paths_begin_with_a_slash_and_hold_visible_ascii(void **state)
         if (got != paths[i].reason)
             fail_msg("path \"%s\": %s", paths[i].path, reason_word(got));
     }
+}
+
+static void names_that_servers_behind_would_confuse_are_removed(void **state)
+{
+    struct head *head = new_head(state);
+
+    head_add(head, STR("X_Wikimedia_Debug"), STR("1"));
+    head_add(head, STR("X-Custom"), STR("1"));
+    head_add(head, STR("a.b"), STR("1"));
+    assert_int_equal(head_remove_odd_names(head), 2);
+    assert_null(head_find_name(head, STR("x_wikimedia_debug")));
+    assert_non_null(head_find_name(head, STR("x-custom")));
+    assert_int_equal(head_remove_odd_names(head), 0);
 }
 
 static void a_path_holds_no_control_no_space_and_no_high_byte(void **state)
@@ -487,6 +519,7 @@ int main(void)
         cmocka_unit_test(a_host_has_at_most_255_bytes),
         cmocka_unit_test(only_http_1_0_may_come_without_host),
         cmocka_unit_test(paths_begin_with_a_slash_and_hold_visible_ascii),
+        cmocka_unit_test(names_that_servers_behind_would_confuse_are_removed),
         cmocka_unit_test(a_path_holds_no_control_no_space_and_no_high_byte),
     };
 
