@@ -288,13 +288,16 @@ static bool conn_offer(struct conn *conn)
     size_t unused = unused_bytes(conn), used = unused;
 
     if (conn->handler != NULL && conn->handler->on_data != NULL) {
-        struct slice data = {conn->in, conn->in->data + conn->in_off, unused};
+        struct slice data = {0};
+        if (unused > 0)
+            data = (struct slice){conn->in, conn->in->data + conn->in_off, unused};
         used = conn->handler->on_data(conn, data);
     }
     if (conn->state != CONN_OPEN)
         return false;
     ASSERT(used <= unused);
-    conn->in_off += (uint32_t)used;
+    if (used > 0)
+        conn->in_off += (uint32_t)used;
     return true;
 }
 
@@ -360,7 +363,9 @@ static void conn_offer_again(struct conn *conn)
 {
     if (conn->paused)
         return;
-    if (unused_bytes(conn) > 0 && !conn_offer(conn))
+    bool kicked = conn->kicked;
+    conn->kicked = false;
+    if ((unused_bytes(conn) > 0 || kicked) && !conn_offer(conn))
         return;
     if (!conn->paused && conn->read_end == IO_OK && !conn->eof && conn->ops->has_pending(conn))
         conn_read(conn);
@@ -717,8 +722,10 @@ void conn_resume(struct conn *conn)
 
 void conn_kick(struct conn *conn)
 {
-    if (conn->state == CONN_OPEN)
-        conn_do_later(conn, TODO_OFFER);
+    if (conn->state != CONN_OPEN)
+        return;
+    conn->kicked = true;
+    conn_do_later(conn, TODO_OFFER);
 }
 
 size_t conn_unused(const struct conn *conn)

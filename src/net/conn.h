@@ -39,8 +39,8 @@ struct conn_handler {
 
     /* Dead: connect failed, handshake failed or late, reset, write deadline. `reason` is one of
      * NONE (closed as asked, after conn_close), UPSTREAM_CONNECT, UPSTREAM_CONNECT_TIMEOUT,
-     * HANDSHAKE_FAILED, HANDSHAKE_TIMEOUT, UPSTREAM_TLS_VERIFY, CLIENT_RESET (a reset by the peer,
-     * either direction), WRITE_TIMEOUT. */
+     * HANDSHAKE_FAILED, HANDSHAKE_TIMEOUT, HANDSHAKE_OVERFLOW, TLS_FLOOD, UPSTREAM_TLS_VERIFY,
+     * CLIENT_RESET (a reset by the peer, either direction), WRITE_TIMEOUT. */
     void (*on_closed)(struct conn *conn, enum reason reason);
 };
 
@@ -95,7 +95,8 @@ bool conn_is_full(const struct conn *conn);
 void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);
 
-/* Offers unused bytes again at the end of this turn even if nothing new came. */
+/* Calls on_data at the end of this turn even if nothing new came: with the unused bytes, or with
+ * none. */
 void conn_kick(struct conn *conn);
 
 /* How many received bytes are kept unused. */

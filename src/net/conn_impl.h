@@ -41,6 +41,7 @@ struct conn {
         read_end; /* enum io: IO_EOF or IO_ERROR came, but unused bytes had to be offered first */
     bool is_client : 1;
     bool paused : 1;           /* by the user */
+    bool kicked : 1;           /* conn_kick: on_data comes even without bytes */
     bool read_off : 1;         /* readable while nobody wants it: out of epoll */
     bool write_wait : 1;       /* the socket is full: EPOLLOUT is on */
     bool write_needs_read : 1; /* the transport must read before it can write on */

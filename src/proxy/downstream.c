@@ -173,7 +173,7 @@ static void want_input(struct session *session)
 {
     struct downstream *down = of_session(session);
 
-    if (!down->is_closed && conn_unused(down->conn) > 0)
+    if (!down->is_closed && (session->is_h2 || conn_unused(down->conn) > 0))
         conn_kick(down->conn);
 }
 

@@ -398,7 +398,7 @@ static void on_conn_open(struct conn *conn)
 static size_t on_conn_data(struct conn *conn, struct slice data)
 {
     struct upconn *u = conn_arg(conn);
-    bool was_idle = u->leases == 0 && !u->session->is_h2;
+    bool was_idle = u->leases == 0 && !u->session->is_h2 && data.len > 0;
 
     u->on_stack++;
     size_t used = session_feed(u->session, data);

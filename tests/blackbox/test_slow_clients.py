@@ -157,7 +157,6 @@ def test_a_client_that_does_not_read_is_given_up(weir, upstream):
     w.wait_for_reason("write_timeout")
 
 
-@pytest.mark.xfail(reason="progress of single h2 streams is not timed yet", strict=True)
 def test_an_h2_client_that_gives_no_window_is_given_up(weir, upstream):
     up = upstream(o.Firehose(64 * MIB))
     w = weir(up, listener=timeouts(write="800ms"))
