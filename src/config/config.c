@@ -107,6 +107,24 @@ static int load_handshake_threads(struct loader *loader, const struct node *node
     return 0;
 }
 
+static int load_ticket_keys(struct loader *loader, const struct node *node, void *out)
+{
+    enum { KEYS_MAX = 16 };
+    struct config *config = out;
+    size_t count;
+    struct node *const *items = node_items(&node, &count);
+
+    if (count == 0 || count > KEYS_MAX)
+        return complain(loader, node, "expected 1 to %d files with ticket keys", KEYS_MAX);
+    config->ticket_keys = ARENA_NEW_N(loader->arena, struct str, count);
+    for (size_t i = 0; i < count; i++) {
+        if (load_path(loader, items[i], &config->ticket_keys[i]) < 0)
+            return -1;
+    }
+    config->ticket_key_count = count;
+    return 0;
+}
+
 static const struct field top_fields[] = {
     {"listeners", load_ignored, 0, true},
     {"groups", load_ignored, 0, true},
@@ -122,6 +140,7 @@ static const struct field top_fields[] = {
     {"dns_servers", load_dns_servers, offsetof(struct config, dns_servers), false},
     {"handshake_threads", load_handshake_threads, offsetof(struct config, handshake_threads),
      false},
+    {"ticket_keys", load_ticket_keys, 0, false},
     {"handshake_queue", load_count, offsetof(struct config, handshake_queue), false},
 };
 

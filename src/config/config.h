@@ -21,9 +21,29 @@ struct certificate_conf {
     struct str chain,
         key; /* paths of PEM files, leaf first; relative to the file that names them */
     struct str chain_pem, key_pem; /* or, when chain is empty, the PEM text itself (weir demo) */
+    struct str ocsp;               /* path of a DER response to staple; "" = none */
 };
 
 enum tls_version { TLS_VERSION_1_2, TLS_VERSION_1_3 };
+
+enum client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRED };
+
+/* Whether clients show a certificate. One that is shown must always verify. */
+struct client_certificate_conf {
+    struct place place;
+    enum client_auth mode; /* default none; with a `ca`: required */
+    struct str ca;         /* PEM bundle of those who may issue it */
+    struct str *names;     /* subject alternative names let in, "*.x" for one label; none: all */
+    size_t name_count;
+};
+
+/* What clients that ask for `name` (SNI) get instead of the listener's own. */
+struct tls_host_conf {
+    struct place place;
+    struct str name; /* lower case; may be "*.x" */
+    enum tls_version min_version;
+    struct client_certificate_conf client_certificate;
+};
 
 struct tls_server_conf {
     struct certificate_conf
@@ -35,6 +55,9 @@ struct tls_server_conf {
     struct str ciphersuites;      /* TLS 1.3 suites, "" = weir's default */
     struct str curves;            /* "" = X25519:P-256 */
     bool tickets;                 /* session resumption by ticket, default true */
+    struct client_certificate_conf client_certificate;
+    struct tls_host_conf *hosts;
+    size_t host_count;
 };
 
 /* How the client's address reaches the application in X-Client-IP. */
@@ -215,6 +238,9 @@ struct config {
     /* threads that sign with RSA keys, so that workers need not; 0: workers do. Default
      * HANDSHAKE_THREADS_AUTO: one for two workers */
     uint32_t handshake_threads;
+    /* files of 48 or 80 bytes: the first seals, all open; none: self-made */
+    struct str *ticket_keys;
+    size_t ticket_key_count;
     uint32_t handshake_queue; /* full handshakes that may wait for them; default 512 */
 };
 

@@ -1,5 +1,6 @@
 /* `listeners`: where clients come in, and what is promised to them. */
 #include "config/loader_impl.h"
+#include "config/units.h"
 
 /* --- TLS ---------------------------------------------------------------------------------------
  */
@@ -12,6 +13,7 @@ static int load_certificate(struct loader *loader, const struct node *node,
         {"key", load_path, offsetof(struct certificate_conf, key), false},
         {"chain_pem", load_text, offsetof(struct certificate_conf, chain_pem), false},
         {"key_pem", load_text, offsetof(struct certificate_conf, key_pem), false},
+        {"ocsp", load_path, offsetof(struct certificate_conf, ocsp), false},
     };
 
     certificate->place = node->place;
@@ -64,6 +66,109 @@ static int load_alpn(struct loader *loader, const struct node *node, void *out)
     return 0;
 }
 
+static int load_client_auth(struct loader *loader, const struct node *node, void *out)
+{
+    static const char *const words[] = {"none", "optional", "required"};
+    int word = LOAD_WORD(loader, node, words);
+
+    if (word < 0)
+        return -1;
+    *(enum client_auth *)out = (enum client_auth)word;
+    return 0;
+}
+
+static int load_client_names(struct loader *loader, const struct node *node, void *out)
+{
+    struct client_certificate_conf *conf = out;
+    size_t count;
+    struct node *const *items = node_items(&node, &count);
+    int result = 0;
+
+    conf->names = ARENA_NEW_N(loader->arena, struct str, count);
+    for (size_t i = 0; i < count; i++) {
+        if (load_str(loader, items[i], &conf->names[conf->name_count]) < 0)
+            result = -1;
+        else
+            conf->name_count++;
+    }
+    if (count == 0)
+        return complain(loader, node, "at least one name is needed");
+    return result;
+}
+
+static int load_client_certificate(struct loader *loader, const struct node *node, void *out)
+{
+    static const struct field fields[] = {
+        {"mode", load_client_auth, offsetof(struct client_certificate_conf, mode), false},
+        {"ca", load_path, offsetof(struct client_certificate_conf, ca), false},
+        {"names", load_client_names, 0, false},
+    };
+    struct client_certificate_conf *conf = out;
+
+    *conf = (struct client_certificate_conf){.place = node->place, .mode = CLIENT_AUTH_REQUIRED};
+    if (LOAD_FIELDS(loader, node, fields, conf) < 0)
+        return -1;
+    if (conf->mode != CLIENT_AUTH_NONE && conf->ca.len == 0)
+        return complain(loader, node, "client certificates need a \"ca\" that issues them");
+    return 0;
+}
+
+static int load_sni_name(struct loader *loader, const struct node *node, void *out)
+{
+    struct str text, host;
+    struct str *name = out;
+
+    if (load_str(loader, node, &text) < 0)
+        return -1;
+    bool is_wild = str_starts(text, STR("*."));
+    host = canonical_host(loader->arena, is_wild ? str_skip(text, 2) : text);
+    if (host.len == 0 || host.len > 253 || !is_host_name(host))
+        return complain(loader, node, "expected a host name or *.host, got \"%s\"", node->text.ptr);
+    *name = is_wild ? arena_join(loader->arena, STR("*."), host) : host;
+    return 0;
+}
+
+/* After the listener's own values, which it starts from. */
+static int load_tls_host(struct loader *loader, const struct node *node,
+                         const struct tls_server_conf *tls, struct tls_host_conf *host)
+{
+    static const struct field fields[] = {
+        {"name", load_sni_name, offsetof(struct tls_host_conf, name), true},
+        {"min_version", load_tls_version, offsetof(struct tls_host_conf, min_version), false},
+        {"client_certificate", load_client_certificate,
+         offsetof(struct tls_host_conf, client_certificate), false},
+    };
+
+    *host = (struct tls_host_conf){.place = node->place,
+                                   .min_version = tls->min_version,
+                                   .client_certificate = tls->client_certificate};
+    if (LOAD_FIELDS(loader, node, fields, host) < 0)
+        return -1;
+    for (const struct tls_host_conf *other = tls->hosts; other < host; other++) {
+        if (str_eq(other->name, host->name))
+            return complain(loader, node, "a second host \"%.*s\", the first is at %s:%d",
+                            STR_FMT(host->name), other->place.file, other->place.line);
+    }
+    return 0;
+}
+
+static int load_tls_hosts(struct loader *loader, const struct node *node,
+                          struct tls_server_conf *tls)
+{
+    size_t count;
+    struct node *const *items = node_items(&node, &count);
+    int result = 0;
+
+    tls->hosts = ARENA_NEW_N(loader->arena, struct tls_host_conf, count);
+    for (size_t i = 0; i < count; i++) {
+        if (load_tls_host(loader, items[i], tls, &tls->hosts[tls->host_count]) < 0)
+            result = -1;
+        else
+            tls->host_count++;
+    }
+    return result;
+}
+
 static int load_server_tls(struct loader *loader, const struct node *node, void *out)
 {
     static const struct field fields[] = {
@@ -74,13 +179,20 @@ static int load_server_tls(struct loader *loader, const struct node *node, void 
         {"ciphersuites", load_str, offsetof(struct tls_server_conf, ciphersuites), false},
         {"curves", load_str, offsetof(struct tls_server_conf, curves), false},
         {"tickets", load_bool, offsetof(struct tls_server_conf, tickets), false},
+        {"client_certificate", load_client_certificate,
+         offsetof(struct tls_server_conf, client_certificate), false},
+        {"hosts", load_ignored, 0, false},
     };
     struct tls_server_conf *tls = ARENA_NEW(loader->arena, struct tls_server_conf);
 
     tls->alpn_h1 = tls->alpn_h2 = true;
     tls->tickets = true;
     *(struct tls_server_conf **)out = tls;
-    return LOAD_FIELDS(loader, node, fields, tls);
+    int result = LOAD_FIELDS(loader, node, fields, tls);
+    const struct node *hosts = node_find(node, "hosts");
+    if (hosts != NULL && load_tls_hosts(loader, hosts, tls) < 0)
+        result = -1;
+    return result;
 }
 
 /* --- addresses ---------------------------------------------------------------------------------

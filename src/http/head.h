@@ -54,6 +54,10 @@
     X(X_ANALYTICS_TLS, "x-analytics-tls", P | T)                                                   \
     X(X_WEIR_GROUP, "x-weir-group", P | T)                                                         \
     X(X_WEIR_REASON, "x-weir-reason", P | T)                                                       \
+    X(X_CLIENT_CERT_VERIFIED, "x-client-cert-verified", P | T)                                     \
+    X(X_CLIENT_CERT_SUBJECT, "x-client-cert-subject", P | T)                                       \
+    X(X_CLIENT_CERT_SAN, "x-client-cert-san", P | T)                                               \
+    X(X_CLIENT_CERT_FINGERPRINT, "x-client-cert-fingerprint", P | T)                               \
     X(SEC_WEBSOCKET_KEY, "sec-websocket-key", P | T)                                               \
     X(SEC_WEBSOCKET_VERSION, "sec-websocket-version", P | T)
 

@@ -621,6 +621,15 @@ static void go_upstream(struct exchange *x)
  * ------------------------------------------------------------------------------------------------------------
  */
 
+/* A connection made to one name must not reach another that asks more of its clients. */
+static bool is_misdirected(const struct exchange *x)
+{
+    const struct downstream *client = x->client;
+
+    return client->listener->tls != NULL && client->conn != NULL &&
+           !tls_host_fits(client->conn, client->listener->tls, x->host);
+}
+
 static void on_down_head(struct stream *down, struct head *head, enum end end)
 {
     struct exchange *x = down->arg;
@@ -637,6 +646,8 @@ static void on_down_head(struct stream *down, struct head *head, enum end end)
                 head->version == HTTP_2 ? COUNTER_DOWN_REQUESTS_H2 : COUNTER_DOWN_REQUESTS_H1, 1);
 
     enum reason reason = rewrite_request(x);
+    if (reason == REASON_NONE && is_misdirected(x))
+        reason = REASON_MISDIRECTED;
     if (reason != REASON_NONE) {
         fail(x, reason);
         return;

@@ -152,6 +152,31 @@ static void set_forwarded_proto(struct exchange *x)
                     x->listener->tls != NULL ? STR("https") : STR("http"));
 }
 
+/* What only we may say, whoever asks: the certificate that the client has shown to us. Where none
+ * is asked for the fields are only taken away. */
+static void set_client_cert(struct exchange *x)
+{
+    struct head *head = x->request;
+    struct conn *conn = x->client->conn;
+
+    for (int id = HEADER_X_CLIENT_CERT_VERIFIED; id <= HEADER_X_CLIENT_CERT_FINGERPRINT; id++) {
+        if (head->first[id] != 0)
+            head_remove(head, (enum header_id)id);
+    }
+    if (x->client->listener->tls == NULL || conn == NULL || !tls_asks_certificate(conn))
+        return;
+    const struct tls_peer *peer = tls_peer(conn);
+    bool verified = peer != NULL && peer->is_verified;
+    head_add_id(head, HEADER_X_CLIENT_CERT_VERIFIED, verified ? STR("true") : STR("false"));
+    if (!verified)
+        return;
+    if (peer->subject.len > 0)
+        head_add_id(head, HEADER_X_CLIENT_CERT_SUBJECT, peer->subject);
+    if (peer->names.len > 0)
+        head_add_id(head, HEADER_X_CLIENT_CERT_SAN, peer->names);
+    head_add_id(head, HEADER_X_CLIENT_CERT_FINGERPRINT, peer->fingerprint);
+}
+
 /* A random UUID (RFC 9562 section 5.4). */
 static struct str make_uuid(struct exchange *x)
 {
@@ -250,6 +275,7 @@ enum reason rewrite_request(struct exchange *x)
         set_request_id(x);
         return reason;
     }
+    set_client_cert(x);
     if (!x->client->trusted)
         remove_untrusted(head);
     set_request_id(x);

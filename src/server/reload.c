@@ -148,6 +148,15 @@ static void warn_of_restart(const struct config *old, const struct config *new)
         LOG_WARN("reload_needs_restart", "key=access_log.ring_bytes");
 }
 
+/* Their files were read a moment ago, when the configuration was checked. */
+static void load_ticket_keys(struct server *server, const struct config *config)
+{
+    struct err err;
+
+    if (tls_tickets_load(server->tickets, config->ticket_keys, config->ticket_key_count, &err) < 0)
+        LOG_ERROR("ticket_keys_lost", "error=\"%s\"", err.text);
+}
+
 /* The workers have adopted it: what is old goes. */
 static void commit(struct server *server, struct reload *reload)
 {
@@ -166,6 +175,7 @@ static void commit(struct server *server, struct reload *reload)
         admin_free(server->admin);
         server->admin = reload->admin;
     }
+    load_ticket_keys(server, snapshot_config(server->snapshot));
     uint32_t max_connections = snapshot_config(server->snapshot)->max_connections;
     if (old == NULL || snapshot_config(old)->max_connections != max_connections)
         limits_raise_descriptors(max_connections);

@@ -138,6 +138,16 @@ static int check_groups(const struct config *config, struct reporter *reporter)
     return errors;
 }
 
+static int check_ticket_keys(const struct config *config, struct reporter *reporter)
+{
+    struct err err = {0};
+
+    if (tls_tickets_check(config->ticket_keys, config->ticket_key_count, &err) == 0)
+        return 0;
+    report_err(reporter, &err);
+    return 1;
+}
+
 struct snapshot *snapshot_load(snapshot_source *source, void *source_arg, snapshot_report *report,
                                void *report_arg)
 {
@@ -151,7 +161,9 @@ struct snapshot *snapshot_load(snapshot_source *source, void *source_arg, snapsh
     complaints_deinit(&complaints);
     if (config == NULL)
         return NULL;
-    if (check_certificates(config, &reporter) + check_groups(config, &reporter) > 0) {
+    if (check_certificates(config, &reporter) + check_groups(config, &reporter) +
+            check_ticket_keys(config, &reporter) >
+        0) {
         config_free(config);
         return NULL;
     }

@@ -3,6 +3,7 @@
 #include "tls/tls_impl.h"
 
 #include <openssl/err.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
@@ -219,10 +220,103 @@ const char *certificate_warning(const struct certificate *cert, char *out, size_
     if (X509_cmp_time(to, &soon) < 0) {
         date_text(to, date, sizeof(date));
         snprintf(out, size, "%s: the certificate expires soon, on %s", file, date);
+    } else if (cert->staple != NULL && cert->staple_until_s <= (int64_t)time(NULL)) {
+        snprintf(out, size, "%.*s: the OCSP response is out of date and will not be sent",
+                 STR_FMT(cert->conf->ocsp));
     } else if (cert->name_count == 0) {
         snprintf(out, size, "%s: the certificate names no host", file);
     }
     return out;
+}
+
+/* --- OCSP
+ * -------------------------------------------------------------------------------------------- */
+
+enum { STAPLE_MAX = 16 * 1024 };
+
+/* The response in `basic` about our certificate, by its serial number and issuer. */
+static OCSP_SINGLERESP *find_response(const struct certificate *cert, OCSP_BASICRESP *basic)
+{
+    X509 *issuer = sk_X509_value(cert->chain, 0);
+
+    for (int i = 0; i < OCSP_resp_count(basic); i++) {
+        OCSP_SINGLERESP *single = OCSP_resp_get0(basic, i);
+        const OCSP_CERTID *have = OCSP_SINGLERESP_get0_id(single);
+        ASN1_OBJECT *hash;
+        ASN1_INTEGER *serial;
+        OCSP_id_get0_info(NULL, &hash, NULL, &serial, (OCSP_CERTID *)(uintptr_t)have);
+        if (ASN1_INTEGER_cmp(serial, X509_get0_serialNumber(cert->leaf)) != 0)
+            continue;
+        if (issuer == NULL) /* the chain does not say who: the number must do */
+            return single;
+        OCSP_CERTID *want = OCSP_cert_to_id(EVP_get_digestbyobj(hash), cert->leaf, issuer);
+        bool same = want != NULL && OCSP_id_cmp(want, have) == 0;
+        OCSP_CERTID_free(want);
+        if (same)
+            return single;
+    }
+    return NULL;
+}
+
+static int64_t seconds_of(const ASN1_GENERALIZEDTIME *when)
+{
+    struct tm tm = {0};
+
+    return when != NULL && ASN1_TIME_to_tm(when, &tm) == 1 ? (int64_t)timegm(&tm) : INT64_MAX;
+}
+
+static int check_staple(struct certificate *cert, OCSP_RESPONSE *response, const char *file,
+                        struct err *err)
+{
+    ASN1_GENERALIZEDTIME *next = NULL;
+    OCSP_BASICRESP *basic = OCSP_response_get1_basic(response);
+    OCSP_SINGLERESP *single = basic != NULL ? find_response(cert, basic) : NULL;
+    int status = single != NULL ? OCSP_single_get0_status(single, NULL, NULL, NULL, &next) : -1;
+
+    cert->staple_until_s = seconds_of(next);
+    OCSP_BASICRESP_free(basic);
+    if (single == NULL)
+        return err_set(err, "%s: the OCSP response is not about this certificate", file);
+    if (status != V_OCSP_CERTSTATUS_GOOD)
+        return err_set(err, "%s: the OCSP response says \"%s\"", file,
+                       OCSP_cert_status_str(status));
+    return 0;
+}
+
+static int parse_staple(struct certificate *cert, const char *file, struct err *err)
+{
+    const unsigned char *at = cert->staple;
+    OCSP_RESPONSE *response = d2i_OCSP_RESPONSE(NULL, &at, (long)cert->staple_len);
+    int result;
+
+    if (response == NULL)
+        result = err_set(err, "%s: not an OCSP response in DER form", file);
+    else if (OCSP_response_status(response) != OCSP_RESPONSE_STATUS_SUCCESSFUL)
+        result = err_set(err, "%s: the OCSP responder answered \"%s\"", file,
+                         OCSP_response_status_str(OCSP_response_status(response)));
+    else
+        result = check_staple(cert, response, file, err);
+    OCSP_RESPONSE_free(response);
+    ERR_clear_error();
+    return result;
+}
+
+static int read_staple(struct certificate *cert, struct err *err)
+{
+    char file[PATH_MAX];
+
+    if (cert->conf->ocsp.len == 0)
+        return 0;
+    snprintf(file, sizeof(file), "%.*s", STR_FMT(cert->conf->ocsp));
+    FILE *in = fopen(file, "rbe");
+    if (in == NULL)
+        return err_set_errno(err, "cannot read %s", file);
+    cert->staple = mem_new(STAPLE_MAX);
+    cert->staple_len = fread(cert->staple, 1, STAPLE_MAX, in);
+    fclose(in);
+    if (cert->staple_len == STAPLE_MAX)
+        return err_set(err, "%s: too large for an OCSP response", file);
+    return parse_staple(cert, file, err);
 }
 
 /* --- names
@@ -286,7 +380,8 @@ int certificate_load(struct certificate *cert, struct tls_library *library,
 {
     *cert = (struct certificate){.conf = conf};
     if (read_chain(cert, library, err) < 0 || read_key(cert, library, err) < 0 ||
-        check_key_fits(cert, err) < 0 || check_order(cert, err) < 0 || check_dates(cert, err) < 0) {
+        check_key_fits(cert, err) < 0 || check_order(cert, err) < 0 || check_dates(cert, err) < 0 ||
+        read_staple(cert, err) < 0) {
         certificate_deinit(cert);
         return -1;
     }
@@ -302,5 +397,6 @@ void certificate_deinit(struct certificate *cert)
     for (size_t i = 0; i < cert->name_count; i++)
         free(cert->names[i]);
     free(cert->names);
+    free(cert->staple);
     *cert = (struct certificate){0};
 }

@@ -16,8 +16,10 @@ struct tls_library *tls_library_new(void)
     list_init(&library->waiting);
     library->ctx = OSSL_LIB_CTX_new();
     library->bio = tls_bio_method_new();
-    library->ticket_cipher = EVP_CIPHER_fetch(library->ctx, "AES-256-CBC", NULL);
-    if (library->ctx == NULL || library->bio == NULL || library->ticket_cipher == NULL)
+    library->aes128 = EVP_CIPHER_fetch(library->ctx, "AES-128-CBC", NULL);
+    library->aes256 = EVP_CIPHER_fetch(library->ctx, "AES-256-CBC", NULL);
+    if (library->ctx == NULL || library->bio == NULL || library->aes128 == NULL ||
+        library->aes256 == NULL)
         assert_failed("OpenSSL cannot be set up", __FILE__, __LINE__);
     return library;
 }
@@ -28,7 +30,8 @@ void tls_library_free(struct tls_library *library)
         return;
     tls_library_detach(library);
     ASSERT(list_is_empty(&library->ca_stores)); /* a tls_client outlives its library */
-    EVP_CIPHER_free(library->ticket_cipher);
+    EVP_CIPHER_free(library->aes128);
+    EVP_CIPHER_free(library->aes256);
     BIO_meth_free(library->bio);
     OSSL_LIB_CTX_free(library->ctx);
     free(library);

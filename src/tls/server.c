@@ -5,17 +5,17 @@
 #include "tls/server.h"
 
 #include "base/hash.h"
-#include "tls/tls_impl.h"
+#include "tls/policy_impl.h"
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
-#include <openssl/sha.h>
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum {
     KINDS_MAX = 4, /* certificates that stand side by side for one name */
@@ -36,15 +36,27 @@ struct combo {
     int certs[KINDS_MAX];
 };
 
+/* A response to "is this certificate revoked?" that we send along (RFC 6066 section 8). */
+struct staple {
+    X509 *leaf; /* borrows from the context */
+    unsigned char *der;
+    size_t len;
+    int64_t until_s;
+};
+
+/* Names with the same certificates and the same policy. */
 struct site {
     struct combo combo;
+    const struct tls_policy *policy; /* borrows from the server */
+    struct staple staples[KINDS_MAX];
+    unsigned staple_count;
     SSL_CTX *ctx; /* owns; its app data is the site */
     bool has_fast_key, has_slow_key;
 };
 
 struct sni_entry {
     char *name; /* owns; NULL: empty place */
-    SSL_CTX *ctx;
+    struct site *site;
 };
 
 struct tls_server {
@@ -58,7 +70,8 @@ struct tls_server {
     size_t sni_size;
     unsigned char alpn[16]; /* as on the wire, our preference first */
     unsigned alpn_len;
-    unsigned char policy[SHA256_DIGEST_LENGTH]; /* session id context */
+    struct tls_policy **policies; /* owns: the listener's own, then one per conf->hosts */
+    size_t policy_count;
 };
 
 /* --- the table of names
@@ -73,23 +86,47 @@ static struct sni_entry *sni_place(const struct tls_server *server, struct str n
     return &server->sni[at];
 }
 
-/* The context for `name` (lower case): its own, its wildcard's (one label, RFC 6125 section 6.4.3),
- * or the default. `name` has room for a byte in front of its first dot; it is changed. */
-static SSL_CTX *sni_find(const struct tls_server *server, char *name, size_t len)
+/* The site for `name` (lower case): its own, its wildcard's (one label, RFC 6125 section 6.4.3), or
+ * the default. `name` is changed. */
+static const struct site *sni_find(const struct tls_server *server, char *name, size_t len)
 {
     const struct sni_entry *entry = sni_place(server, str_make(name, len));
 
     if (entry->name != NULL)
-        return entry->ctx;
+        return entry->site;
     ptrdiff_t dot = str_find_char(str_make(name, len), '.');
     if (dot > 0) {
         char *wild = name + dot - 1;
         *wild = '*';
         entry = sni_place(server, str_make(wild, len - (size_t)(wild - name)));
         if (entry->name != NULL)
-            return entry->ctx;
+            return entry->site;
     }
-    return server->sites[0]->ctx;
+    return server->sites[0];
+}
+
+/* The same for a name in any case, with or without its last dot. */
+static const struct site *site_of(const struct tls_server *server, struct str host)
+{
+    char name[NAME_MAX_LEN + 1];
+
+    if (host.len > 0 && host.ptr[host.len - 1] == '.')
+        host.len--;
+    if (host.len == 0 || host.len > NAME_MAX_LEN)
+        return server->sites[0];
+    for (size_t i = 0; i < host.len; i++)
+        name[i] = ascii_lower(host.ptr[i]);
+    return sni_find(server, name, host.len);
+}
+
+static const struct site *site_of_ssl(SSL *ssl)
+{
+    return SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+}
+
+const struct tls_policy *tls_policy_of(SSL *ssl)
+{
+    return site_of_ssl(ssl)->policy;
 }
 
 /* --- callbacks during the handshake
@@ -112,18 +149,13 @@ static struct str hello_name(SSL *ssl)
 static int on_client_hello(SSL *ssl, int *alert UNUSED, void *arg)
 {
     const struct tls_server *server = arg;
-    struct str sni = hello_name(ssl);
-    char name[NAME_MAX_LEN + 1];
+    const struct site *site = site_of(server, hello_name(ssl));
 
-    if (sni.len > 0 && sni.ptr[sni.len - 1] == '.')
-        sni.len--;
-    if (sni.len == 0 || sni.len > NAME_MAX_LEN)
+    if (site == server->sites[0])
         return SSL_CLIENT_HELLO_SUCCESS;
-    for (size_t i = 0; i < sni.len; i++)
-        name[i] = ascii_lower(sni.ptr[i]);
-    SSL_CTX *ctx = sni_find(server, name, sni.len);
-    if (ctx != server->sites[0]->ctx)
-        SSL_set_SSL_CTX(ssl, ctx);
+    SSL_set_SSL_CTX(ssl, site->ctx);
+    if (site->policy != server->sites[0]->policy)
+        tls_policy_set_on(site->policy, ssl);
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
@@ -151,11 +183,17 @@ static int mac_init(EVP_MAC_CTX *mac, const struct ticket_key *key)
 {
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)(uintptr_t)key->hmac,
-                                          sizeof(key->hmac)),
+                                          key->secret_len),
         OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t) "SHA256", 0),
         OSSL_PARAM_construct_end(),
     };
     return EVP_MAC_CTX_set_params(mac, params) == 1 ? 1 : -1;
+}
+
+static const EVP_CIPHER *ticket_cipher(const struct tls_server *server,
+                                       const struct ticket_key *key)
+{
+    return key->secret_len == 16 ? server->library->aes128 : server->library->aes256;
 }
 
 static int ticket_seal(const struct tls_server *server, const struct ticket_keys *keys,
@@ -167,7 +205,7 @@ static int ticket_seal(const struct tls_server *server, const struct ticket_keys
     memcpy(name, key->name, sizeof(key->name));
     if (RAND_bytes_ex(server->library->ctx, iv, 16, 0) != 1)
         return -1;
-    if (EVP_EncryptInit_ex2(cipher, server->library->ticket_cipher, key->aes, iv, NULL) != 1)
+    if (EVP_EncryptInit_ex2(cipher, ticket_cipher(server, key), key->aes, iv, NULL) != 1)
         return -1;
     return mac_init(mac, key);
 }
@@ -180,7 +218,7 @@ static int ticket_open(const struct tls_server *server, const struct ticket_keys
         const struct ticket_key *key = &keys->keys[i];
         if (memcmp(key->name, name, sizeof(key->name)) != 0)
             continue;
-        if (EVP_DecryptInit_ex2(cipher, server->library->ticket_cipher, key->aes, iv, NULL) != 1 ||
+        if (EVP_DecryptInit_ex2(cipher, ticket_cipher(server, key), key->aes, iv, NULL) != 1 ||
             mac_init(mac, key) != 1)
             return -1;
         /* 2: good, but give the client a fresh one; TLS 1.3 clients use each only once (RFC 8446
@@ -235,9 +273,25 @@ static enum key_speed speed_of(const struct site *site, SSL *ssl)
 /* Only full handshakes come by here, before anything is signed; -1 suspends them. */
 static int on_certificate(SSL *ssl, void *arg UNUSED)
 {
-    const struct site *site = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    const struct site *site = site_of_ssl(ssl);
 
     return tls_may_sign(SSL_get_app_data(ssl), speed_of(site, ssl)) ? 1 : -1;
+}
+
+static int on_status(SSL *ssl, void *arg UNUSED)
+{
+    const struct site *site = site_of_ssl(ssl);
+    const X509 *leaf = SSL_get_certificate(ssl);
+
+    for (unsigned i = 0; i < site->staple_count; i++) {
+        const struct staple *staple = &site->staples[i];
+        if (staple->leaf != leaf || staple->until_s <= (int64_t)time(NULL))
+            continue;
+        unsigned char *copy = OPENSSL_memdup(staple->der, staple->len);
+        if (copy != NULL && SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)staple->len) == 1)
+            return SSL_TLSEXT_ERR_OK;
+    }
+    return SSL_TLSEXT_ERR_NOACK;
 }
 
 /* --- contexts
@@ -271,7 +325,6 @@ static int set_algorithms(SSL_CTX *ctx, const struct tls_server_conf *conf, stru
 static void set_resumption(struct tls_server *server, SSL_CTX *ctx)
 {
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_session_id_context(ctx, server->policy, sizeof(server->policy));
     SSL_CTX_set_timeout(ctx, SESSION_SECONDS);
     if (server->tickets == NULL) {
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
@@ -294,6 +347,8 @@ static SSL_CTX *ctx_new(struct tls_server *server, const struct tls_server_conf 
     set_resumption(server, ctx);
     SSL_CTX_set_client_hello_cb(ctx, on_client_hello, server);
     SSL_CTX_set_cert_cb(ctx, on_certificate, NULL);
+    SSL_CTX_set_tlsext_status_cb(ctx, on_status);
+    SSL_CTX_set_info_callback(ctx, tls_on_info);
     SSL_CTX_set_tlsext_servername_callback(ctx, on_server_name);
     if (server->alpn_len > 0)
         SSL_CTX_set_alpn_select_cb(ctx, on_alpn, server);
@@ -305,6 +360,18 @@ static SSL_CTX *ctx_new(struct tls_server *server, const struct tls_server_conf 
     return ctx;
 }
 
+/* Takes the staple over from `cert`. */
+static void site_staple(struct site *site, const struct certificate *cert)
+{
+    if (cert->staple == NULL)
+        return;
+    site->staples[site->staple_count++] =
+        (struct staple){.leaf = cert->leaf,
+                        .der = OPENSSL_memdup(cert->staple, cert->staple_len),
+                        .len = cert->staple_len,
+                        .until_s = cert->staple_until_s};
+}
+
 static int site_use(struct site *site, const struct certificate *cert, struct err *err)
 {
     char file[256], why[256];
@@ -313,6 +380,7 @@ static int site_use(struct site *site, const struct certificate *cert, struct er
         site->has_fast_key = true;
     else
         site->has_slow_key = true;
+    site_staple(site, cert);
     if (SSL_CTX_use_cert_and_key(site->ctx, cert->leaf, cert->key, cert->chain, 1) == 1)
         return 0;
     return err_set(err, "%s: %s", certificate_file(cert->conf, file, sizeof(file)),
@@ -370,27 +438,47 @@ static struct combo combo_for(const struct certificate *certs, size_t count, con
     return combo;
 }
 
-static SSL_CTX *site_for(struct tls_server *server, const struct tls_server_conf *conf,
-                         const struct certificate *certs, struct combo combo, struct err *err)
+static struct site *site_new(struct tls_server *server, const struct tls_server_conf *conf,
+                             struct combo combo, const struct tls_policy *policy, struct err *err)
 {
-    for (size_t i = 0; i < server->site_count; i++) {
-        if (memcmp(&server->sites[i]->combo, &combo, sizeof(combo)) == 0)
-            return server->sites[i]->ctx;
-    }
     SSL_CTX *ctx = ctx_new(server, conf, err);
+
     if (ctx == NULL)
         return NULL;
     struct site *site = mem_new(sizeof(*site));
     site->combo = combo;
+    site->policy = policy;
     site->ctx = ctx;
     SSL_CTX_set_app_data(ctx, site);
+    tls_policy_set(policy, ctx);
     server->sites = mem_resize(server->sites, (server->site_count + 1) * sizeof(struct site *));
     server->sites[server->site_count++] = site;
-    for (size_t i = 0; i < KINDS_MAX && combo.certs[i] >= 0; i++) {
+    return site;
+}
+
+static void site_free(struct site *site)
+{
+    SSL_CTX_free(site->ctx);
+    for (unsigned i = 0; i < site->staple_count; i++)
+        OPENSSL_free(site->staples[i].der);
+    free(site);
+}
+
+static struct site *site_for(struct tls_server *server, const struct tls_server_conf *conf,
+                             const struct certificate *certs, struct combo combo,
+                             const struct tls_policy *policy, struct err *err)
+{
+    for (size_t i = 0; i < server->site_count; i++) {
+        struct site *site = server->sites[i];
+        if (site->policy == policy && memcmp(&site->combo, &combo, sizeof(combo)) == 0)
+            return site;
+    }
+    struct site *site = site_new(server, conf, combo, policy, err);
+    for (size_t i = 0; site != NULL && i < KINDS_MAX && combo.certs[i] >= 0; i++) {
         if (site_use(site, &certs[combo.certs[i]], err) < 0)
             return NULL;
     }
-    return ctx;
+    return site;
 }
 
 /* The first certificate, and those of other kinds that share its first name, answer clients without
@@ -406,12 +494,54 @@ static struct combo default_combo(const struct certificate *certs, size_t count)
     return combo;
 }
 
+static bool wildcard_covers(struct str pattern, const char *name)
+{
+    const char *rest = strchr(name, '.');
+
+    return str_starts(pattern, STR("*.")) && rest != NULL &&
+           str_eq(str_skip(pattern, 1), str_of(rest));
+}
+
+/* What conf->hosts says of `name`: its own line, its wildcard's, or the listener's own policy. */
+static const struct tls_policy *policy_for(const struct tls_server *server,
+                                           const struct tls_server_conf *conf, const char *name)
+{
+    for (size_t i = 0; i < conf->host_count; i++) {
+        if (str_eq(conf->hosts[i].name, str_of(name)))
+            return server->policies[i + 1];
+    }
+    for (size_t i = 0; i < conf->host_count; i++) {
+        if (wildcard_covers(conf->hosts[i].name, name))
+            return server->policies[i + 1];
+    }
+    return server->policies[0];
+}
+
+static int compile_name(struct tls_server *server, const struct tls_server_conf *conf,
+                        const struct certificate *certs, size_t count, const char *name,
+                        struct err *err)
+{
+    struct sni_entry *entry = sni_place(server, str_of(name));
+    struct combo combo = combo_for(certs, count, name);
+
+    if (entry->name != NULL)
+        return 0;
+    if (combo.certs[0] < 0)
+        combo = server->sites[0]->combo;
+    struct site *site = site_for(server, conf, certs, combo, policy_for(server, conf, name), err);
+    if (site == NULL)
+        return -1;
+    *entry = (struct sni_entry){strdup(name), site};
+    return 0;
+}
+
 static int compile_names(struct tls_server *server, const struct tls_server_conf *conf,
                          const struct certificate *certs, size_t count, struct err *err)
 {
-    size_t names = 0;
+    size_t names = conf->host_count;
+    struct combo first = default_combo(certs, count);
 
-    if (site_for(server, conf, certs, default_combo(certs, count), err) == NULL)
+    if (site_for(server, conf, certs, first, server->policies[0], err) == NULL)
         return -1;
     for (size_t i = 0; i < count; i++)
         names += certs[i].name_count;
@@ -421,15 +551,15 @@ static int compile_names(struct tls_server *server, const struct tls_server_conf
 
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < certs[i].name_count; j++) {
-            const char *name = certs[i].names[j];
-            struct sni_entry *entry = sni_place(server, str_of(name));
-            if (entry->name != NULL)
-                continue;
-            SSL_CTX *ctx = site_for(server, conf, certs, combo_for(certs, count, name), err);
-            if (ctx == NULL)
+            if (compile_name(server, conf, certs, count, certs[i].names[j], err) < 0)
                 return -1;
-            *entry = (struct sni_entry){strdup(name), ctx};
         }
+    }
+    for (size_t i = 0; i < conf->host_count; i++) {
+        char name[NAME_MAX_LEN + 3];
+        snprintf(name, sizeof(name), "%.*s", STR_FMT(conf->hosts[i].name));
+        if (compile_name(server, conf, certs, count, name, err) < 0)
+            return -1;
     }
     return 0;
 }
@@ -455,39 +585,41 @@ static void add_protocol(struct tls_server *server, const char *name)
     server->alpn_len += (unsigned)len;
 }
 
-static void policy_add(EVP_MD_CTX *md, const void *ptr, size_t len)
+static int add_policy(struct tls_server *server, const struct tls_server_conf *conf,
+                      enum tls_version min_version, const struct client_certificate_conf *client,
+                      struct err *err)
 {
-    uint32_t size = (uint32_t)len;
+    struct tls_policy *policy = tls_policy_new(server->library, conf, min_version, client, err);
 
-    EVP_DigestUpdate(md, &size, sizeof(size)); /* so that two texts do not run together */
-    EVP_DigestUpdate(md, ptr, len);
+    if (policy == NULL) {
+        err_place(err, &client->place);
+        return -1;
+    }
+    server->policies[server->policy_count++] = policy;
+    return 0;
 }
 
-/* A ticket resumes only under the policy that it was made under. */
-static void policy_make(struct tls_server *server, const struct tls_server_conf *conf)
+static int compile_policies(struct tls_server *server, const struct tls_server_conf *conf,
+                            struct err *err)
 {
-    EVP_MD *sha256 = EVP_MD_fetch(server->library->ctx, "SHA256", NULL);
-    EVP_MD_CTX *md = EVP_MD_CTX_new();
-    uint32_t version = (uint32_t)conf->min_version;
-
-    if (sha256 == NULL || md == NULL || EVP_DigestInit_ex2(md, sha256, NULL) != 1)
-        assert_failed("OpenSSL has no SHA-256", __FILE__, __LINE__);
-    policy_add(md, &version, sizeof(version));
-    policy_add(md, conf->ciphers.ptr, conf->ciphers.len);
-    policy_add(md, conf->ciphersuites.ptr, conf->ciphersuites.len);
-    policy_add(md, conf->curves.ptr, conf->curves.len);
-    policy_add(md, server->alpn, server->alpn_len);
-    EVP_DigestFinal_ex(md, server->policy, NULL);
-    EVP_MD_CTX_free(md);
-    EVP_MD_free(sha256);
+    server->policies = mem_new((conf->host_count + 1) * sizeof(struct tls_policy *));
+    if (add_policy(server, conf, conf->min_version, &conf->client_certificate, err) < 0)
+        return -1;
+    for (size_t i = 0; i < conf->host_count; i++) {
+        const struct tls_host_conf *host = &conf->hosts[i];
+        if (add_policy(server, conf, host->min_version, &host->client_certificate, err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 static void server_free(struct tls_server *server)
 {
-    for (size_t i = 0; i < server->site_count; i++) {
-        SSL_CTX_free(server->sites[i]->ctx);
-        free(server->sites[i]);
-    }
+    for (size_t i = 0; i < server->site_count; i++)
+        site_free(server->sites[i]);
+    for (size_t i = 0; i < server->policy_count; i++)
+        tls_policy_free(server->policies[i]);
+    free(server->policies);
     for (size_t i = 0; i < server->sni_size; i++)
         free(server->sni[i].name);
     free(server->sites);
@@ -538,10 +670,9 @@ struct tls_server *tls_server_new(struct tls_library *library, struct tls_ticket
         add_protocol(server, "h2");
     if (conf->alpn_h1)
         add_protocol(server, "http/1.1");
-    policy_make(server, conf);
 
     size_t loaded = load_certificates(certs, library, conf, err);
-    bool ok = loaded == conf->certificate_count;
+    bool ok = loaded == conf->certificate_count && compile_policies(server, conf, err) == 0;
     if (ok && compile_names(server, conf, certs, loaded, err) < 0) {
         err_place(err, &conf->certificates[0].place);
         ok = false;
@@ -598,14 +729,35 @@ int tls_server_check(const struct tls_server_conf *conf, tls_complain *complain,
         struct err err = {0};
         struct tls_server *server = tls_server_new(library, NULL, conf, &err);
         if (server == NULL) {
-            bool placed = conf->certificate_count > 0;
-            complain(arg, placed ? &conf->certificates[0].place : &nowhere, true, err.text);
+            struct place place = {err.file, err.line, err.column};
+            complain(arg, err.line > 0 ? &place : &nowhere, true, err.text);
             errors++;
         }
         tls_server_unref(&server);
     }
     tls_library_free(library);
     return errors;
+}
+
+/* The name in "name:port", "[::1]:port" or either alone. */
+static struct str without_port(struct str authority)
+{
+    if (authority.len > 0 && authority.ptr[0] == '[')
+        return authority;
+    ptrdiff_t colon = str_find_char(authority, ':');
+    return colon >= 0 ? str_make(authority.ptr, (size_t)colon) : authority;
+}
+
+bool tls_host_fits(struct conn *conn, const struct tls_server *server, struct str host)
+{
+    const struct tls_stream *s = conn_transport_state(conn);
+
+    if (s == NULL || s->server == NULL)
+        return true;
+    const struct tls_policy *have = tls_policy_of(s->ssl);
+    if (server->policy_count == 1)
+        return tls_policy_same_auth(have, server->policies[0]);
+    return tls_policy_same_auth(have, site_of(server, without_port(host))->policy);
 }
 
 void tls_accept(struct conn *conn, struct tls_server *server)

@@ -28,12 +28,20 @@ struct tls_figures {
 };
 const struct tls_figures *tls_library_figures(const struct tls_library *library);
 
-/* Ticket keys shared by all workers of the process, self-made and rotated: the newest encrypts, the
- * others still decrypt. Internally synchronised; readers do not wait. */
+/* Ticket keys shared by all workers of the process: the first encrypts, the others still decrypt.
+ * Self-made and rotated, or from files. Readers do not wait; the rest is the control thread's. */
 struct tls_tickets;
 struct tls_tickets *tls_tickets_new(void);
 void tls_tickets_free(struct tls_tickets *tickets);
-void tls_tickets_rotate(struct tls_tickets *tickets); /* control thread, every 8 h */
+void tls_tickets_rotate(struct tls_tickets *tickets); /* every 8 h; files are left alone */
+
+/* From now on the keys in these files (48 or 80 bytes each, at most 16) and no others; none: from
+ * now on self-made ones. On failure nothing has changed. */
+MUST_USE int tls_tickets_load(struct tls_tickets *tickets, const struct str *paths, size_t count,
+                              struct err *err);
+
+/* Would they load? */
+MUST_USE int tls_tickets_check(const struct str *paths, size_t count, struct err *err);
 
 struct tls_server;
 
@@ -52,6 +60,26 @@ int tls_server_check(const struct tls_server_conf *conf, tls_complain *complain,
 
 /* Makes `conn` (accepted, before its first callback) a TLS server connection. */
 void tls_accept(struct conn *conn, struct tls_server *server);
+
+/* The certificate a client has shown. Texts are printable ASCII without a comma but between names.
+ */
+struct tls_peer {
+    bool is_verified;
+    struct str subject;     /* RFC 2253; "" when it is absurdly long */
+    struct str names;       /* "DNS:a,URI:spiffe://b,IP:192.0.2.1"; the same */
+    struct str fingerprint; /* SHA-256, hexadecimal */
+};
+
+/* Is a certificate asked for on this connection? On plain ones it never is. After the handshake. */
+bool tls_asks_certificate(const struct conn *conn);
+
+/* NULL when none was asked for or shown. Lives as long as the connection. */
+const struct tls_peer *tls_peer(struct conn *conn);
+
+/* May `host` (an authority as received, port and all) be asked for on this connection? Yes when
+ * `server` demands no more and no less for it than for the name that the connection was made to
+ * (RFC 9110 section 15.5.20). */
+bool tls_host_fits(struct conn *conn, const struct tls_server *server, struct str host);
 
 /* A fresh self-signed certificate (ECDSA P-256) for `names` as PEM text in malloc'ed strings, for
  * weir demo. */

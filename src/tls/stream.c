@@ -343,7 +343,36 @@ static enum io tls_handshake(struct conn *conn)
         return stream_broke(s);
     if (io == IO_BUSY)
         return tls_postpone(s);
+    s->is_open = io == IO_OK;
     return out == IO_WANT_WRITE ? out : io;
+}
+
+/* --- chatter
+ * ---------------------------------------------------------------------------------------- */
+
+/* A client may change its keys (KeyUpdate, RFC 8446 section 4.6.3) as often as it likes, and ask
+ * for a renegotiation that it will not get: a few bytes each, and work for us. OpenSSL tells of
+ * each with two or three events. */
+enum { CHATTER_MAX = 128, CHATTER_FORGIVEN_PER_S = 8 };
+
+void tls_on_info(const SSL *ssl, int where, int value UNUSED)
+{
+    struct tls_stream *s = SSL_get_app_data(ssl);
+    bool is_event = where == SSL_CB_ACCEPT_LOOP || where == SSL_CB_WRITE_ALERT;
+
+    if (s != NULL && s->is_open && is_event && s->chatter < UINT16_MAX)
+        s->chatter++;
+}
+
+static bool is_chattering(struct tls_stream *s)
+{
+    uint32_t now_s = (uint32_t)(loop_now_ms(conn_loop(s->conn)) / 1000);
+    uint64_t forgiven =
+        MIN((uint64_t)(now_s - s->chatter_at_s) * CHATTER_FORGIVEN_PER_S, (uint64_t)CHATTER_MAX);
+
+    s->chatter_at_s = now_s;
+    s->chatter = (uint16_t)(s->chatter > forgiven ? s->chatter - forgiven : 0);
+    return s->chatter > CHATTER_MAX;
 }
 
 static enum io tls_read(struct conn *conn, void *out, size_t size, size_t *got)
@@ -359,6 +388,8 @@ static enum io tls_read(struct conn *conn, void *out, size_t size, size_t *got)
     enum io sent = op_end(s);
 
     s->starved = io == IO_WANT_READ;
+    if (UNLIKELY(s->chatter > 0) && is_chattering(s))
+        return stream_fail(s, REASON_TLS_FLOOD, "too many handshake messages after the handshake");
     if (n > 0)
         *got = (size_t)n;
     if (sent == IO_WANT_WRITE)
@@ -486,6 +517,7 @@ void tls_stream_free(struct tls_stream *s)
     if (!s->broken && SSL_is_init_finished(s->ssl))
         SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(s->ssl);
+    free(s->peer);
     buf_unref(&s->left);
     tls_server_unref(&s->server);
     tls_client_unref(&s->client);

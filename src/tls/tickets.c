@@ -1,37 +1,122 @@
-/* Ticket keys of the process. The control thread rotates, workers read, nobody waits: a rotation
- * fills the next of a few slots and then publishes it. A slot is filled again only after
- * TICKET_SLOTS rotations (days), so a reader's pointer stays good for as long as a handshake can
- * take. */
+/* Ticket keys of the process: self-made and rotated, or read from files. The control thread changes
+ * them, workers read, nobody waits: a change fills the next of a few slots and then publishes it. A
+ * slot is filled again only after TICKET_SLOTS changes, so a reader's pointer stays good for as
+ * long as a ticket takes to seal or open. They are kept out of core dumps and, where we may, out of
+ * swap. */
 #include "tls/tls_impl.h"
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 
+#include <limits.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
-enum { TICKET_SLOTS = 8 };
+enum { TICKET_SLOTS = 8, FILE_SHORT = 48, FILE_LONG = 80 };
 
 struct tls_tickets {
     atomic_uint current; /* index of the published slot */
+    bool from_files;     /* control thread */
     struct ticket_keys slots[TICKET_SLOTS];
 };
 
+/* --- keys
+ * ---------------------------------------------------------------------------------------- */
+
 static void key_make(struct ticket_key *key)
 {
+    *key = (struct ticket_key){.secret_len = 32};
     if (RAND_bytes(key->name, sizeof(key->name)) != 1 ||
         RAND_priv_bytes(key->hmac, sizeof(key->hmac)) != 1 ||
         RAND_priv_bytes(key->aes, sizeof(key->aes)) != 1)
         assert_failed("no randomness for ticket keys", __FILE__, __LINE__);
 }
 
+/* The two forms that nginx and HAProxy read too: 16 bytes of name, then AES-128 and HMAC keys of 16
+ * bytes each, or HMAC and AES-256 keys of 32. */
+static void key_from(struct ticket_key *key, const unsigned char *bytes, size_t len)
+{
+    *key = (struct ticket_key){.secret_len = len == FILE_SHORT ? 16 : 32};
+    memcpy(key->name, bytes, sizeof(key->name));
+    bytes += sizeof(key->name);
+    memcpy(len == FILE_SHORT ? key->aes : key->hmac, bytes, key->secret_len);
+    memcpy(len == FILE_SHORT ? key->hmac : key->aes, bytes + key->secret_len, key->secret_len);
+}
+
+static int key_read(struct ticket_key *key, struct str path, struct err *err)
+{
+    unsigned char bytes[FILE_LONG + 1];
+    char name[PATH_MAX];
+
+    snprintf(name, sizeof(name), "%.*s", STR_FMT(path));
+    FILE *in = fopen(name, "rbe");
+    if (in == NULL)
+        return err_set_errno(err, "ticket_keys: cannot read %s", name);
+    setvbuf(in, NULL, _IONBF, 0); /* no copy in a buffer that nobody wipes */
+    size_t len = fread(bytes, 1, sizeof(bytes), in);
+    fclose(in);
+    if (len == FILE_SHORT || len == FILE_LONG)
+        key_from(key, bytes, len);
+    OPENSSL_cleanse(bytes, sizeof(bytes));
+    if (len == FILE_SHORT || len == FILE_LONG)
+        return 0;
+    return err_set(err, "ticket_keys: %s must have 48 or 80 bytes (\"openssl rand 80\")", name);
+}
+
+static int keys_read(struct ticket_keys *keys, const struct str *paths, size_t count,
+                     struct err *err)
+{
+    ASSERT(count <= TICKET_KEYS);
+    keys->count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (key_read(&keys->keys[i], paths[i], err) < 0)
+            return -1;
+        keys->count++;
+    }
+    return 0;
+}
+
+/* --- slots
+ * --------------------------------------------------------------------------------------- */
+
+static struct ticket_keys *slot_next(struct tls_tickets *tickets)
+{
+    unsigned now = atomic_load_explicit(&tickets->current, memory_order_relaxed);
+
+    return &tickets->slots[(now + 1) % TICKET_SLOTS];
+}
+
+static void slot_publish(struct tls_tickets *tickets, const struct ticket_keys *keys)
+{
+    atomic_store_explicit(&tickets->current, (unsigned)(keys - tickets->slots),
+                          memory_order_release);
+}
+
+static void make_first(struct tls_tickets *tickets)
+{
+    struct ticket_keys *keys = slot_next(tickets);
+
+    keys->count = 1;
+    key_make(&keys->keys[0]);
+    slot_publish(tickets, keys);
+}
+
+/* --- doors
+ * --------------------------------------------------------------------------------------- */
+
 struct tls_tickets *tls_tickets_new(void)
 {
-    struct tls_tickets *tickets = mem_new(sizeof(*tickets));
+    struct tls_tickets *tickets =
+        mmap(NULL, sizeof(*tickets), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-    tickets->slots[0].count = 1;
-    key_make(&tickets->slots[0].keys[0]);
+    if (tickets == MAP_FAILED)
+        assert_failed("out of memory", __FILE__, __LINE__);
+    madvise(tickets, sizeof(*tickets), MADV_DONTDUMP);
+    mlock(tickets, sizeof(*tickets));
+    make_first(tickets);
     return tickets;
 }
 
@@ -39,21 +124,52 @@ void tls_tickets_free(struct tls_tickets *tickets)
 {
     if (tickets == NULL)
         return;
-    OPENSSL_cleanse(tickets->slots, sizeof(tickets->slots));
-    free(tickets);
+    OPENSSL_cleanse(tickets, sizeof(*tickets));
+    munmap(tickets, sizeof(*tickets));
 }
 
 void tls_tickets_rotate(struct tls_tickets *tickets)
 {
-    unsigned now = atomic_load_explicit(&tickets->current, memory_order_relaxed);
-    unsigned next = (now + 1) % TICKET_SLOTS;
-    const struct ticket_keys *old = &tickets->slots[now];
-    struct ticket_keys *fresh = &tickets->slots[next];
+    const struct ticket_keys *old = tls_tickets_keys(tickets);
+    struct ticket_keys *fresh = slot_next(tickets);
 
+    if (tickets->from_files)
+        return;
     key_make(&fresh->keys[0]);
-    fresh->count = MIN(old->count + 1, TICKET_KEYS);
+    fresh->count = MIN(old->count + 1, (unsigned)TICKET_KEPT);
     memcpy(&fresh->keys[1], &old->keys[0], (fresh->count - 1) * sizeof(fresh->keys[0]));
-    atomic_store_explicit(&tickets->current, next, memory_order_release);
+    slot_publish(tickets, fresh);
+}
+
+int tls_tickets_load(struct tls_tickets *tickets, const struct str *paths, size_t count,
+                     struct err *err)
+{
+    if (count == 0) {
+        if (tickets->from_files)
+            make_first(tickets);
+        tickets->from_files = false;
+        return 0;
+    }
+    struct ticket_keys *fresh = slot_next(tickets);
+    if (keys_read(fresh, paths, count, err) < 0)
+        return -1;
+    if (!tickets->from_files || fresh->count != tls_tickets_keys(tickets)->count ||
+        memcmp(fresh->keys, tls_tickets_keys(tickets)->keys,
+               fresh->count * sizeof(fresh->keys[0])) != 0)
+        slot_publish(tickets, fresh);
+    tickets->from_files = true;
+    return 0;
+}
+
+int tls_tickets_check(const struct str *paths, size_t count, struct err *err)
+{
+    struct ticket_key key;
+    int result = 0;
+
+    for (size_t i = 0; i < count && result == 0; i++)
+        result = key_read(&key, paths[i], err);
+    OPENSSL_cleanse(&key, sizeof(key));
+    return result;
 }
 
 const struct ticket_keys *tls_tickets_keys(const struct tls_tickets *tickets)

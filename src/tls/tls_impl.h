@@ -10,10 +10,10 @@
 #include <openssl/ssl.h>
 
 struct tls_library {
-    OSSL_LIB_CTX *ctx;         /* owns */
-    BIO_METHOD *bio;           /* owns: how records get on and off the socket */
-    EVP_CIPHER *ticket_cipher; /* owns: fetched once, not per ticket */
-    struct list ca_stores;     /* ca_store.node: shared by the clients of this thread */
+    OSSL_LIB_CTX *ctx;           /* owns */
+    BIO_METHOD *bio;             /* owns: how records get on and off the socket */
+    EVP_CIPHER *aes128, *aes256; /* own: fetched once, not per ticket */
+    struct list ca_stores;       /* ca_store.node: shared by the clients of this thread */
 
     /* admission of full handshakes (admission.c); loop NULL: everyone signs at once */
     struct loop *loop;           /* borrows */
@@ -44,6 +44,7 @@ struct tls_stream {
     struct tls_server *server;     /* shares; NULL on client connections */
     struct tls_client *client;     /* shares; NULL on server connections */
     struct tls_session_slot *slot; /* borrows; may be NULL */
+    struct tls_peer_text *peer;    /* owns; NULL: nobody asked for the client's certificate */
     uint64_t slot_policy;          /* under which what we save there may be resumed */
 
     struct buf *left; /* owns: records the socket did not take, [left_off, left->len) */
@@ -58,12 +59,18 @@ struct tls_stream {
     bool starved : 1;   /* OpenSSL needs bytes that only the socket can give */
     bool broken : 1;    /* a fatal error: no more SSL_ calls but SSL_free */
     bool on_helper : 1; /* its thread is a helper: the socket and the connection are not ours */
+    bool is_open : 1;   /* the handshake is done */
     bool may_sign : 1;  /* the next step may use the private key */
     uint8_t key_speed;  /* enum key_speed: of the key it will use */
+    uint16_t chatter;   /* handshake messages after the handshake, less what time has forgiven */
+    uint32_t chatter_at_s;
 };
 
 /* Makes `conn` a TLS connection over `ssl` (owned from now on). */
 struct tls_stream *tls_stream_new(struct conn *conn, struct tls_library *library, SSL *ssl);
+
+/* For SSL_CTX_set_info_callback of servers: counts what a client says beside its data. */
+void tls_on_info(const SSL *ssl, int where, int value);
 
 /* Frees all but the connection. */
 void tls_stream_free(struct tls_stream *s);
@@ -96,9 +103,13 @@ void tls_step_free(struct tls_step *step);
 
 struct ticket_key {
     unsigned char name[16], hmac[32], aes[32];
+    uint32_t secret_len; /* of hmac and aes: 16 or 32 bytes */
 };
 
-enum { TICKET_KEYS = 4 };
+enum {
+    TICKET_KEPT = 4,  /* self-made keys that still open tickets */
+    TICKET_KEYS = 16, /* from files */
+};
 
 struct ticket_keys {
     unsigned count;
@@ -118,6 +129,9 @@ struct certificate {
     EVP_PKEY *key;                       /* owns */
     char **names;                        /* owns: lower case; "*.example.org" as it is */
     size_t name_count;
+    unsigned char *staple; /* owns: an OCSP response in DER; NULL: none */
+    size_t staple_len;
+    int64_t staple_until_s; /* wall clock; after that it is not sent */
     int kind; /* EVP_PKEY_RSA, EVP_PKEY_EC, …: one of each kind may serve one name */
 };
 

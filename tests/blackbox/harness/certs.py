@@ -5,6 +5,7 @@ import ipaddress
 import ssl
 
 from cryptography import x509
+from cryptography.x509 import ocsp
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -68,14 +69,14 @@ class Authority:
             out.write(self.pem)
         self._leaves = {}
 
-    def leaf(self, *names, kind="ecdsa", days=30):
-        """A certificate for `names` (host names or addresses); made once per set of arguments."""
-        wanted = (names, kind, days)
+    def leaf(self, *names, kind="ecdsa", days=30, client=False):
+        """A certificate for `names` (host names, addresses, URIs); made once per set of arguments."""
+        wanted = (names, kind, days, client)
         if wanted not in self._leaves:
-            self._leaves[wanted] = self._make(names, kind, days)
+            self._leaves[wanted] = self._make(names, kind, days, client)
         return self._leaves[wanted]
 
-    def _make(self, names, kind, days):
+    def _make(self, names, kind, days, client):
         key = _new_key(kind)
         now = datetime.datetime.utcnow()
         begin = now - datetime.timedelta(days=60 if days < 0 else 1)
@@ -84,7 +85,9 @@ class Authority:
             try:
                 alternatives.append(x509.IPAddress(ipaddress.ip_address(name)))
             except ValueError:
-                alternatives.append(x509.DNSName(name))
+                form = x509.UniformResourceIdentifier if "://" in name else x509.DNSName
+                alternatives.append(form(name))
+        usage = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
         certificate = (
             x509.CertificateBuilder()
             .subject_name(_name(names[0]))
@@ -95,20 +98,23 @@ class Authority:
             .not_valid_after(now + datetime.timedelta(days=days))
             .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False
             )
             .sign(self.key, hashes.SHA256())
         )
-        stem = "%s-%s-%d" % (names[0].replace("*", "any").replace(":", "_"), kind, len(self._leaves))
+        stem = "%s-%s-%d" % (names[0].replace("*", "any").replace(":", "_").replace("/", "_"), kind, len(self._leaves))
         chain, key_file = self.directory / (stem + ".pem"), self.directory / (stem + ".key")
         chain.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + self.pem)
         key_file.write_bytes(_pem(key))
         return Leaf(certificate, chain, key_file)
 
-    def client_context(self, alpn=(), minimum=None, maximum=None, ciphers=None):
+    def client_context(self, alpn=(), minimum=None, maximum=None, ciphers=None, shows=None):
+        """`shows`: the leaf that the client has for servers that ask."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if shows:
+            context.load_cert_chain(shows.chain, shows.key)
         context.load_verify_locations(cadata=self.pem.decode())
         if alpn:
             context.set_alpn_protocols(list(alpn))
@@ -119,6 +125,30 @@ class Authority:
         if ciphers:
             context.set_ciphers(ciphers)
         return context
+
+    def staple(self, leaf, status=ocsp.OCSPCertStatus.GOOD, hours=24):
+        """A file with an OCSP response about `leaf`, good for some hours."""
+        now = datetime.datetime.utcnow()
+        revoked = {"revocation_time": None, "revocation_reason": None}
+        if status == ocsp.OCSPCertStatus.REVOKED:
+            revoked["revocation_time"] = now
+        response = (
+            ocsp.OCSPResponseBuilder()
+            .add_response(
+                cert=leaf.certificate,
+                issuer=self.certificate,
+                algorithm=hashes.SHA1(),
+                cert_status=status,
+                this_update=now - datetime.timedelta(days=2),
+                next_update=now + datetime.timedelta(hours=hours),
+                **revoked,
+            )
+            .responder_id(ocsp.OCSPResponderEncoding.HASH, self.certificate)
+            .sign(self.key, hashes.SHA256())
+        )
+        path = self.directory / ("staple-%s-%d.der" % (status.name, hours))
+        path.write_bytes(response.public_bytes(serialization.Encoding.DER))
+        return str(path)
 
     def server_context(self, leaf):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
