@@ -52,6 +52,7 @@
     /* what routing decided */                                                                     \
     X(DEBUG_UNKNOWN, 400, "debug_unknown", RETRY_NEVER)                                            \
     X(NO_ROUTE, 404, "no_route", RETRY_NEVER)                                                      \
+    X(UNKNOWN_HOST, 404, "unknown_host", RETRY_NEVER)                                              \
     X(ROUTE_ANSWER, 0, "route_answer", RETRY_NEVER)                                                \
     X(REDIRECT_HTTPS, 308, "redirect_https", RETRY_NEVER)                                          \
     X(MISDIRECTED, 421, "misdirected", RETRY_NEVER)                                                \

@@ -397,6 +397,18 @@ static void router_defaults(struct loader *loader, struct router_conf *router)
     load_session_cookies(loader, &list, &router->multi_dc);
 }
 
+static int load_unknown_host(struct loader *loader, const struct node *node, void *out)
+{
+    static const char *const words[] = {"serve", "404", "421"};
+    static const uint16_t statuses[] = {0, 404, 421};
+    int word = LOAD_WORD(loader, node, words);
+
+    if (word < 0)
+        return -1;
+    *(uint16_t *)out = statuses[word];
+    return 0;
+}
+
 static int load_router(struct loader *loader, const struct node *node, struct router_conf *router)
 {
     static const struct field fields[] = {
@@ -406,6 +418,8 @@ static int load_router(struct loader *loader, const struct node *node, struct ro
         {"debug", load_debug, offsetof(struct router_conf, debug), false},
         {"sticky", load_sticky, offsetof(struct router_conf, sticky), false},
         {"multi_dc", load_multi_dc, offsetof(struct router_conf, multi_dc), false},
+        {"unknown_host", load_unknown_host, offsetof(struct router_conf, unknown_host_status),
+         false},
     };
     int result = LOAD_FIELDS(loader, node, fields, router);
 

@@ -235,4 +235,5 @@ struct router_conf {
     struct split_conf split;
     struct sticky_conf sticky;
     struct multi_dc_conf multi_dc;
+    uint16_t unknown_host_status; /* for hosts that are named nowhere; default 0: served */
 };

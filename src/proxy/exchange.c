@@ -572,6 +572,8 @@ static enum reason reason_of_why(enum why why)
         return REASON_DEBUG_UNKNOWN;
     case WHY_BAD_HOST:
         return REASON_BAD_HOST;
+    case WHY_UNKNOWN_HOST:
+        return REASON_UNKNOWN_HOST;
     case WHY_BAD_PATH:
         return REASON_BAD_TARGET;
     default:

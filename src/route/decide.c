@@ -420,6 +420,17 @@ static void request_begin(struct request *request, const struct router *router,
     request->cookies_repeated = request->params_repeated = 0;
 }
 
+/* Is the host, or the wiki whose mobile host it is, named anywhere in the configuration? */
+static bool host_is_known(const struct router *router, const struct host_record *record,
+                          bool is_mobile, struct str host)
+{
+    char text[FOLD_MAX];
+
+    if (record != NULL || suffix_find(router, host) != NULL)
+        return true;
+    return is_mobile && host_table_find(&router->hosts, mobile_drop_labels(host, text)) != NULL;
+}
+
 struct decision route_decide(const struct router *router, const struct facts *facts)
 {
     char host_text[HOST_BYTES_MAX], path_text[PATH_BYTES_MAX];
@@ -435,6 +446,11 @@ struct decision route_decide(const struct router *router, const struct facts *fa
             return decision;
         }
         record = host_table_find(&router->hosts, request.host);
+    }
+    if (router->conf->unknown_host_status != 0 &&
+        !host_is_known(router, record, is_mobile, request.host)) {
+        answer(&decision, router->conf->unknown_host_status, WHY_UNKNOWN_HOST);
+        return decision;
     }
     const struct candidates *candidates = candidates_for(router, record, request.host);
     if (candidates->needs_path || router->conf->multi_dc.primary_if_count > 0) {

@@ -22,12 +22,13 @@ enum side { SIDE_NONE, SIDE_LEGACY, SIDE_K8S };
     X(SPLIT_HOST, "split_host")       /* the host's own percentage */                              \
     X(SPLIT_LIST, "split_list")       /* a list that the host's wiki is in */                      \
     X(SPLIT_DEFAULT, "split_default")                                                              \
-    X(EMERGENCY, "emergency") /* the brake overrides every percentage */                           \
-    X(NO_HOST, "no_host")     /* HTTP/1.0 without Host: legacy, primary */                         \
-    X(BAD_HOST, "bad_host")   /* no valid authority: answered locally */                           \
-    X(BAD_PATH, "bad_path")   /* a path that cannot be normalised: answered locally */             \
-    X(ANSWER, "answer")       /* the rule answers locally */                                       \
-    X(NO_RULE, "no_rule")     /* nothing matched: answered locally */
+    X(EMERGENCY, "emergency")       /* the brake overrides every percentage */                     \
+    X(NO_HOST, "no_host")           /* HTTP/1.0 without Host: legacy, primary */                   \
+    X(BAD_HOST, "bad_host")         /* no valid authority: answered locally */                     \
+    X(BAD_PATH, "bad_path")         /* a path that cannot be normalised: answered locally */       \
+    X(ANSWER, "answer")             /* the rule answers locally */                                 \
+    X(UNKNOWN_HOST, "unknown_host") /* in no table, and only those are served: answered locally */ \
+    X(NO_RULE, "no_rule")           /* nothing matched: answered locally */
 
 enum why {
 #define X(name, word) WHY_##name,

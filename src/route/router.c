@@ -268,6 +268,18 @@ static void rules_compile(struct router *router, struct room *room)
 /* --- hosts -------------------------------------------------------------------------------------
  */
 
+/* Where unknown hosts are not served, every wiki's host is worth a record. */
+static void known_hosts_compile(struct router *router, const struct config *config)
+{
+    if (router->conf->unknown_host_status == 0)
+        return;
+    for (size_t i = 0; i < config->wiki_count; i++) {
+        host_table_add(&router->hosts, config->wikis[i].host);
+        if (config->wikis[i].mobile.len > 0)
+            host_table_add(&router->hosts, config->wikis[i].mobile);
+    }
+}
+
 static void hosts_compile(struct router *router)
 {
     const struct router_conf *conf = router->conf;
@@ -352,6 +364,7 @@ struct router *router_new(const struct config *config, size_t index, struct err 
     struct room room = room_new(router);
     rules_compile(router, &room);
     hosts_compile(router);
+    known_hosts_compile(router, config);
     datacenters_compile(router, &room);
     host_table_trim(&router->hosts);
     host_table_trim(&router->suffixes);

@@ -128,3 +128,44 @@ def test_the_form_that_is_matched_is_the_one_that_servers_see(weir, upstream):
     assert got == MATCHED
     for name, up in ups.items():  # and the original is what travels
         assert [r.target for r in up.requests] == [p for p in MATCHED if MATCHED[p] == name]
+
+
+# --- hosts ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [404, 421])
+def test_unknown_hosts_are_not_served_by_accident(weir, upstream, tmp_path, status):
+    from harness import ports
+
+    up = upstream(o.echo())
+    (tmp_path / "closed.dblist").write_text("old.wiki.example\n")
+    w = weir(
+        config={
+            "listeners": [{"name": "main", "bind": ["127.0.0.1:%d" % ports.free_port()], "router": "r"}],
+            "groups": {"g": {"endpoints": [up.address]}, "h": {"endpoints": [up.address]}},
+            "routers": {
+                "r": {
+                    "unknown_host": status,
+                    "services": {"web": {"legacy": "g", "k8s": "h"}},
+                    "rules": [
+                        {"host": ["api.example", "*.tools.example"], "service": "web"},
+                        {"service": "web"},
+                    ],
+                    "split": {"default": "50%", "wikis": [{"hosts": ["en.wiki.example"], "k8s": "100%"}]},
+                }
+            },
+        }
+    )
+
+    def ask(host):
+        return w.exchange(b"GET / HTTP/1.1\r\nHost: %s\r\n\r\n" % host.encode()).status
+
+    for host in ("api.example", "API.example:8080", "a.tools.example", "en.wiki.example", "en.m.wiki.example", "en.wiki.example."):
+        assert ask(host) == 200, host
+    before = len(up.requests)
+    unknown = ("127.0.0.1", "[::1]", "evil.example", "wiki.example", "tools.example", "xen.wiki.example", "evil.m.example")
+    for host in unknown:
+        assert ask(host) == status, host
+    assert w.exchange(b"GET / HTTP/1.0\r\n\r\n").status == status
+    assert len(up.requests) == before
+    w.wait_for_reason("unknown_host", count=len(unknown) + 1)
