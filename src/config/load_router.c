@@ -170,6 +170,9 @@ static int load_rule(struct loader *loader, const struct node *node, struct rule
         {"service", load_ignored, 0, false},
         {"group", load_ignored, 0, false},
         {"answer", load_answer, offsetof(struct rule_conf, answer), false},
+        {"normalize", load_normalize, offsetof(struct rule_conf, normalize), false},
+        {"rewrite", load_rewrites, 0, false},
+        {"headers", load_header_rules, offsetof(struct rule_conf, headers), false},
         CONDITION_FIELDS,
     };
     int result = LOAD_FIELDS(loader, node, fields, rule);
@@ -307,6 +310,7 @@ static int load_debug(struct loader *loader, const struct node *node, void *out)
 {
     static const struct field fields[] = {
         {"header", load_field_name, offsetof(struct debug_conf, header), false},
+        {"cookie", load_str, offsetof(struct debug_conf, cookie), false},
         {"backends", load_backends, 0, true},
         {"unknown", load_status, offsetof(struct debug_conf, unknown_status), false},
     };
@@ -319,6 +323,29 @@ static int load_debug(struct loader *loader, const struct node *node, void *out)
 /* --- stickiness --------------------------------------------------------------------------------
  */
 
+/* "client-ip", "client-ip/24" or "client-ip/24/48": how much of an IPv4 and of an IPv6 address
+ * counts. */
+static bool parse_client_ip_key(struct str text, struct sticky_key_conf *key)
+{
+    uint64_t bits4 = 32, bits6 = 128;
+    struct str name, bits, four, six;
+    bool has_bits = str_cut(text, '/', &name, &bits);
+
+    if (!str_eq(name, STR("client-ip")))
+        return false;
+    if (has_bits) {
+        bool has_six = str_cut(bits, '/', &four, &six);
+        bits6 = 64;
+        if (str_to_u64(four, &bits4) < 0 || bits4 < 1 || bits4 > 32 ||
+            (has_six && (str_to_u64(six, &bits6) < 0 || bits6 < 1 || bits6 > 128)))
+            return false;
+    }
+    key->kind = STICKY_CLIENT_IP;
+    key->ipv4_bits = (uint8_t)bits4;
+    key->ipv6_bits = (uint8_t)bits6;
+    return true;
+}
+
 static int load_sticky_key(struct loader *loader, const struct node *node,
                            struct sticky_key_conf *key)
 {
@@ -329,9 +356,9 @@ static int load_sticky_key(struct loader *loader, const struct node *node,
     if (!expect_scalar(loader, node, "cookie:NAME, header:NAME, client-ip or none"))
         return -1;
     has_name = str_cut(node->text, ':', &kind, &name);
-    if (str_eq(node->text, STR("client-ip")))
-        key->kind = STICKY_CLIENT_IP;
-    else if (str_eq(node->text, STR("none")) || str_eq(node->text, STR("random")))
+    if (parse_client_ip_key(node->text, key))
+        return 0;
+    if (str_eq(node->text, STR("none")) || str_eq(node->text, STR("random")))
         key->kind = STICKY_NONE;
     else if (has_name && str_eq(kind, STR("cookie")) && is_token(name))
         key->kind = STICKY_COOKIE;
@@ -391,6 +418,8 @@ static void router_defaults(struct loader *loader, struct router_conf *router)
     router->sticky.salt = router->name;
     router->sticky.keys = ARENA_NEW(loader->arena, struct sticky_key_conf);
     router->sticky.keys->kind = STICKY_CLIENT_IP;
+    router->sticky.keys->ipv4_bits = 32;
+    router->sticky.keys->ipv6_bits = 128;
     router->sticky.count = 1;
     router->multi_dc.share = SHARE_MAX;
     router->multi_dc.writes_to_primary = true;

@@ -101,6 +101,9 @@ int load_wikis(struct loader *loader, const struct node *node);
 int load_split(struct loader *loader, const struct node *node, struct split_conf *split);
 int load_conditions(struct loader *loader, const struct node *node, struct match_conf *match);
 load_fn load_multi_dc;        /* struct multi_dc_conf */
+load_fn load_rewrites;        /* struct rule_conf */
+load_fn load_normalize;       /* struct normalize_conf *, made */
+load_fn load_header_rules;         /* struct headers_conf *, made */
 load_fn load_session_cookies; /* struct multi_dc_conf */
 
 /* The keys of a mapping that conditions take; everything else belongs to the caller. */

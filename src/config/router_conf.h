@@ -7,6 +7,7 @@
 #include "base/base.h"
 #include "base/str.h"
 #include "config/place.h"
+#include "config/rewrite_conf.h"
 
 enum { SHARE_MAX = 100000 }; /* shares count in 0.001 % */
 
@@ -100,8 +101,12 @@ struct rule_conf {
     struct place place;
     struct str name; /* default "#1", "#2", … */
     struct match_conf match;
-    int service;                /* index in services; -1 when the rule answers itself */
-    struct answer_conf *answer; /* or NULL */
+    int service;                      /* index in services; -1 when the rule answers itself */
+    struct answer_conf *answer;       /* or NULL */
+    struct normalize_conf *normalize; /* before the rewrites; NULL: none */
+    struct rewrite_conf *rewrites;    /* the first that applies */
+    size_t rewrite_count;
+    struct headers_conf *headers; /* NULL: none */
 };
 
 /* --- debug -------------------------------------------------------------------------------------
@@ -120,6 +125,7 @@ struct debug_backend_conf {
 struct debug_conf {
     bool enabled;
     struct str header; /* default X-Wikimedia-Debug */
+    struct str cookie; /* where the header may come as well, percent-encoded; "" = nowhere */
     struct debug_backend_conf *backends;
     size_t backend_count;
     uint16_t unknown_status; /* default 400 */
@@ -179,7 +185,8 @@ enum sticky { STICKY_COOKIE, STICKY_HEADER, STICKY_CLIENT_IP, STICKY_NONE };
 struct sticky_key_conf {
     struct place place;
     enum sticky kind;
-    struct str name; /* of the cookie, or of the header in lower case */
+    struct str name;              /* of the cookie, or of the header in lower case */
+    uint8_t ipv4_bits, ipv6_bits; /* of an address: how much of it counts; default all */
 };
 
 /* The first key that the request has decides; without any it is the dice. */

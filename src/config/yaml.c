@@ -168,7 +168,9 @@ static struct str expand(struct builder *builder, struct str text, struct place 
             break;
         }
         out = arena_join(arena, out, str_make(text.ptr, (size_t)at));
-        if (variable_value(builder, str_make(rest.ptr, (size_t)end), place, &value) == 0)
+        if (variable_lookup(str_make(rest.ptr, (size_t)end)) != VARIABLE_TEXT) /* of a request */
+            out = arena_join(arena, out, str_make(text.ptr + at, (size_t)end + 3));
+        else if (variable_value(builder, str_make(rest.ptr, (size_t)end), place, &value) == 0)
             out = arena_join(arena, out, value);
         text = str_skip(rest, (size_t)end + 1);
         if (out.len > YAML_SCALAR_BYTES_MAX)

@@ -312,3 +312,25 @@ bool test_matches_shape(const struct test *test, struct request *request)
     }
     return true;
 }
+
+const struct path_match_conf *paths_match_find(const struct match_conf *match, struct str path)
+{
+    for (size_t i = 0; i < match->path_count; i++) {
+        if (path_match(&match->paths[i], path))
+            return &match->paths[i];
+    }
+    return NULL;
+}
+
+bool match_holds(const struct match_conf *match, const struct request *request)
+{
+    if (!hosts_match(match, request->host) ||
+        (match->path_count > 0 && paths_match_find(match, request->path) == NULL) ||
+        !other_method_matches(match, request->facts->method))
+        return false;
+    for (size_t i = 0; i < match->field_count; i++) {
+        if (field_match(&match->fields[i], request) == match->fields[i].is_negated)
+            return false;
+    }
+    return true;
+}

@@ -126,6 +126,28 @@ static bool is_zero(const uint8_t ip[16])
     return memcmp(ip, zero, sizeof(zero)) == 0;
 }
 
+static bool is_ipv4(const uint8_t ip[16])
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    return memcmp(ip, mapped, sizeof(mapped)) == 0;
+}
+
+/* As much of the client's address as counts. */
+static struct str client_prefix(const struct sticky_key_conf *key, struct request *request)
+{
+    const uint8_t *ip = request->facts->client_ip;
+    unsigned bits = is_ipv4(ip) ? 96u + key->ipv4_bits : key->ipv6_bits;
+
+    if (LIKELY(bits == 128))
+        return str_make(ip, 16);
+    memset(request->client, 0, sizeof(request->client));
+    memcpy(request->client, ip, (bits + 7) / 8);
+    if (bits % 8 > 0)
+        request->client[bits / 8] &= (uint8_t)(0xff00u >> (bits % 8));
+    return str_make(request->client, 16);
+}
+
 /* What the client is recognised by; empty when it shows nothing of the kind. */
 static struct str sticky_value(const struct router *router, size_t index, struct request *request)
 {
@@ -146,7 +168,7 @@ static struct str sticky_value(const struct router *router, size_t index, struct
     case STICKY_HEADER:
         return facts->field != NULL ? facts->field(facts->field_arg, key->name) : none;
     case STICKY_CLIENT_IP:
-        return is_zero(facts->client_ip) ? none : str_make(facts->client_ip, 16);
+        return is_zero(facts->client_ip) ? none : client_prefix(key, request);
     case STICKY_NONE:
         return none;
     }

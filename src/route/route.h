@@ -82,6 +82,32 @@ void router_free(struct router *router);
 /* Decides. Never fails: what cannot be routed is a decision with a status. */
 struct decision route_decide(const struct router *router, const struct facts *facts);
 
+/* What the upstream gets where it differs from what the client sent. */
+struct rewritten {
+    struct str target; /* path and query; ptr NULL: as received */
+    struct str host;   /* ptr NULL: as received */
+};
+
+enum { ROUTE_REWRITE_MAX = 32768 }; /* bytes that any request that fits the default limits takes */
+
+/* Normalises and rewrites as the rule of `decision` says, into `out`; -1 when it does not fit. What
+ * would not be a valid path or host stays as it was. */
+MUST_USE int route_rewrite(const struct router *router, const struct facts *facts,
+                           const struct decision *decision, char *out, size_t size,
+                           struct rewritten *rewritten);
+/* Whether the rule has anything to rewrite. */
+bool route_rewrites(const struct router *router, const struct decision *decision);
+
+/* What the debug header would say, out of the cookie that stands for it; false when there is none
+ * or it does not fit. For clients that may use the header, if they sent none. */
+bool route_debug_cookie(const struct debug_conf *debug, struct str cookies, char *out, size_t size,
+                        struct str *value);
+
+/* A template filled in by `variable`, into `out`; -1 when it does not fit. */
+typedef struct str variable_fn(const void *arg, enum variable variable, struct str name);
+MUST_USE int template_expand(const struct template_conf *template, variable_fn *variable,
+                             const void *arg, char *out, size_t size, struct str *text);
+
 /* Which key of router_conf.sticky the request shows, and so decides its bucket; -1: none, by
  * chance. */
 int route_sticky_key(const struct router *router, const struct facts *facts);

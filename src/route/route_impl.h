@@ -81,6 +81,7 @@ struct request {
     bool cookies_seen, params_seen;
     uint32_t cookies, params;                       /* bits of the names that are there */
     uint32_t cookies_repeated, params_repeated;     /* … more than once */
+    uint8_t client[16];                             /* its address, as far as it counts */
     struct str cookie[NAMES_MAX], param[NAMES_MAX]; /* value of the first; set where the bit is */
 };
 void request_see_cookies(struct request *request);
@@ -134,6 +135,12 @@ bool host_match(const struct host_match_conf *match, struct str host);
 bool path_match(const struct path_match_conf *match, struct str path);
 bool field_match(const struct field_match_conf *match, const struct request *request);
 bool hosts_match(const struct match_conf *match, struct str host);
+
+/* The path condition of `match` that `path` meets; NULL when it has none, or none is met. */
+const struct path_match_conf *paths_match_find(const struct match_conf *match, struct str path);
+
+/* All of `match`, slowly, without what a router has prepared. */
+bool match_holds(const struct match_conf *match, const struct request *request);
 
 /* All conditions but the host's, which an index may have settled already. */
 bool test_matches_shape(const struct test *test, struct request *request);
