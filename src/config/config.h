@@ -108,6 +108,7 @@ struct listener_conf {
     bool websocket;         /* Upgrade: websocket is allowed; default true */
     bool inbound; /* closed on drain; egress listeners of a sidecar say false. default true */
     enum odd_names odd_names; /* default drop */
+    struct headers_conf *headers; /* done before those of the router and of the rule; NULL: none */
     struct limits_conf limits;
     struct downstream_timeouts_conf timeouts;
 };

@@ -390,6 +390,7 @@ static int load_listener(struct loader *loader, const struct node *node,
         {"websocket", load_bool, offsetof(struct listener_conf, websocket), false},
         {"inbound", load_bool, offsetof(struct listener_conf, inbound), false},
         {"odd_names", load_odd_names, offsetof(struct listener_conf, odd_names), false},
+        {"headers", load_header_rules, offsetof(struct listener_conf, headers), false},
         {"limits", load_limits, offsetof(struct listener_conf, limits), false},
         {"timeouts", load_timeouts, offsetof(struct listener_conf, timeouts), false},
     };

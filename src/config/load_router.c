@@ -313,6 +313,7 @@ static int load_debug(struct loader *loader, const struct node *node, void *out)
         {"cookie", load_str, offsetof(struct debug_conf, cookie), false},
         {"backends", load_backends, 0, true},
         {"unknown", load_status, offsetof(struct debug_conf, unknown_status), false},
+        {"headers", load_header_rules, offsetof(struct debug_conf, headers), false},
     };
     struct debug_conf *debug = out;
 
@@ -447,6 +448,7 @@ static int load_router(struct loader *loader, const struct node *node, struct ro
         {"debug", load_debug, offsetof(struct router_conf, debug), false},
         {"sticky", load_sticky, offsetof(struct router_conf, sticky), false},
         {"multi_dc", load_multi_dc, offsetof(struct router_conf, multi_dc), false},
+        {"headers", load_header_rules, offsetof(struct router_conf, headers), false},
         {"unknown_host", load_unknown_host, offsetof(struct router_conf, unknown_host_status),
          false},
     };

@@ -128,7 +128,8 @@ struct debug_conf {
     struct str cookie; /* where the header may come as well, percent-encoded; "" = nowhere */
     struct debug_backend_conf *backends;
     size_t backend_count;
-    uint16_t unknown_status; /* default 400 */
+    uint16_t unknown_status;      /* default 400 */
+    struct headers_conf *headers; /* of requests that a backend of these serves; NULL: none */
 };
 
 /* --- split -------------------------------------------------------------------------------------
@@ -242,5 +243,6 @@ struct router_conf {
     struct split_conf split;
     struct sticky_conf sticky;
     struct multi_dc_conf multi_dc;
+    struct headers_conf *headers; /* NULL: none */
     uint16_t unknown_host_status; /* for hosts that are named nowhere; default 0: served */
 };

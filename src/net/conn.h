@@ -122,6 +122,7 @@ struct conn_tls_info {
     bool is_tls, resumed;
     struct str version; /* "TLSv1.3" */
     struct str cipher, curve;
+    struct str auth; /* of our own certificate: "RSA", "ECDSA", or "" */
     struct str alpn; /* "h2", "http/1.1", or "" */
     struct str sni;
 };

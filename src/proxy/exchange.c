@@ -516,6 +516,16 @@ static void debug_facts(const struct exchange *x, struct str name, struct facts 
     }
 }
 
+/* The cookie that stands for the debug header, which wins if it is there. */
+static void debug_cookie_facts(const struct router_conf *router, struct arena *arena,
+                               struct facts *facts)
+{
+    char *text = arena_alloc_aligned(arena, facts->cookie.len + 1, 1);
+
+    facts->has_debug = route_debug_cookie(&router->debug, facts->cookie, text,
+                                          facts->cookie.len + 1, &facts->debug);
+}
+
 void exchange_facts(const struct exchange *x, struct facts *facts)
 {
     const struct head *head = x->request;
@@ -534,6 +544,8 @@ void exchange_facts(const struct exchange *x, struct facts *facts)
     if (head->first[HEADER_X_WIKIMEDIA_DEBUG] != 0 ||
         header_lookup(router->debug.header) != HEADER_X_WIKIMEDIA_DEBUG)
         debug_facts(x, router->debug.enabled ? router->debug.header : (struct str){0}, facts);
+    if (!facts->has_debug && x->client->trusted && router->debug.cookie.len > 0)
+        debug_cookie_facts(router, head->arena, facts);
 }
 
 /* A listener that has one group needs no router: the target of this datacentre, or the only one. */
@@ -612,6 +624,11 @@ static void go_upstream(struct exchange *x)
     metric_add(&x->figures->requests, 1);
     metric_add(&x->figures->active, 1);
     x->target = current_target(x);
+    enum reason reason = header_rules_request(x);
+    if (reason != REASON_NONE) {
+        fail(x, reason);
+        return;
+    }
     if (group->host_is_target)
         x->request->authority = group->targets[x->decision.target].hosts[0].name;
     if (group->timeouts.total_ms > 0)

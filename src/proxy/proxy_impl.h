@@ -167,6 +167,18 @@ size_t rewrite_trailers(struct exchange *x, struct field *fields, size_t count);
 /* What goes to the client. NONE or UPSTREAM_PROTOCOL. */
 enum reason rewrite_response(struct exchange *x, struct head *head);
 
+/* --- configured header rules (header_rules.c)
+ * ----------------------------------------------------------------------- */
+
+/* Takes out what only a trusted peer may send; before the router sees the request. */
+void header_rules_arrival(struct exchange *x);
+
+/* Rewrites path and Host as the rule says, then the fields; once the group is known. NONE, or
+ * URI_TOO_LONG when the path does not fit. */
+enum reason header_rules_request(struct exchange *x);
+
+void header_rules_response(struct exchange *x, struct head *head);
+
 /* --- local replies (reply.c)
  * ---------------------------------------------------------------------------- */
 

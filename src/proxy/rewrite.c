@@ -276,8 +276,10 @@ enum reason rewrite_request(struct exchange *x)
         return reason;
     }
     set_client_cert(x);
-    if (!x->client->trusted)
+    if (!x->client->trusted) {
         remove_untrusted(head);
+        header_rules_arrival(x);
+    }
     set_request_id(x);
     set_forwarded_for(x);
     set_client_ip(x);
@@ -308,5 +310,6 @@ enum reason rewrite_response(struct exchange *x, struct head *head)
         head_add_id(head, HEADER_DATE, proxy_date(x->proxy));
     if (head->first[HEADER_SERVER] == 0 && x->listener->server_name.len > 0)
         head_add_id(head, HEADER_SERVER, x->listener->server_name);
+    header_rules_response(x, head);
     return REASON_NONE;
 }

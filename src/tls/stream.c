@@ -490,6 +490,17 @@ static struct str alpn_of(const SSL *ssl)
     return str_make(name, len);
 }
 
+/* What the certificate signs with that we showed. */
+static struct str own_key_kind(const SSL *ssl)
+{
+    const X509 *certificate = SSL_is_server(ssl) ? SSL_get_certificate(ssl) : NULL;
+    const EVP_PKEY *key = certificate != NULL ? X509_get0_pubkey(certificate) : NULL;
+
+    if (key != NULL && EVP_PKEY_is_a(key, "RSA"))
+        return STR("RSA");
+    return key != NULL && EVP_PKEY_is_a(key, "EC") ? STR("ECDSA") : (struct str){0};
+}
+
 static void tls_info(struct conn *conn, struct conn_tls_info *info)
 {
     struct tls_stream *s = conn_transport_state(conn);
@@ -505,6 +516,7 @@ static void tls_info(struct conn *conn, struct conn_tls_info *info)
         .version = str_of(SSL_get_version(s->ssl)),
         .cipher = str_of(SSL_get_cipher_name(s->ssl)),
         .curve = str_of(group != 0 ? SSL_group_to_name(s->ssl, group) : NULL),
+        .auth = own_key_kind(s->ssl),
         .alpn = alpn_of(s->ssl),
         .sni = str_of(SSL_get_servername(s->ssl, TLSEXT_NAMETYPE_host_name)),
     };

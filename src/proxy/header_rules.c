@@ -1,0 +1,382 @@
+/* Configured rewrites and header rules. The listener's rules come first, then the router's, then
+ * those of the rule that matched, then those for debug backends; each may look at what the request,
+ * its connection and its decision are by ${variables}. */
+#include "proxy/exchange_impl.h"
+
+enum { HEADER_VALUE_MAX = 4096 }; /* one configured value, filled in; longer ones are not set */
+
+/* --- variables ---------------------------------------------------------------------------------
+ */
+
+static struct str bool_text(bool value)
+{
+    return value ? STR("1") : STR("0");
+}
+
+static struct str number_text(const struct exchange *x, uint64_t value)
+{
+    char *text = arena_alloc_aligned(x->down->arena, 20, 1);
+
+    return str_make(text, u64_to_dec(value, text));
+}
+
+static struct str or_dash(struct str text)
+{
+    return text.len > 0 ? text : STR("-");
+}
+
+/* "ECDHE-RSA-AES256-GCM-SHA384" and "TLS_AES_256_GCM_SHA384" are both "AES256…" and "AES-256…": the
+ * bulk cipher and its hash, in the hyphens of TLS 1.2. */
+static struct str short_cipher(const struct exchange *x, struct str cipher)
+{
+    static const struct str prefixes[] = {STR_INIT("ECDHE-RSA-"), STR_INIT("ECDHE-ECDSA-"),
+                                          STR_INIT("DHE-RSA-"), STR_INIT("TLS_")};
+
+    for (size_t i = 0; i < ARRAY_LEN(prefixes); i++) {
+        if (str_starts(cipher, prefixes[i])) {
+            cipher = str_skip(cipher, prefixes[i].len);
+            break;
+        }
+    }
+    if (str_eq(cipher, STR("CHACHA20-POLY1305")))
+        return STR("CHACHA20-POLY1305-SHA256");
+    if (str_find_char(cipher, '_') < 0)
+        return cipher;
+    char *text = arena_alloc_aligned(x->down->arena, cipher.len, 1);
+    for (size_t i = 0; i < cipher.len; i++)
+        text[i] = cipher.ptr[i] == '_' ? '-' : cipher.ptr[i];
+    return str_make(text, cipher.len);
+}
+
+static struct str tls_variable(const struct exchange *x, enum variable variable)
+{
+    static const struct conn_tls_info none;
+    const struct conn_tls_info *tls =
+        x->client->conn != NULL ? conn_tls_info(x->client->conn) : &none;
+
+    if (!tls->is_tls)
+        return STR("-");
+    switch (variable) {
+    case VARIABLE_TLS_VERSION:
+        return or_dash(tls->version);
+    case VARIABLE_TLS_CIPHER:
+        return or_dash(tls->cipher);
+    case VARIABLE_TLS_CIPHER_SHORT:
+        return or_dash(short_cipher(x, tls->cipher));
+    case VARIABLE_TLS_CURVE:
+        return or_dash(tls->curve);
+    case VARIABLE_TLS_AUTH:
+        return or_dash(tls->auth);
+    case VARIABLE_TLS_RESUMED:
+        return bool_text(tls->resumed);
+    default:
+        return tls->resumed ? STR("reused") : STR("new");
+    }
+}
+
+static struct str decision_variable(const struct exchange *x, enum variable variable)
+{
+    const struct config *config = x->serving->config;
+    const struct decision *decision = &x->decision;
+
+    switch (variable) {
+    case VARIABLE_GROUP:
+        return x->group != NULL ? x->group->name : STR("-");
+    case VARIABLE_SIDE:
+        return str_of(side_word(decision->side));
+    case VARIABLE_SERVICE:
+        if (x->listener->router < 0 || decision->service < 0)
+            return STR("-");
+        return config->routers[x->listener->router].services[decision->service].name;
+    case VARIABLE_DATACENTER:
+        return decision->datacenter >= 0 ? config->datacenters.names[decision->datacenter]
+                                         : STR("-");
+    case VARIABLE_WHY:
+        return str_of(why_word(decision->why));
+    case VARIABLE_BUCKET:
+        return number_text(x, decision->bucket);
+    default:
+        return number_text(x, decision->share);
+    }
+}
+
+static struct str canonical(const struct exchange *x, struct str authority)
+{
+    enum { SIZE = 256 };
+    char *text = arena_alloc_aligned(x->down->arena, SIZE, 1);
+    struct str host;
+
+    return host_canonical(authority, text, SIZE, &host) == 0 ? host : (struct str){0};
+}
+
+static struct str path_of(struct str target)
+{
+    ptrdiff_t mark = str_find_char(target, '?');
+
+    return mark >= 0 ? str_make(target.ptr, (size_t)mark) : target;
+}
+
+static struct str exchange_variable(const void *arg, enum variable variable, struct str name)
+{
+    const struct exchange *x = arg;
+    const struct head *head = x->request;
+    const struct field *field;
+
+    switch (variable) {
+    case VARIABLE_METHOD:
+        return x->method;
+    case VARIABLE_HOST:
+        return canonical(x, x->host);
+    case VARIABLE_PATH:
+        return path_of(x->path);
+    case VARIABLE_SCHEME:
+        return x->listener->tls != NULL ? STR("https") : STR("http");
+    case VARIABLE_HTTP_VERSION:
+        return http_version_word(head->version);
+    case VARIABLE_HTTP_PROTOCOL:
+        return head->version == HTTP_2 ? STR("h2") : STR("h1");
+    case VARIABLE_IS_H2:
+        return bool_text(head->version == HTTP_2);
+    case VARIABLE_CLIENT_IP:
+        return str_make(x->client_text, x->client_text_len);
+    case VARIABLE_CLIENT_PORT:
+        return number_text(x, addr_port(&x->client->peer));
+    case VARIABLE_REQUEST_ID:
+        return x->request_id;
+    case VARIABLE_TLS_VERSION:
+    case VARIABLE_TLS_CIPHER:
+    case VARIABLE_TLS_CIPHER_SHORT:
+    case VARIABLE_TLS_CURVE:
+    case VARIABLE_TLS_AUTH:
+    case VARIABLE_TLS_RESUMED:
+    case VARIABLE_TLS_SESSION:
+        return tls_variable(x, variable);
+    case VARIABLE_GROUP:
+    case VARIABLE_SIDE:
+    case VARIABLE_SERVICE:
+    case VARIABLE_DATACENTER:
+    case VARIABLE_WHY:
+    case VARIABLE_BUCKET:
+    case VARIABLE_SHARE:
+        return decision_variable(x, variable);
+    case VARIABLE_HEADER:
+        field = head_find_name(head, name);
+        return field != NULL ? field->value : (struct str){0};
+    case VARIABLE_TEXT:
+    case VARIABLE_REST:
+    case VARIABLE_COUNT:
+        return (struct str){0};
+    }
+    UNREACHABLE("exchange_variable");
+}
+
+/* --- fields ------------------------------------------------------------------------------------
+ */
+
+static void remove_named(struct head *head, struct str name)
+{
+    enum header_id id = header_lookup(name);
+    struct field *field;
+
+    if (id != HEADER_OTHER) {
+        head_remove(head, id);
+        return;
+    }
+    while ((field = head_find_name(head, name)) != NULL)
+        field->removed = true;
+}
+
+static void add_named(struct head *head, struct str name, struct str value)
+{
+    enum header_id id = header_lookup(name);
+
+    if (id != HEADER_OTHER)
+        head_add_id(head, id, value);
+    else
+        head_add(head, name, value);
+}
+
+/* The value filled in, in the request's arena; false when it is none that a field may have. */
+static bool value_of(struct exchange *x, const struct header_rule_conf *rule, struct str *value)
+{
+    char text[HEADER_VALUE_MAX];
+
+    if (template_expand(&rule->value, exchange_variable, x, text, sizeof(text), value) < 0)
+        return false;
+    *value = arena_str(x->down->arena, *value);
+    return field_value_is_valid(*value);
+}
+
+/* Behind the last field of that name; a field of its own when there is none. */
+static void append_named(struct head *head, struct str name, struct str value)
+{
+    struct field *field = head_find_name(head, name);
+
+    if (field == NULL || field->value.len == 0)
+        add_named(head, name, value);
+    else
+        field->value =
+            arena_printf(head->arena, "%.*s, %.*s", STR_FMT(field->value), STR_FMT(value));
+}
+
+static bool list_has(struct str list, struct str word)
+{
+    struct str item;
+
+    while (str_next(&list, ',', &item)) {
+        item = str_trim(item);
+        if (str_eq_nocase(item, word) || str_eq(item, STR("*")))
+            return true;
+    }
+    return false;
+}
+
+static void vary(struct head *head, struct str name)
+{
+    for (unsigned i = 0; i < head->field_count; i++) {
+        const struct field *field = &head->fields[i];
+        if (!field->removed && str_eq_nocase(field->name, STR("vary")) &&
+            list_has(field->value, name))
+            return;
+    }
+    append_named(head, STR("Vary"), name);
+}
+
+/* Did the client ask for a debug backend, and may it? Then it may see what others do not. */
+static bool is_debug(const struct exchange *x)
+{
+    if (x->decision.why == WHY_DEBUG)
+        return true;
+    if (!x->client->trusted || x->listener->router < 0)
+        return false;
+    const struct debug_conf *debug = &x->serving->config->routers[x->listener->router].debug;
+    return debug->enabled && head_find_name(x->request, debug->header) != NULL;
+}
+
+static void do_valued(struct exchange *x, struct head *head, const struct header_rule_conf *rule)
+{
+    struct str value;
+
+    if (rule->op == HEADER_OP_SET_IF_ABSENT && head_find_name(head, rule->name) != NULL)
+        return;
+    if (rule->op == HEADER_OP_SET || rule->op == HEADER_OP_SET_FOR_TRUSTED)
+        remove_named(head, rule->name);
+    if (rule->op == HEADER_OP_SET_FOR_TRUSTED && !x->client->trusted)
+        return;
+    if (!value_of(x, rule, &value))
+        return;
+    if (rule->op == HEADER_OP_APPEND)
+        append_named(head, rule->name, value);
+    else
+        add_named(head, rule->name, value);
+}
+
+static void do_rule(struct exchange *x, struct head *head, const struct header_rule_conf *rule)
+{
+    switch (rule->op) {
+    case HEADER_OP_SET:
+    case HEADER_OP_SET_IF_ABSENT:
+    case HEADER_OP_SET_FOR_TRUSTED:
+    case HEADER_OP_ADD:
+    case HEADER_OP_APPEND:
+        do_valued(x, head, rule);
+        return;
+    case HEADER_OP_REMOVE:
+        remove_named(head, rule->name);
+        return;
+    case HEADER_OP_REMOVE_UNTRUSTED:
+        return; /* done on arrival */
+    case HEADER_OP_REMOVE_UNLESS_DEBUG:
+        if (!is_debug(x))
+            remove_named(head, rule->name);
+        return;
+    case HEADER_OP_VARY:
+        if (head->status == 301 || head->status == 302)
+            vary(head, rule->name);
+        return;
+    }
+}
+
+/* --- whose rules -------------------------------------------------------------------------------
+ */
+
+enum { SOURCES = 4 };
+
+/* In the order in which they are done; NULL where there are none. */
+static void sources_of(const struct exchange *x, const struct headers_conf *sources[SOURCES])
+{
+    memset(sources, 0, SOURCES * sizeof(*sources));
+    sources[0] = x->listener->headers;
+    if (x->listener->router < 0)
+        return;
+    const struct router_conf *router = &x->serving->config->routers[x->listener->router];
+    sources[1] = router->headers;
+    if (x->decision.rule >= 0)
+        sources[2] = router->rules[x->decision.rule].headers;
+    if (x->group != NULL && x->decision.why == WHY_DEBUG)
+        sources[3] = router->debug.headers;
+}
+
+static void remove_untrusted_of(struct exchange *x, const struct headers_conf *headers)
+{
+    for (size_t i = 0; headers != NULL && i < headers->request.count; i++) {
+        if (headers->request.rules[i].op == HEADER_OP_REMOVE_UNTRUSTED)
+            remove_named(x->request, headers->request.rules[i].name);
+    }
+}
+
+void header_rules_arrival(struct exchange *x)
+{
+    remove_untrusted_of(x, x->listener->headers);
+    if (x->listener->router >= 0)
+        remove_untrusted_of(x, x->serving->config->routers[x->listener->router].headers);
+}
+
+static enum reason rewrite_target(struct exchange *x)
+{
+    const struct router *router = x->serving->routers->items[x->listener->router];
+    struct head *head = x->request;
+    struct rewritten rewritten;
+    struct facts facts;
+
+    if (!route_rewrites(router, &x->decision))
+        return REASON_NONE;
+    exchange_facts(x, &facts);
+    size_t size = 2048 + 3 * head->path.len;
+    char *text = arena_alloc_aligned(head->arena, size, 1);
+    if (route_rewrite(router, &facts, &x->decision, text, size, &rewritten) < 0)
+        return REASON_URI_TOO_LONG;
+    if (rewritten.target.ptr != NULL)
+        head->path = rewritten.target;
+    if (rewritten.host.ptr != NULL)
+        head->authority = rewritten.host;
+    return REASON_NONE;
+}
+
+enum reason header_rules_request(struct exchange *x)
+{
+    const struct headers_conf *sources[SOURCES];
+    enum reason reason = x->listener->router >= 0 ? rewrite_target(x) : REASON_NONE;
+
+    if (reason != REASON_NONE)
+        return reason;
+    sources_of(x, sources);
+    for (size_t i = 0; i < SOURCES; i++) {
+        for (size_t j = 0; sources[i] != NULL && j < sources[i]->request.count; j++)
+            do_rule(x, x->request, &sources[i]->request.rules[j]);
+    }
+    return REASON_NONE;
+}
+
+void header_rules_response(struct exchange *x, struct head *head)
+{
+    const struct headers_conf *sources[SOURCES];
+
+    if (head->status < 200) /* interim: the rules are for the response itself */
+        return;
+    sources_of(x, sources);
+    for (size_t i = 0; i < SOURCES; i++) {
+        for (size_t j = 0; sources[i] != NULL && j < sources[i]->response.count; j++)
+            do_rule(x, head, &sources[i]->response.rules[j]);
+    }
+}
