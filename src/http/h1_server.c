@@ -95,20 +95,34 @@ static void start_reading(struct h1_server *s)
 /* --- refusing
  * -------------------------------------------------------------------------------------- */
 
+static void write_refusal(struct h1_server *s, int status, struct str word)
+{
+    struct str phrase = status_phrase(status), date = session_date(&s->session);
+    struct bufq *out = s->session.out;
+    char text[256];
+    int len = snprintf(text, sizeof(text),
+                       "HTTP/1.1 %d %.*s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
+                       "Connection: close\r\n",
+                       status, STR_FMT(phrase), word.len + 1);
+
+    bufq_copy(out, text, (size_t)len);
+    if (date.len > 0) {
+        len = snprintf(text, sizeof(text), "Date: %.*s\r\n", STR_FMT(date));
+        bufq_copy(out, text, (size_t)len);
+    }
+    if (status == 405)
+        bufq_copy(out, "Allow: " SESSION_ALLOW "\r\n", sizeof("Allow: " SESSION_ALLOW "\r\n") - 1);
+    len = snprintf(text, sizeof(text), "\r\n%.*s\n", STR_FMT(word));
+    bufq_copy(out, text, (size_t)len);
+}
+
 /* A request that never became a stream: answered here, shortly, and the connection ends. */
 static void refuse(struct h1_server *s, enum reason reason)
 {
     int status = reason_status(reason);
 
     if (status > 0) {
-        struct str phrase = status_phrase(status);
-        struct str word = str_of(reason_word(reason));
-        char text[256];
-        int len = snprintf(text, sizeof(text),
-                           "HTTP/1.1 %d %.*s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
-                           "Connection: close\r\n\r\n%.*s\n",
-                           status, STR_FMT(phrase), word.len + 1, STR_FMT(word));
-        bufq_copy(s->session.out, text, (size_t)len);
+        write_refusal(s, status, str_of(reason_word(reason)));
         want_write(s);
     }
     if (s->session.owner->on_bad != NULL)

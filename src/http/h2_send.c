@@ -443,6 +443,7 @@ void h2_answer(struct h2_stream *st, enum reason reason)
     int len = snprintf(text, sizeof(text), "%d %s\n", status, reason_word(reason));
     nghttp2_data_provider body = {.source.ptr = st, .read_callback = read_body};
     bool has_body = st->method != METHOD_HEAD;
+    struct str date = session_date(&st->h2->session);
     struct nv_list list;
 
     if (!may_send(st) || st->tx_head)
@@ -452,7 +453,9 @@ void h2_answer(struct h2_stream *st, enum reason reason)
     nv_put(&list, STR("content-type"), STR("text/plain"));
     nv_put_length(&list, len, length_text);
     if (status == 405)
-        nv_put(&list, STR("allow"), STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+        nv_put(&list, STR("allow"), STR(SESSION_ALLOW));
+    if (date.len > 0)
+        nv_put(&list, STR("date"), date);
     nghttp2_submit_response(st->h2->ng, (int32_t)st->stream.id, list.at, list.count,
                             has_body ? &body : NULL);
     nv_deinit(&list);

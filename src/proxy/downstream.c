@@ -220,6 +220,11 @@ static void on_bad(struct session *session, struct stream *stream, enum reason r
                 reason_word(reason));
 }
 
+static struct str date(struct session *session)
+{
+    return proxy_date(of_session(session)->proxy);
+}
+
 static const struct session_owner owner = {
     .on_stream = on_stream,
     .want_write = want_write,
@@ -228,6 +233,7 @@ static const struct session_owner owner = {
     .want_close = want_close,
     .on_phase = on_phase,
     .on_bad = on_bad,
+    .date = date,
 };
 
 /* --- choosing the codec

@@ -51,7 +51,7 @@ void reply_reason(struct exchange *x, enum reason reason, int status)
     add_reason(x, head, reason);
     head_add_id(head, HEADER_CONTENT_TYPE, STR("text/plain; charset=utf-8"));
     if (status == 405)
-        head_add(head, STR("Allow"), STR("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
+        head_add(head, STR("Allow"), STR(SESSION_ALLOW));
     if (x->group != NULL)
         body = arena_printf(head->arena, "%d %.*s: %s (group %.*s)\n", status, STR_FMT(phrase),
                             reason_word(reason), STR_FMT(x->group->name));
