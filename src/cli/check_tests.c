@@ -138,6 +138,21 @@ static struct str share_text(struct runner *runner, const struct decision *decis
     return arena_str(&runner->arena, str_of(share_format(decision->share, text)));
 }
 
+/* What the upstream would get: the rule's rewrites done. */
+static struct str sent_of(struct runner *runner, const struct decision *decision, bool is_host)
+{
+    const struct facts *facts = &runner->question.facts;
+    char *text = arena_alloc_aligned(&runner->arena, ROUTE_REWRITE_MAX, 1);
+    struct rewritten rewritten;
+    struct str same = is_host ? facts->host : facts->path;
+
+    if (decision->group < 0 || route_rewrite(runner->judge.router, facts, decision, text,
+                                             ROUTE_REWRITE_MAX, &rewritten) < 0)
+        return STR("none");
+    struct str changed = is_host ? rewritten.host : rewritten.target;
+    return changed.ptr != NULL ? changed : same;
+}
+
 static struct str value_of(struct runner *runner, const struct decision *decision,
                            enum expectation what)
 {
@@ -168,9 +183,9 @@ static struct str value_of(struct runner *runner, const struct decision *decisio
     case EXPECT_WHY:
         return str_of(why_word(decision->why));
     case EXPECT_PATH_SENT:
-        return decision->group >= 0 ? runner->question.facts.path : none;
+        return sent_of(runner, decision, false);
     case EXPECT_HOST_SENT:
-        return decision->group >= 0 ? runner->question.facts.host : none;
+        return sent_of(runner, decision, true);
     case EXPECT_COUNT:
         break;
     }

@@ -259,6 +259,16 @@ static void host_facts(struct question *question)
         question->refusal = WHY_BAD_HOST;
 }
 
+/* The cookie that stands for the debug header, where there is none. */
+static void cookie_debug_facts(const struct judge *judge, struct question *question)
+{
+    struct facts *facts = &question->facts;
+    char *text = arena_alloc_aligned(&question->arena, facts->cookie.len + 1, 1);
+
+    facts->has_debug = route_debug_cookie(&judge->conf->debug, facts->cookie, text,
+                                          facts->cookie.len + 1, &facts->debug);
+}
+
 const char *judge_facts(struct judge *judge, struct question *question)
 {
     struct facts *facts = &question->facts;
@@ -283,6 +293,8 @@ const char *judge_facts(struct judge *judge, struct question *question)
     if (is_trusted && judge->conf->debug.enabled) {
         facts->debug = field_joined(question, judge->conf->debug.header, STR(", "));
         facts->has_debug = facts->debug.ptr != NULL;
+        if (!facts->has_debug)
+            cookie_debug_facts(judge, question);
     }
     return NULL;
 }

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import urllib.parse
 
 import pytest
@@ -16,16 +17,13 @@ pytestmark = pytest.mark.skipif(not (DATA / "routing-cases.tsv").exists(), reaso
 
 CLIENTS = ["198.51.100.%d" % n for n in range(1, 41)]
 
-# What no configuration can say yet: the row, and what of it is not as recorded.
-NOT_YET = {
-    "r033": {"path_sent"},
-    "r034": {"path_sent"},
-    "r037": {"path_sent", "host_sent"},
-    "r038": {"host_sent"},
-    "r039": {"path_sent"},
-    "r049": {"path_sent"},
-    "r052": {"debug_cookie"},
-}
+# rb-mw-mangling: mobile hosts under their desktop name, and short URLs.
+MANGLING = [
+    {"when": {"header": {"X-Subdomain": "*"}}, "host": "${header:x-dt-host}"},
+    {"when": {"host": "w.wiki", "path": "=/"}},
+    {"when": {"host": "w.wiki"}, "host": "meta.wikimedia.org", "path": "/wiki/Special:UrlRedirector${path}"},
+]
+NORMALIZE = re.compile(r"normalize-path\.lua\(([^;]*);?([^)]*)\)")
 
 
 def table(name):
@@ -68,12 +66,28 @@ def group_of(groups, target):
     return name
 
 
-def mapping_rules(groups):
-    rules = [
-        {"path": "/api/rest_v1/metrics/unique-devices/*", "group": group_of(groups, "api-gateway.discovery.wmnet:8087")},
-        {"path": "/api/rest_v1/page/pdf/*", "group": group_of(groups, "rest-gateway.discovery.wmnet:4113")},
+def rewrites(chain, below=""):
+    """What the scripts of a mapping rule do to path and host."""
+    conf = {}
+    sets = NORMALIZE.search(chain)
+    if sets:
+        decode, encode = (bytes.fromhex(text).decode() for text in sets.groups())
+        conf["normalize"] = {"methods": ["PURGE"], "decode": decode, "encode": encode}
+    if "rb-mw-mangling" in chain:
+        conf["rewrite"] = {"path": "/${host}/v1/%s${rest}" % below} if "gateway-check" in chain else MANGLING
+    return conf
+
+
+def gateway_rules(groups, chain):
+    """The ordered rules of gateway-check, inside that of RESTBase."""
+    inside = [("metrics/unique-devices/", "api-gateway.discovery.wmnet:8087"), ("page/pdf/", "rest-gateway.discovery.wmnet:4113")]
+    return [
+        {"path": "/api/rest_v1/%s*" % below, "group": group_of(groups, target), **rewrites(chain, below)}
+        for below, target in inside
     ]
-    gateway = rules
+
+
+def mapping_rules(groups):
     rules = []
     for row in table("mapping-rules-mediawiki.tsv"):
         rule = {}
@@ -88,7 +102,8 @@ def mapping_rules(groups):
         if path:
             rule["path"] = "/" + path
         if path == "api/rest_v1":
-            rules += gateway
+            rules += gateway_rules(groups, row["plugin_chain"])
+        rule.update(rewrites(row["plugin_chain"]))
         target = target_of(row["replacement"])
         if row["is_mediawiki"] == "1":
             rule["service"] = SERVICES[target]
@@ -129,7 +144,10 @@ def debug_conf(facts, groups):
             backends[row["alias"]] = {"group": group_of(groups, "%s:%s" % (row["host"], row["port"]))}
     for name, hosts in facts.get("debug_limit", {}).items():
         backends[name].update(hosts=hosts, refused=403)
-    return {"backends": backends, "unknown": 400}
+    conf = {"backends": backends, "unknown": 400}
+    if facts.get("debug_cookie"):
+        conf["cookie"] = "X-Wikimedia-Debug"
+    return conf
 
 
 def multi_dc_conf(facts, edge):
@@ -187,7 +205,7 @@ def given(text):
     return None if text == "-" else text
 
 
-def expectations(row, pending=NOT_YET):
+def expectations(row):
     targets = [target for target in (given(row["target"]), given(row["k8s_target"])) if target]
     expect = {"status": int(row["status"]) if given(row["status"]) else None}
     if targets:
@@ -201,23 +219,23 @@ def expectations(row, pending=NOT_YET):
     if row["side"] == "split":
         expect["share"] = percent(row["share"])
     for key in ("path_sent", "host_sent"):
-        if given(row[key]) and key not in pending.get(row["id"], ()):
+        if given(row[key]):
             expect[key] = row[key]
     return expect
 
 
-def case(row, pending=NOT_YET):
+def case(row):
     return {
         "name": "%s: %s" % (row["id"], row["why"]),
         "request": "%s %s" % (row["method"], row["url"]),
         "http": row["http"],
         "headers": json.loads(row["headers"]),
-        "expect": expectations(row, pending),
+        "expect": expectations(row),
     }
 
 
 def of_config(name):
-    return [row for row in rows() if row["config"] == name and "debug_cookie" not in NOT_YET.get(row["id"], ())]
+    return [row for row in rows() if row["config"] == name]
 
 
 NAMES = sorted({row["config"] for row in rows()})
@@ -227,16 +245,6 @@ NAMES = sorted({row["config"] for row in rows()})
 def test_the_recorded_cases_pass_check(tmp_path, name):
     (tmp_path / "edge.yaml").write_text(yaml.safe_dump(configuration(configs()[name]), sort_keys=False))
     (tmp_path / "cases.yaml").write_text(yaml.safe_dump({"cases": [case(row) for row in of_config(name)]}, sort_keys=False))
-    done = h.run("check", "-q", "-c", tmp_path / "edge.yaml", "--tests", tmp_path / "cases.yaml")
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.mark.xfail(reason="no configuration can say this yet", strict=True)
-@pytest.mark.parametrize("id", sorted(NOT_YET))
-def test_what_is_not_there_yet(tmp_path, id):
-    (row,) = [row for row in rows() if row["id"] == id]
-    (tmp_path / "edge.yaml").write_text(yaml.safe_dump(configuration(configs()[row["config"]]), sort_keys=False))
-    (tmp_path / "cases.yaml").write_text(yaml.safe_dump({"cases": [case(row, pending={})]}, sort_keys=False))
     done = h.run("check", "-q", "-c", tmp_path / "edge.yaml", "--tests", tmp_path / "cases.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -332,7 +340,7 @@ def test_the_proxy_answers_as_the_tools_do(weir, upstream, name):
         seen.setdefault(row["id"], set()).add(page["name"])
         sent = {"path_sent": page["target"], "host_sent": dict((name.lower(), value) for name, value in page["headers"])["host"]}
         for key in ("path_sent", "host_sent"):
-            if given(row[key]) and key not in NOT_YET.get(row["id"], ()):
+            if given(row[key]):
                 assert sent[key] == row[key], row
     for row in of_config(name):
         if row["side"] == "split" and float(row["share"]) == 0.5:
