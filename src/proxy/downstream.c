@@ -318,7 +318,8 @@ static void on_closed(struct conn *conn, enum reason reason)
     if (reason == REASON_HANDSHAKE_FAILED)
         LOG_LIMITED(LOG_LEVEL_INFO, "handshake_failed", "client=%.*s error=\"%s\"",
                     STR_FMT(downstream_peer_text(down)), conn_error_text(conn));
-    if (reason != REASON_NONE)
+    /* An exchange counts what ended it. A client that drops an idle connection has done nothing wrong. */
+    if (reason != REASON_NONE && reason != REASON_CLIENT_RESET && down->exchanges == 0)
         count_reason(down, reason);
     closed(down, reason != REASON_NONE ? reason : REASON_CLIENT_CLOSED);
 }
