@@ -12,24 +12,39 @@ void buf_pool_init(struct buf_pool *pool)
     *pool = (struct buf_pool){0};
 }
 
+static void shelf_clear(struct buf_shelf *shelf)
+{
+    while (shelf->free != NULL) {
+        struct buf *buf = shelf->free;
+        shelf->free = buf->next_free;
+        free(buf);
+    }
+    shelf->count = 0;
+}
+
 void buf_pool_deinit(struct buf_pool *pool)
 {
     ASSERT(pool->in_use == 0);
-    while (pool->free != NULL) {
-        struct buf *buf = pool->free;
-        pool->free = buf->next_free;
-        free(buf);
-    }
-    pool->free_count = 0;
+    shelf_clear(&pool->slabs);
+    shelf_clear(&pool->bulks);
+}
+
+/* Where free buffers of that size are kept; NULL: nowhere. */
+static struct buf_shelf *shelf_of(struct buf_pool *pool, size_t size)
+{
+    if (LIKELY(size == BUF_SIZE))
+        return &pool->slabs;
+    return size == BUF_BULK_SIZE ? &pool->bulks : NULL;
 }
 
 static struct buf *buf_take(struct buf_pool *pool, size_t size)
 {
-    struct buf *buf = pool->free;
+    struct buf_shelf *shelf = shelf_of(pool, size);
+    struct buf *buf = shelf != NULL ? shelf->free : NULL;
 
-    if (size == BUF_SIZE && buf != NULL) {
-        pool->free = buf->next_free;
-        pool->free_count--;
+    if (buf != NULL) {
+        shelf->free = buf->next_free;
+        shelf->count--;
     } else {
         buf = mem_resize(NULL, sizeof(*buf) + size);
     }
@@ -42,6 +57,11 @@ static struct buf *buf_take(struct buf_pool *pool, size_t size)
 struct buf *buf_new(struct buf_pool *pool)
 {
     return buf_take(pool, BUF_SIZE);
+}
+
+struct buf *buf_new_bulk(struct buf_pool *pool)
+{
+    return buf_take(pool, BUF_BULK_SIZE);
 }
 
 struct buf *buf_new_sized(struct buf_pool *pool, size_t size)
@@ -58,15 +78,17 @@ void buf_unref(struct buf **slot)
         return;
 
     struct buf_pool *pool = buf->pool;
+    struct buf_shelf *shelf = shelf_of(pool, buf->size);
+    unsigned keep = shelf == &pool->bulks ? BUF_BULK_KEEP : BUF_POOL_KEEP;
     pool->in_use--;
     pool->bytes_in_use -= buf->size;
-    if (buf->size != BUF_SIZE || pool->free_count >= BUF_POOL_KEEP) {
+    if (shelf == NULL || shelf->count >= keep) {
         free(buf);
         return;
     }
-    buf->next_free = pool->free;
-    pool->free = buf;
-    pool->free_count++;
+    buf->next_free = shelf->free;
+    shelf->free = buf;
+    shelf->count++;
 }
 
 /* --- queues ----------------------------------------------------------------------------------- */
@@ -162,11 +184,15 @@ void bufq_add(struct bufq *q, struct slice slice)
         bufq_copy(q, slice.ptr, slice.len);
         return;
     }
-    struct bufq_seg *seg = seg_push(q);
-    *seg = (struct bufq_seg){.buf = buf_ref(slice.buf),
-                             .off = (uint32_t)(slice.ptr - slice.buf->data),
-                             .len = (uint32_t)slice.len};
+    struct bufq_seg *last = seg_last(q);
+    uint32_t off = (uint32_t)(slice.ptr - slice.buf->data);
     q->bytes += slice.len;
+    if (last != NULL && last->buf == slice.buf && last->off + last->len == off) {
+        last->len += (uint32_t)slice.len; /* it goes on where the last one ended */
+        return;
+    }
+    struct bufq_seg *seg = seg_push(q);
+    *seg = (struct bufq_seg){.buf = buf_ref(slice.buf), .off = off, .len = (uint32_t)slice.len};
 }
 
 struct slice bufq_front(const struct bufq *q)

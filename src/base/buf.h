@@ -11,13 +11,20 @@
 
 enum {
     BUF_SIZE = 16384 + 512, /* one TLS record's plaintext (16 KiB) and room for a head in front */
-    BUF_POOL_KEEP = 256,    /* free slabs a pool keeps; more are given back to the system */
+    BUF_BULK_SIZE = 4 * 16384, /* four records in a row: what a body that streams is read into */
+    BUF_POOL_KEEP = 256,       /* free slabs a pool keeps; more are given back to the system */
+    BUF_BULK_KEEP = 32,        /* … and of the large kind */
     BUFQ_COPY_MAX = 2048, /* slices up to this size are copied into the tail slab, not referenced */
 };
 
+/* Free slabs of one size. */
+struct buf_shelf {
+    struct buf *free; /* owns: singly linked by buf.next_free */
+    unsigned count;
+};
+
 struct buf_pool {
-    struct buf *free;    /* owns: singly linked by buf.next_free */
-    unsigned free_count; /* how many of them */
+    struct buf_shelf slabs, bulks;
     unsigned in_use;     /* slabs of this pool that somebody references (for tests and metrics) */
     size_t bytes_in_use; /* their memory, oversize buffers included */
 };
@@ -26,8 +33,8 @@ struct buf {
     struct buf_pool *pool; /* borrows */
     struct buf *next_free;
     uint32_t refs;
-    uint32_t size; /* bytes at data[] */
-    uint32_t len;  /* bytes filled, from the start */
+    uint32_t size;                     /* bytes at data[] */
+    uint32_t len;                      /* bytes filled, from the start */
     _Alignas(max_align_t) char data[]; /* arenas build structs in it */
 };
 
@@ -36,6 +43,9 @@ void buf_pool_deinit(struct buf_pool *pool); /* every buffer must have come back
 
 /* An empty buffer of BUF_SIZE bytes with one reference. */
 struct buf *buf_new(struct buf_pool *pool);
+
+/* An empty buffer of BUF_BULK_SIZE bytes. */
+struct buf *buf_new_bulk(struct buf_pool *pool);
 
 /* An empty buffer of at least `size` bytes, for the rare head that is larger than a slab. */
 struct buf *buf_new_sized(struct buf_pool *pool, size_t size);

@@ -17,7 +17,7 @@
 
 enum {
     READ_MIN = 1024,            /* less room than this is not worth a read */
-    READ_ROUNDS = 4,            /* reads per readiness event; then others get their turn */
+    READ_TURN = 4 * BUF_SIZE,   /* bytes read per readiness event; then others get their turn */
     CLOSE_FLUSH_MS = 30 * 1000, /* write progress of last words when no write deadline is set */
     SWALLOW_MAX = 1024 * 1024,  /* bytes swallowed after conn_close; then the peer gets a reset */
     RING_KEEP = 8,              /* a drained queue keeps a ring up to this size */
@@ -234,18 +234,28 @@ static void conn_move_unused(struct conn *conn, size_t size)
     conn->in_off = 0;
 }
 
+/* A large slab only while large reads find it full: then four records' worth costs one system call,
+ * and every slice of it fills whole records. */
+static struct buf *new_slab(struct conn *conn)
+{
+    struct buf_pool *pool = loop_bufs(conn->loop);
+
+    return conn->is_bulky ? buf_new_bulk(pool) : buf_new(pool);
+}
+
 /* Makes room to read into: at least READ_MIN bytes behind the unused ones. -1 when they are too
  * many. */
 MUST_USE static int conn_make_room(struct conn *conn)
 {
     struct buf *in = conn->in;
+    size_t unused = unused_bytes(conn);
 
-    if (in == NULL) {
-        conn->in = buf_new(loop_bufs(conn->loop));
+    if (in == NULL || (unused == 0 && conn->is_bulky)) {
+        buf_unref(&conn->in);
+        conn->in = new_slab(conn);
         conn->in_off = 0;
         return 0;
     }
-    size_t unused = unused_bytes(conn);
     if (unused == 0 && in->refs == 1) {
         in->len = conn->in_off = 0;
         return 0;
@@ -277,6 +287,7 @@ static enum io conn_fill(struct conn *conn, size_t *got, bool *more)
         in->len += (uint32_t)n;
         *got += n;
         *more = io == IO_OK && (n == room || conn->ops->has_pending(conn));
+        conn->is_bulky = n > BUF_SIZE || (n == room && n > BUF_SIZE / 2);
     } while (*more && buf_room(in) >= READ_MIN && conn->ops->has_pending(conn));
     conn->bytes_in += *got;
     return io;
@@ -330,8 +341,9 @@ static void conn_settle(struct conn *conn)
 static void conn_read(struct conn *conn)
 {
     bool more = true;
+    size_t read = 0;
 
-    for (int round = 0; more && round < READ_ROUNDS && !conn->paused; round++) {
+    while (more && read < READ_TURN && !conn->paused) {
         if (conn_make_room(conn) < 0) {
             conn_set_error(conn, REASON_NONE, "too many bytes received ahead");
             conn_fail(conn, REASON_CLIENT_RESET);
@@ -339,6 +351,7 @@ static void conn_read(struct conn *conn)
         }
         size_t got;
         enum io io = conn_fill(conn, &got, &more);
+        read += got;
         if (io == IO_EOF || io == IO_ERROR)
             conn->read_end = (uint8_t)io;
         if (io == IO_WANT_WRITE)

@@ -49,6 +49,7 @@ struct conn {
     bool eof : 1;              /* the peer has ended its side */
     bool was_full : 1;         /* above the high mark since on_writable was last called */
     bool tls_info_final : 1;   /* asked for after the handshake: it changes no more */
+    bool is_bulky : 1;         /* the last read has filled its slab: the next gets a large one */
     bool is_silent : 1;        /* closed before it was open: no last words */
 
     uint16_t reason;                /* enum reason: what a transport has found out */

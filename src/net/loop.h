@@ -30,7 +30,7 @@ struct buf_pool *loop_bufs(struct loop *loop);
 
 /* LOOP_SCRATCH_BYTES for whoever runs right now: its contents are gone at the next callback. Used
  * where bytes only pass through (records on their way to the socket, bytes that are swallowed). */
-enum { LOOP_SCRATCH_BYTES = 80 * 1024 };
+enum { LOOP_SCRATCH_BYTES = 112 * 1024 };
 char *loop_scratch(struct loop *loop);
 
 /* For net/ only: the libev loop underneath. */

@@ -23,7 +23,7 @@
 enum {
     RECORD_PLAIN = 16384,            /* RFC 8446 section 5.1 */
     RECORD_MAX = RECORD_PLAIN + 512, /* with header, padding and tag */
-    GATHER_MAX = 64 * 1024,          /* records sent in one go: the front of the scratch area */
+    GATHER_MAX = 5 * RECORD_MAX,     /* records sent in one go: the front of the scratch area */
     STAGE_AT = GATHER_MAX,           /* small segments are joined behind it */
     STAGE_SMALL = 4096,              /* a front segment shorter than this looks for company */
     STAGE_COPY_MAX = 8192,           /* longer segments are not worth copying */
