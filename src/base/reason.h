@@ -45,6 +45,15 @@
     X(HANDSHAKE_TIMEOUT, 0, "handshake_timeout", RETRY_NEVER)                                      \
     X(HANDSHAKE_FAILED, 0, "handshake_failed", RETRY_NEVER)                                        \
     X(HANDSHAKE_OVERFLOW, 0, "handshake_overflow", RETRY_NEVER)                                    \
+    X(HANDSHAKE_CAP, 0, "handshake_cap", RETRY_NEVER)                                              \
+    X(CONNECTION_CAP, 0, "connection_cap", RETRY_NEVER)                                            \
+    X(CLIENT_CONNECTIONS, 0, "client_connections", RETRY_NEVER)                                    \
+    X(CLIENT_ARRIVALS, 0, "client_arrivals", RETRY_NEVER)                                          \
+    X(PROXY_HEADER_BAD, 0, "proxy_header_bad", RETRY_NEVER)                                        \
+    X(PROXY_HEADER_TIMEOUT, 0, "proxy_header_timeout", RETRY_NEVER)                                \
+    X(PROXY_HEADER_FOREIGN, 0, "proxy_header_foreign", RETRY_NEVER)                                \
+    X(RATE_LIMITED, 429, "rate_limited", RETRY_NEVER)                                              \
+    X(BODY_TOO_SLOW, 408, "body_too_slow", RETRY_NEVER)                                            \
     X(TLS_FLOOD, 0, "tls_flood", RETRY_NEVER)                                                      \
     X(CLIENT_CLOSED, 499, "client_closed", RETRY_NEVER)                                            \
     X(CLIENT_RESET, 499, "client_reset", RETRY_NEVER)                                              \
