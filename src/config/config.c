@@ -137,6 +137,7 @@ static const struct field top_fields[] = {
     {"drain_timeout", load_ms, offsetof(struct config, drain_timeout_ms), false},
     {"drain_grace", load_ms_or_none, offsetof(struct config, drain_grace_ms), false},
     {"max_connections", load_count, offsetof(struct config, max_connections), false},
+    {"max_handshakes", load_count, offsetof(struct config, max_handshakes), false},
     {"dns_servers", load_dns_servers, offsetof(struct config, dns_servers), false},
     {"handshake_threads", load_handshake_threads, offsetof(struct config, handshake_threads),
      false},
@@ -157,6 +158,7 @@ static void config_defaults(struct config *config)
     };
     config->drain_timeout_ms = 30000;
     config->max_connections = 50000;
+    config->max_handshakes = 8192;
     config->handshake_threads = HANDSHAKE_THREADS_AUTO;
     config->handshake_queue = 512;
 }

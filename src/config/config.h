@@ -67,13 +67,31 @@ enum client_ip_mode { CLIENT_IP_SET, CLIENT_IP_APPEND, CLIENT_IP_OFF };
  * (X_Wikimedia_Debug): many servers take them for the name with dashes. */
 enum odd_names { ODD_NAMES_DROP, ODD_NAMES_REJECT, ODD_NAMES_KEEP };
 
+/* What one client address may have of a listener. */
+struct per_client_conf {
+    uint32_t max_connections; /* at the same time; default 10000; 0: no limit */
+    uint32_t new_per_second;  /* as many at once; default 10000; 0: no limit */
+    uint32_t ipv6_prefix;     /* bits that make one client of IPv6 addresses; default 64 */
+    struct cidr *exempt;      /* default loopback; trusted_proxies are always exempt */
+    size_t exempt_count;
+};
+
+/* The PROXY protocol, versions 1 and 2, in front of everything else on a connection: whose word on
+ * the client's address is taken. From others the connection is closed. */
+struct proxy_protocol_conf {
+    bool enabled;
+    bool required; /* no header: the connection is closed; default true */
+    struct cidr *from;
+    size_t from_count;
+};
+
 struct limits_conf {
     uint32_t max_header_bytes; /* all fields, name + value + 32 each; default 64 KiB */
     uint32_t max_header_count; /* default 128 */
     uint32_t max_line_bytes;   /* one field line; default 16 KiB */
     uint32_t max_uri_bytes;    /* request target; default 8 KiB */
     uint64_t max_body_bytes;   /* default 0 = no limit */
-    uint32_t max_connections;  /* of this listener and worker process; default 50000 */
+    uint32_t max_connections;  /* of this listener, all workers together; default 50000 */
     uint32_t max_streams;      /* concurrent h2 streams of one connection; default 100 */
     uint32_t max_requests;     /* per connection, then it is closed; default 10000 */
 };
@@ -109,6 +127,8 @@ struct listener_conf {
     bool inbound; /* closed on drain; egress listeners of a sidecar say false. default true */
     enum odd_names odd_names; /* default drop */
     struct headers_conf *headers; /* done before those of the router and of the rule; NULL: none */
+    struct per_client_conf per_client;
+    struct proxy_protocol_conf proxy_protocol;
     struct limits_conf limits;
     struct downstream_timeouts_conf timeouts;
 };
@@ -234,6 +254,7 @@ struct config {
     uint32_t drain_timeout_ms; /* SIGTERM to the end at the latest; default 30 s */
     uint32_t drain_grace_ms;   /* keep accepting after SIGTERM while /ready says no; default 0 */
     uint32_t max_connections;  /* downstream, whole process; default 50000 */
+    uint32_t max_handshakes;   /* unfinished ones, whole process; default 8192; oldest go first */
     struct str dns_servers;    /* "ip[:port],…" for c-ares; "" = resolv.conf */
 
     /* threads that sign with RSA keys, so that workers need not; 0: workers do. Default

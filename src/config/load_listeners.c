@@ -222,26 +222,48 @@ static int load_binds(struct loader *loader, const struct node *node, void *out)
     return result;
 }
 
-static int load_trusted_proxies(struct loader *loader, const struct node *node, void *out)
+/* A list of networks into *cidrs and *cidr_count. */
+static int load_cidrs(struct loader *loader, const struct node *node, struct cidr **cidrs,
+                      size_t *cidr_count)
 {
-    struct listener_conf *listener = out;
     size_t count;
     struct node *const *items = node_items(&node, &count);
     int result = 0;
 
-    listener->trusted_proxies = ARENA_NEW_N(loader->arena, struct cidr, count);
+    *cidrs = ARENA_NEW_N(loader->arena, struct cidr, count);
+    *cidr_count = 0;
     for (size_t i = 0; i < count; i++) {
-        struct cidr *cidr = &listener->trusted_proxies[listener->trusted_proxy_count];
         if (!expect_scalar(loader, items[i], "a network"))
             result = -1;
-        else if (cidr_parse(items[i]->text, cidr) == 0)
-            listener->trusted_proxy_count++;
+        else if (cidr_parse(items[i]->text, &(*cidrs)[*cidr_count]) == 0)
+            (*cidr_count)++;
         else
             result = complain(loader, items[i],
                               "expected a network such as 10.0.0.0/8 or 2001:db8::/32, got \"%s\"",
                               items[i]->text.ptr);
     }
     return result;
+}
+
+static int load_trusted_proxies(struct loader *loader, const struct node *node, void *out)
+{
+    struct listener_conf *listener = out;
+
+    return load_cidrs(loader, node, &listener->trusted_proxies, &listener->trusted_proxy_count);
+}
+
+static int load_exempt(struct loader *loader, const struct node *node, void *out)
+{
+    struct per_client_conf *per_client = out;
+
+    return load_cidrs(loader, node, &per_client->exempt, &per_client->exempt_count);
+}
+
+static int load_from(struct loader *loader, const struct node *node, void *out)
+{
+    struct proxy_protocol_conf *conf = out;
+
+    return load_cidrs(loader, node, &conf->from, &conf->from_count);
 }
 
 /* --- the rest ----------------------------------------------------------------------------------
@@ -267,6 +289,44 @@ static int load_odd_names(struct loader *loader, const struct node *node, void *
         return -1;
     *(enum odd_names *)out = (enum odd_names)word;
     return 0;
+}
+
+static int load_ipv6_prefix(struct loader *loader, const struct node *node, void *out)
+{
+    uint32_t bits;
+
+    if (load_count(loader, node, &bits) < 0)
+        return -1;
+    if (bits > 128)
+        return complain(loader, node, "expected 1 to 128 bits, got %u", bits);
+    *(uint32_t *)out = bits;
+    return 0;
+}
+
+static int load_per_client(struct loader *loader, const struct node *node, void *out)
+{
+    static const struct field fields[] = {
+        {"max_connections", load_count_or_none, offsetof(struct per_client_conf, max_connections),
+         false},
+        {"new_per_second", load_count_or_none, offsetof(struct per_client_conf, new_per_second),
+         false},
+        {"ipv6_prefix", load_ipv6_prefix, offsetof(struct per_client_conf, ipv6_prefix), false},
+        {"exempt", load_exempt, 0, false},
+    };
+
+    return LOAD_FIELDS(loader, node, fields, out);
+}
+
+static int load_proxy_protocol(struct loader *loader, const struct node *node, void *out)
+{
+    static const struct field fields[] = {
+        {"from", load_from, 0, true},
+        {"required", load_bool, offsetof(struct proxy_protocol_conf, required), false},
+    };
+    struct proxy_protocol_conf *conf = out;
+
+    conf->enabled = conf->required = true;
+    return LOAD_FIELDS(loader, node, fields, conf);
 }
 
 static int load_limits(struct loader *loader, const struct node *node, void *out)
@@ -326,8 +386,25 @@ static int load_group_name(struct loader *loader, const struct node *node, void 
     return index < 0 ? -1 : 0;
 }
 
+static struct cidr loopback[2];
+
+/* Runs before main: plain data for every listener that does not say otherwise. */
+__attribute__((constructor)) static void make_loopback(void)
+{
+    if (cidr_parse(STR("127.0.0.0/8"), &loopback[0]) < 0 ||
+        cidr_parse(STR("::1"), &loopback[1]) < 0)
+        UNREACHABLE("literal networks");
+}
+
 static void listener_defaults(struct listener_conf *listener)
 {
+    listener->per_client = (struct per_client_conf){
+        .max_connections = 10000,
+        .new_per_second = 10000,
+        .ipv6_prefix = 64,
+        .exempt = loopback,
+        .exempt_count = ARRAY_LEN(loopback),
+    };
     listener->router = listener->group = -1;
     listener->redirect_port = 443;
     listener->trust_unix = true;
@@ -391,6 +468,9 @@ static int load_listener(struct loader *loader, const struct node *node,
         {"inbound", load_bool, offsetof(struct listener_conf, inbound), false},
         {"odd_names", load_odd_names, offsetof(struct listener_conf, odd_names), false},
         {"headers", load_header_rules, offsetof(struct listener_conf, headers), false},
+        {"per_client", load_per_client, offsetof(struct listener_conf, per_client), false},
+        {"proxy_protocol", load_proxy_protocol, offsetof(struct listener_conf, proxy_protocol),
+         false},
         {"limits", load_limits, offsetof(struct listener_conf, limits), false},
         {"timeouts", load_timeouts, offsetof(struct listener_conf, timeouts), false},
     };

@@ -5,8 +5,11 @@
 #include "proxy/proxy_impl.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
-enum { DRAIN_NOTICE_MS = 1000 }; /* for clients that were not in the middle of something at a drain */
+enum {
+    DRAIN_NOTICE_MS = 1000
+}; /* for clients that were not in the middle of something at a drain */
 
 static struct downstream *of_session(struct session *session)
 {
@@ -45,6 +48,8 @@ static void closed(struct downstream *down, enum reason reason)
     deadline_deinit(&down->deadline);
     deadline_deinit(&down->progress);
     list_remove(&down->node);
+    admit_handshake_over(down);
+    admit_release(down);
     proxy->connection_count--;
     metric_sub(&proxy->metrics->gauges[GAUGE_DOWN_CONNECTIONS_OPEN], 1);
     proxy_count(proxy, COUNTER_DOWN_BYTES_IN, conn_bytes_in(down->conn));
@@ -112,7 +117,8 @@ static void on_deadline(struct deadline *deadline)
     session_expire(down->session, is_head ? REASON_HEADER_TIMEOUT : REASON_IDLE_TIMEOUT);
 }
 
-/* --- progress of what is held back -------------------------------------------------------------- */
+/* --- progress of what is held back --------------------------------------------------------------
+ */
 
 enum { PROGRESS_MIN_BYTES = 4096 }; /* less than this in a whole write timeout is no progress */
 
@@ -269,6 +275,7 @@ static void on_open(struct conn *conn)
     struct downstream *down = conn_arg(conn);
     const struct conn_tls_info *tls = conn_tls_info(conn);
 
+    admit_handshake_over(down);
     if (tls->is_tls) {
         proxy_count(down->proxy, tls->resumed ? COUNTER_DOWN_TLS_RESUMED : COUNTER_DOWN_TLS_FULL,
                     1);
@@ -360,26 +367,49 @@ static void remember_peer(struct downstream *down, const struct addr *peer)
     down->trusted = is_trusted(down->listener->conf, peer, down->peer_ip);
 }
 
-void downstream_new(struct proxy *proxy, size_t index, int fd, const struct addr *peer)
+/* Nothing hangs on it yet. */
+static void refuse(struct downstream *down, int fd, enum reason reason)
+{
+    proxy_count(down->proxy, COUNTER_CONNECTIONS_REFUSED, 1);
+    proxy_count_reason(down->proxy, reason);
+    LOG_LIMITED(LOG_LEVEL_WARN, "connection_refused", "client=%.*s listener=%.*s reason=%s",
+                STR_FMT(downstream_peer_text(down)), STR_FMT(down->listener->conf->name),
+                reason_word(reason));
+    close(fd);
+    admit_release_listener(down->proxy, down->listener_key);
+    serving_unref(&down->serving);
+    free(down);
+}
+
+void downstream_new(struct proxy *proxy, struct serving *serving,
+                    const struct serving_listener *listener, int fd, const struct addr *peer)
 {
     struct downstream *down = mem_new(sizeof(*down));
-    const struct serving_listener *listener = &proxy->serving->listeners[index];
     struct conn_limits limits = {.handshake_ms = listener->conf->timeouts.handshake_ms,
                                  .write_ms = listener->conf->timeouts.write_ms};
 
     down->proxy = proxy;
-    down->serving = serving_ref(proxy->serving);
+    down->serving = serving_ref(serving);
     down->listener = listener;
+    down->listener_key = listener->key;
     remember_peer(down, peer);
+    enum reason reason = admit_client(down);
+    if (reason != REASON_NONE) {
+        refuse(down, fd, reason);
+        return;
+    }
     deadline_init(&down->deadline, on_deadline);
     deadline_init(&down->progress, on_no_progress);
+    list_init(&down->handshake);
     list_push_back(&proxy->downstreams, &down->node);
     proxy->connection_count++;
     proxy_count(proxy, COUNTER_DOWN_CONNECTIONS, 1);
     metric_add(&proxy->metrics->gauges[GAUGE_DOWN_CONNECTIONS_OPEN], 1);
     down->conn = conn_accepted(proxy->loop, fd, peer, &handler, down, limits);
-    if (listener->tls != NULL)
+    if (listener->tls != NULL) {
         tls_accept(down->conn, listener->tls);
+        admit_handshake(down);
+    }
 }
 
 /* The listener of the same name under the current configuration; NULL when it is gone. */
@@ -414,8 +444,8 @@ void downstream_rebind(struct downstream *down)
     serving_unref(&old);
 }
 
-/* A connection that has not said anything yet gets a moment to do so, and an h2 client a moment to hear
- * that no more requests are wanted; then what is idle ends. */
+/* A connection that has not said anything yet gets a moment to do so, and an h2 client a moment to
+ * hear that no more requests are wanted; then what is idle ends. */
 void downstream_drain(struct downstream *down)
 {
     if (down->is_closed)

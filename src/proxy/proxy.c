@@ -55,6 +55,8 @@ static int load_listener(struct proxy *proxy, const struct listener_conf *conf,
                          struct serving_listener *listener, struct err *err)
 {
     *listener = (struct serving_listener){.conf = conf, .limits = limits_of(conf)};
+    if (proxy->quotas != NULL)
+        listener->key = quotas_key(proxy->quotas, conf->name.ptr, conf->name.len, 0);
     if (conf->tls == NULL)
         return 0;
     listener->tls = tls_server_new(proxy->library, proxy->tickets, conf->tls, err);
@@ -132,13 +134,20 @@ struct proxy *proxy_new(struct loop *loop, struct tls_library *library, struct t
     proxy->ring = ring;
     proxy->dice = rand_seed();
     list_init(&proxy->downstreams);
+    list_init(&proxy->handshakes);
+    list_init(&proxy->gates);
     proxy->upstream = upstream_new(loop, library, metrics);
     return proxy;
 }
 
+void proxy_share(struct proxy *proxy, struct quotas *quotas)
+{
+    proxy->quotas = quotas;
+}
+
 void proxy_free(struct proxy *proxy)
 {
-    ASSERT(list_is_empty(&proxy->downstreams));
+    ASSERT(list_is_empty(&proxy->downstreams) && list_is_empty(&proxy->gates));
     upstream_free(proxy->upstream);
     serving_unref(&proxy->serving);
     free(proxy);
@@ -146,7 +155,15 @@ void proxy_free(struct proxy *proxy)
 
 void proxy_accept(struct proxy *proxy, size_t listener, int fd, const struct addr *peer)
 {
-    downstream_new(proxy, listener, fd, peer);
+    struct serving *serving = proxy->serving;
+    struct serving_listener *at = &serving->listeners[listener];
+
+    if (!admit_to_listener(proxy, at, fd))
+        return;
+    if (at->conf->proxy_protocol.enabled)
+        gate_new(proxy, serving, at, fd, peer);
+    else
+        downstream_new(proxy, serving, at, fd, peer);
 }
 
 void proxy_drain(struct proxy *proxy)
@@ -158,6 +175,7 @@ void proxy_drain(struct proxy *proxy)
 
 void proxy_close_all(struct proxy *proxy)
 {
+    gates_abort(proxy);
     LIST_EACH(node, &proxy->downstreams)
     downstream_abort(CONTAINER_OF(node, struct downstream, node));
 }

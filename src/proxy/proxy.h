@@ -6,6 +6,7 @@
 #include "net/loop.h"
 #include "observe/access_log.h"
 #include "observe/metrics.h"
+#include "proxy/quotas.h"
 #include "route/route.h"
 #include "tls/server.h"
 #include "upstream/upstream.h"
@@ -23,6 +24,10 @@ struct routers {
  * access log. Owns its upstream. */
 struct proxy *proxy_new(struct loop *loop, struct tls_library *library, struct tls_tickets *tickets,
                         struct metrics *metrics, struct access_ring *ring);
+
+/* What all workers share of caps and rates; borrowed. Before the first proxy_accept; without it none
+ * of them applies. */
+void proxy_share(struct proxy *proxy, struct quotas *quotas);
 
 /* Every connection must be gone (proxy_close_all, then one more turn of the loop). */
 void proxy_free(struct proxy *proxy);

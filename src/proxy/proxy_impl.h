@@ -18,6 +18,7 @@
 struct serving_listener {
     const struct listener_conf *conf; /* borrows */
     struct tls_server *tls;           /* shares; NULL: plain */
+    uint64_t key;                     /* its name, among the quotas */
     struct session_limits limits;
 };
 
@@ -46,6 +47,10 @@ struct proxy {
     struct upstream *upstream;   /* owns */
     struct serving *serving;     /* shares: the one for new requests */
     struct list downstreams;     /* all open ones */
+    struct list handshakes;      /* those whose TLS handshake goes on, oldest first */
+    struct list gates;           /* connections whose PROXY header is awaited */
+    struct quotas *quotas;       /* borrows; NULL: none */
+    size_t handshake_count;
     size_t connection_count, exchange_count;
     uint64_t dice;       /* state of rand_next */
     int64_t date_second; /* wall clock second that `date` shows */
@@ -66,6 +71,7 @@ static inline void proxy_count(struct proxy *proxy, enum counter counter, uint64
 
 struct downstream {
     struct list node;                        /* in proxy.downstreams */
+    struct list handshake;                   /* in proxy.handshakes */
     struct proxy *proxy;                     /* borrows */
     struct serving *serving;                 /* shares */
     const struct serving_listener *listener; /* borrows from serving */
@@ -78,13 +84,18 @@ struct downstream {
     unsigned exchanges; /* open ones: memory stays until they are gone */
     bool trusted;       /* the peer is one of trusted_proxies */
     bool is_closed, is_reaped;
+    bool is_tallied;     /* counted for its client */
+    uint64_t client_key; /* of the client, among the quotas */
+    uint64_t listener_key;
     uint8_t peer_ip[16];
     struct addr peer;
     uint8_t peer_text_len;
     char peer_text[47]; /* its IP, for forwarding fields */
 };
 
-void downstream_new(struct proxy *proxy, size_t listener, int fd, const struct addr *peer);
+/* Takes over `fd`, which admit_to_listener has let in; `peer` is the client as far as we know. */
+void downstream_new(struct proxy *proxy, struct serving *serving,
+                    const struct serving_listener *listener, int fd, const struct addr *peer);
 void downstream_drain(struct downstream *down);
 void downstream_abort(struct downstream *down);
 
@@ -99,6 +110,35 @@ static inline struct str downstream_peer_text(const struct downstream *down)
 {
     return str_make(down->peer_text, down->peer_text_len);
 }
+
+static inline void proxy_count_reason(struct proxy *proxy, enum reason reason)
+{
+    metric_add(&proxy->metrics->reasons[reason], 1);
+}
+
+/* --- who may come in (admit.c)
+ * -------------------------------------------------------------------------- */
+
+/* False: the listener has all the connections it may have, and `fd` is closed. */
+bool admit_to_listener(struct proxy *proxy, const struct serving_listener *listener, int fd);
+
+/* May this client have one more connection, now? Counts it. NONE or the reason it may not. */
+enum reason admit_client(struct downstream *down);
+
+/* The connection has gone. */
+void admit_release(struct downstream *down);
+void admit_release_listener(struct proxy *proxy, uint64_t listener_key);
+
+/* A TLS handshake begins; when there are too many the oldest is given up. And it has ended. */
+void admit_handshake(struct downstream *down);
+void admit_handshake_over(struct downstream *down);
+
+/* --- connections whose PROXY header is awaited (gate.c)
+ * -------------------------------------------------- */
+
+void gate_new(struct proxy *proxy, struct serving *serving, const struct serving_listener *listener,
+              int fd, const struct addr *peer);
+void gates_abort(struct proxy *proxy);
 
 /* --- a request
  * ---------------------------------------------------------------------------------------- */
@@ -128,7 +168,7 @@ struct exchange {
     struct lease lease;   /* lease.stream is the upstream stream while HELD */
     struct head *request; /* in down->arena, rewritten */
     struct decision decision;
-    struct bufq pending; /* request body that came before the upstream stream did */
+    struct bufq pending;    /* request body that came before the upstream stream did */
     struct field *trailers; /* … and its trailers; in down->arena */
     size_t trailer_count;
 

@@ -240,7 +240,9 @@ static int start_helpers(struct server *server, const struct config *config, str
 
 static int start_workers(struct server *server, struct reload *reload, struct err *err)
 {
+    server->quotas = quotas_new(snapshot_config(reload->snapshot), (unsigned)server->worker_count);
     struct worker_conf conf = {
+        .quotas = server->quotas,
         .tickets = server->tickets,
         .helpers = server->helpers,
         .handshake_queue = snapshot_config(reload->snapshot)->handshake_queue,

@@ -256,6 +256,7 @@ static void free_workers(struct server *server)
     for (size_t w = 0; w < server->worker_count && server->workers != NULL; w++)
         worker_free(server->workers[w]);
     free(server->workers);
+    quotas_free(server->quotas);
     free(server->metrics);
 }
 

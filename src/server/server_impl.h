@@ -40,6 +40,7 @@ struct server {
     struct binds *binds;       /* owns */
     struct worker **workers;   /* owns */
     size_t worker_count;
+    struct quotas *quotas;    /* owns: shared by all workers */
     struct metrics **metrics; /* owns the array: the workers' counters */
 
     struct tls_tickets *tickets;  /* owns */

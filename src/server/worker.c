@@ -90,6 +90,7 @@ static void on_accepted(void *arg, int fd, const struct addr *peer)
 
     if (is_at_connection_cap(worker)) {
         metric_add(&worker->metrics->counters[COUNTER_CONNECTIONS_REFUSED], 1);
+        metric_add(&worker->metrics->reasons[REASON_CONNECTION_CAP], 1);
         LOG_LIMITED(LOG_LEVEL_WARN, "connection_cap_reached", "max_connections=%u",
                     worker->config->max_connections);
         close(fd);
@@ -334,6 +335,7 @@ static void thread_init(struct worker *worker)
                        worker->conf.handshake_queue);
     worker->proxy = proxy_new(worker->loop, worker->library, worker->conf.tickets, worker->metrics,
                               worker->ring);
+    proxy_share(worker->proxy, worker->conf.quotas);
     worker->mailbox = upstream_mailbox(proxy_upstream(worker->proxy));
     worker->wakeup = wakeup_new(worker->loop, on_wakeup, worker);
     worker->ticker = ticker_new(worker->loop, GAUGE_TICK_MS, on_tick, worker);

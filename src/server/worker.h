@@ -17,6 +17,7 @@ struct worker_conf {
     struct tls_tickets *tickets; /* borrows: shared by all workers */
     struct tls_helpers *helpers; /* borrows: the same; NULL: the worker signs itself */
     unsigned handshake_queue;    /* handshakes that may wait in this worker */
+    struct quotas *quotas;       /* borrows: shared by all workers */
     uint32_t ring_bytes;
     void (*ring_half_full)(void *arg); /* called on the worker's thread */
     void *ring_arg;

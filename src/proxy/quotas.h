@@ -1,0 +1,23 @@
+/* What all workers share of caps and rates: made once by the server, used by every worker's proxy
+ * without a lock. Keys are secret hashes, so that nobody can choose whom he collides with. */
+#pragma once
+
+#include "base/hash.h"
+#include "base/meter.h"
+#include "base/tally.h"
+#include "config/config.h"
+
+enum { QUOTA_METERS = 65536 }; /* peers whose rates are remembered, 16 bytes each */
+
+struct quotas {
+    struct hash_key secret;
+    struct tally *connections; /* owns: open ones, by listener and by client */
+    struct meter *meters;      /* owns: new connections and requests, by whatever limits them */
+    unsigned worker_count;
+};
+
+struct quotas *quotas_new(const struct config *config, unsigned worker_count);
+void quotas_free(struct quotas *quotas);
+
+/* The key of `len` bytes; `scope` is another key, of the thing that has a limit. */
+uint64_t quotas_key(const struct quotas *quotas, const void *data, size_t len, uint64_t scope);
