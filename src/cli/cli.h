@@ -6,6 +6,8 @@
 int cli_run(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_route(int argc, char **argv);
+int cli_diff(int argc, char **argv);
+int cli_import(int argc, char **argv);
 int cli_demo(int argc, char **argv);
 
 enum { EXIT_USAGE = 2 };

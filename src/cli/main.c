@@ -10,6 +10,8 @@ static const struct command commands[] = {
     {"run", cli_run, "run the proxy:                  weir run -c edge.yaml"},
     {"check", cli_check, "check a configuration:          weir check -c edge.yaml"},
     {"route", cli_route, "who would serve this, and why:  weir route -c edge.yaml URL"},
+    {"diff", cli_diff, "what a change would change:     weir diff old.yaml new.yaml"},
+    {"import", cli_import, "from Lua table and dblists:     weir import closed.dblist=100%"},
     {"demo", cli_demo, "an edge with its own backends and certificate, ready to be tried"},
 };
 

@@ -39,14 +39,17 @@ static bool path_is_valid(struct str path)
     return true;
 }
 
+enum { SCHEME_END = 8 }; /* of "https://" */
+
 const char *question_set_url(struct question *question, struct str url)
 {
-    ptrdiff_t scheme = str_find(url, STR("://")), fragment = str_find_char(url, '#');
+    ptrdiff_t scheme = str_find(str_make(url.ptr, MIN(url.len, (size_t)SCHEME_END)), STR("://"));
+    ptrdiff_t fragment = str_find_char(url, '#');
     size_t len = 0;
 
     if (fragment >= 0)
         url.len = (size_t)fragment;
-    if (scheme >= 0 && scheme <= 5)
+    if (scheme >= 0)
         url = str_skip(url, (size_t)scheme + 3);
     while (len < url.len && url.ptr[len] != '/' && url.ptr[len] != '?')
         len++;

@@ -1,0 +1,281 @@
+/* weir diff: first what is written differently, then what that does to each host, then what it
+ * would have done to the requests of a log. */
+#include "cli/diff.h"
+
+#include "cli/cli.h"
+#include "cli/complain.h"
+#include "config/flat.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+
+enum { HOSTS_NAMED = 10, VALUE_SHOWN = 160, EXIT_TROUBLE = 2 };
+
+static const char help[] =
+    "Usage: weir diff [options] OLD.yaml NEW.yaml\n"
+    "\n"
+    "Tells what a new configuration changes, and for whom: keys of the file, shares of hosts\n"
+    "(before -> after, whatever list or default they come from), and with a log which of its\n"
+    "requests would go elsewhere.\n"
+    "\n"
+    "  -l, --log FILE      an access log: weir's JSON or the combined format, with or without the\n"
+    "                      virtual host in front; \"-\" is standard input\n"
+    "      --host NAME     the host of log lines that have none\n"
+    "  -r, --router NAME   the router whose requests the log has (default: the first)\n"
+    "  -a, --all           name every host, not the first 10 of each kind\n"
+    "  -h, --help          this page\n"
+    "\n"
+    "Exit status: 0 nothing changes, 1 something does, 2 a file could not be read.\n";
+
+struct options {
+    const char *old, *new, *log, *router;
+    struct str host;
+    bool shows_all;
+};
+
+/* One of the two. */
+struct side_conf {
+    struct config *config; /* owns */
+    struct flat *flat;     /* owns */
+};
+
+/* --- the command line --------------------------------------------------------------------------
+ */
+
+static int parse_options(int argc, char **argv, struct options *options)
+{
+    enum { OPTION_HOST = 256 };
+    static const struct option longs[] = {
+        {"log", required_argument, NULL, 'l'},    {"host", required_argument, NULL, OPTION_HOST},
+        {"router", required_argument, NULL, 'r'}, {"all", no_argument, NULL, 'a'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+    };
+    int option;
+
+    optind = 0;
+    while ((option = getopt_long(argc, argv, "l:r:ah", longs, NULL)) != -1) {
+        switch (option) {
+        case 'l':
+            options->log = optarg;
+            break;
+        case OPTION_HOST:
+            options->host = str_of(optarg);
+            break;
+        case 'r':
+            options->router = optarg;
+            break;
+        case 'a':
+            options->shows_all = true;
+            break;
+        case 'h':
+            fputs(help, stdout);
+            return 0;
+        default:
+            return cli_usage_error("diff", "wrong option");
+        }
+    }
+    if (argc - optind != 2)
+        return cli_usage_error("diff", "two configurations are needed");
+    options->old = argv[optind];
+    options->new = argv[optind + 1];
+    return -1;
+}
+
+/* --- keys --------------------------------------------------------------------------------------
+ */
+
+/* Shares are told by what they do. */
+static bool is_share(struct str path)
+{
+    ptrdiff_t split = str_find(path, STR(".split."));
+
+    if (!str_starts(path, STR("routers.")) || split < 0)
+        return false;
+    struct str rest = str_skip(path, (size_t)split + 7);
+    return str_starts(rest, STR("wikis")) || str_starts(rest, STR("default")) ||
+           str_starts(rest, STR("emergency"));
+}
+
+/* What no decision depends on. */
+static bool is_beside_routing(struct str path)
+{
+    static const struct str beside[] = {
+        STR_INIT("admin"),         STR_INIT("access_log"),  STR_INIT("workers"),
+        STR_INIT("drain_timeout"), STR_INIT("drain_grace"), STR_INIT("max_connections"),
+        STR_INIT("dns_servers"),   STR_INIT("listeners"),
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(beside); i++) {
+        if (str_starts(path, beside[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool is_order(const struct flat_item *item)
+{
+    return str_ends(item->path, STR("[]"));
+}
+
+static void print_value(struct str value)
+{
+    printf("%.*s%s", (int)MIN(value.len, (size_t)VALUE_SHOWN), value.ptr,
+           value.len > VALUE_SHOWN ? "…" : "");
+}
+
+static void print_one(char sign, const struct flat_item *item)
+{
+    if (is_order(item))
+        return; /* of a list that is there as a whole or not at all */
+    printf("  %c %.*s", sign, STR_FMT(item->path));
+    if (item->value.len > 0) {
+        printf(": ");
+        print_value(item->value);
+    }
+    printf("  (%s:%d)\n", item->place.file, item->place.line);
+}
+
+static void print_changed(const struct flat_item *old, const struct flat_item *new)
+{
+    if (is_order(new)) {
+        printf("  ~ %.*s: the list or its order  (%s:%d)\n", (int)new->path.len - 2, new->path.ptr,
+               new->place.file, new->place.line);
+        return;
+    }
+    printf("  ~ %.*s: ", STR_FMT(new->path));
+    print_value(old->value);
+    printf(" -> ");
+    print_value(new->value);
+    printf("  (%s:%d)\n", new->place.file, new->place.line);
+}
+
+struct key_changes {
+    size_t shown;
+    bool routing, buckets; /* something beside shares that decides, or that draws buckets */
+};
+
+static void key_changed(struct key_changes *changes, const struct flat_item *old,
+                        const struct flat_item *new)
+{
+    struct str path = old != NULL ? old->path : new->path;
+
+    if (is_share(path))
+        return;
+    if (changes->shown++ == 0)
+        printf("keys (- before, + after, ~ changed):\n");
+    changes->routing = changes->routing || !is_beside_routing(path);
+    changes->buckets = changes->buckets || str_find(path, STR(".sticky")) >= 0;
+    if (old == NULL)
+        print_one('+', new);
+    else if (new == NULL)
+        print_one('-', old);
+    else
+        print_changed(old, new);
+}
+
+/* Both lists are sorted by path. */
+static struct key_changes diff_keys(const struct flat *old, const struct flat *new)
+{
+    struct key_changes changes = {.shown = 0};
+    size_t i = 0, j = 0;
+
+    while (i < old->count || j < new->count) {
+        int order = i == old->count   ? 1
+                    : j == new->count ? -1
+                                      : str_cmp(old->items[i].path, new->items[j].path);
+        const struct flat_item *before = order <= 0 ? &old->items[i++] : NULL;
+        const struct flat_item *after = order >= 0 ? &new->items[j++] : NULL;
+        if (order != 0 || !str_eq(before->value, after->value))
+            key_changed(&changes, before, after);
+    }
+    return changes;
+}
+
+/* --- shares and requests -----------------------------------------------------------------------
+ */
+
+static size_t diff_all_shares(const struct config *old, const struct config *new, bool shows_all)
+{
+    size_t changed = 0;
+
+    for (size_t i = 0; i < old->router_count; i++) {
+        for (size_t j = 0; j < new->router_count; j++) {
+            if (str_eq(old->routers[i].name, new->routers[j].name))
+                changed += diff_shares(stdout, old, &old->routers[i], new, &new->routers[j],
+                                       shows_all ? SIZE_MAX : HOSTS_NAMED);
+        }
+    }
+    return changed;
+}
+
+static int64_t replay(const struct options *options, const struct side_conf sides[2],
+                      const struct key_changes *keys)
+{
+    struct diff_log_options log = {
+        .file = options->log,
+        .host = options->host,
+        .only_shares = !keys->routing,
+        .same_buckets = !keys->buckets,
+    };
+    struct judge before = {0}, after = {0};
+    struct err err = {0};
+    int64_t moved = -1;
+
+    if (judge_init(&before, sides[0].config, options->router, &err) < 0 ||
+        judge_init(&after, sides[1].config, options->router, &err) < 0)
+        fprintf(stderr, "weir diff: %s\n", err.text);
+    else
+        moved = diff_log(stdout, &before, &after, &log);
+    judge_deinit(&before);
+    judge_deinit(&after);
+    return moved;
+}
+
+/* --- the whole ---------------------------------------------------------------------------------
+ */
+
+static int side_load(struct side_conf *side, const char *path)
+{
+    struct complaints complaints;
+
+    side->config = config_load_or_complain(path, COMPLAINTS_ERRORS_ONLY);
+    if (side->config == NULL)
+        return -1;
+    complaints_init(&complaints);
+    side->flat = flat_load(path, &complaints);
+    complaints_print(&complaints, COMPLAINTS_ERRORS_ONLY);
+    complaints_deinit(&complaints);
+    return side->flat != NULL ? 0 : -1;
+}
+
+static int diff(const struct options *options, const struct side_conf sides[2])
+{
+    struct key_changes keys = diff_keys(sides[0].flat, sides[1].flat);
+    size_t shares = diff_all_shares(sides[0].config, sides[1].config, options->shows_all);
+    int64_t moved = options->log != NULL ? replay(options, sides, &keys) : 0;
+
+    if (moved < 0)
+        return EXIT_TROUBLE;
+    if (keys.shown > 0 || shares > 0 || moved > 0)
+        return 1;
+    printf("nothing changes\n");
+    return 0;
+}
+
+int cli_diff(int argc, char **argv)
+{
+    struct options options = {.host = {"", 0}};
+    struct side_conf sides[2] = {{0}};
+    int status = parse_options(argc, argv, &options);
+
+    if (status >= 0)
+        return status;
+    status = EXIT_TROUBLE;
+    if (side_load(&sides[0], options.old) == 0 && side_load(&sides[1], options.new) == 0)
+        status = diff(&options, sides);
+    for (size_t i = 0; i < ARRAY_LEN(sides); i++) {
+        config_free(sides[i].config);
+        flat_free(sides[i].flat);
+    }
+    return status;
+}

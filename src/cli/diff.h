@@ -1,0 +1,28 @@
+/* weir diff: what a new configuration would change, and for whom. */
+#pragma once
+
+#include "cli/question.h"
+
+#include <stdio.h>
+
+/* The share of `host` (canonical) in a router: for requests to `service` (an index). */
+uint32_t share_of_host(const struct router_conf *conf, struct str host, int service);
+
+/* The service of that name, or -1. */
+int service_find(const struct router_conf *conf, struct str name);
+
+/* Prints which hosts have another share than before, those of the tables of wikis included; how
+ * many. At most `max_hosts` of each kind are named. */
+size_t diff_shares(FILE *out, const struct config *before, const struct router_conf *old,
+                   const struct config *after, const struct router_conf *now, size_t max_hosts);
+
+struct diff_log_options {
+    const char *file;  /* "-": standard input */
+    struct str host;   /* of lines that have none; "" = skip them */
+    bool only_shares;  /* apart from shares both routers are the same */
+    bool same_buckets; /* … and a client is in the same bucket */
+};
+
+/* Reads a log and prints which requests would move. How many; -1 after an error message. */
+int64_t diff_log(FILE *out, struct judge *before, struct judge *after,
+                 const struct diff_log_options *options);
