@@ -1,0 +1,66 @@
+/* Cookies, form parameters, hosts and paths: a first line that is looked for, and the rest in which
+ * it is. What is found lies inside; what is in normal form stays so. */
+#include "route/route_impl.h"
+
+static bool is_inside(struct str part, struct str whole)
+{
+    return part.len == 0 || (part.ptr >= whole.ptr && part.ptr + part.len <= whole.ptr + whole.len);
+}
+
+static void try_cookies(struct str name, struct str cookies)
+{
+    struct str rest = cookies, found, value;
+    bool is_there = false;
+
+    while (cookie_next(&rest, &found, &value)) {
+        ASSERT(is_inside(found, cookies) && is_inside(value, cookies));
+        is_there |= str_eq(found, name);
+    }
+    value = cookie_find(cookies, name);
+    ASSERT((value.ptr != NULL) == is_there);
+}
+
+static void try_path(struct str target)
+{
+    static char once[PATH_BYTES_MAX], twice[PATH_BYTES_MAX];
+    struct str path, again, query;
+
+    if (str_find_char(target, '#') >= 0)
+        return;
+    if (target_read(target, once, &path, &query) < 0)
+        return;
+    ASSERT(is_inside(query, target));
+    if (path.len == 0 || path.ptr[0] != '/' || str_find_char(path, '?') >= 0)
+        return;
+    ASSERT(path_normalise(path, twice, &again) == 0);
+    ASSERT(again.len <= path.len);
+}
+
+static void try_host(struct str authority)
+{
+    char fast[HOST_BYTES_MAX], slow[HOST_BYTES_MAX], again_text[HOST_BYTES_MAX];
+    struct str host, other, again;
+    bool is_mobile;
+
+    int result = host_read(authority, fast, &host, &is_mobile);
+    ASSERT(result == host_canonical(authority, slow, sizeof(slow), &other));
+    if (result < 0)
+        return;
+    ASSERT(str_eq(host, other));
+    ASSERT(host_canonical(host, again_text, sizeof(again_text), &again) == 0);
+    ASSERT(str_eq(host, again));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct str name, rest;
+
+    str_cut(str_make(data, size), '\n', &name, &rest);
+    try_cookies(name, rest);
+    query_text_eq(rest, name);
+    query_text_starts(rest, name);
+    try_path(rest);
+    try_host(rest);
+    return 0;
+}
