@@ -25,7 +25,7 @@ static const char help[] =
     "  -q, --quiet         print errors only\n"
     "  -h, --help          this page\n"
     "\n"
-    "A case says what is asked and what is expected; weir.yaml(5) has all of it:\n"
+    "A case says what is asked and what is expected; weir(1) has all of it:\n"
     "  cases:\n"
     "    - name: closed wikis are on Kubernetes\n"
     "      request: GET https://aa.wikipedia.org/wiki/X\n"

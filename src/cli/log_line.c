@@ -101,9 +101,9 @@ static int read_fields(char *line, size_t len, struct json_fields *fields)
         struct str *field = field_of(fields, key);
         enum json_kind kind = json_peek(&json);
         bool is_read;
-        if (field != NULL && kind == JSON_STRING)
+        if (field != NULL && field != &fields->bucket && kind == JSON_STRING)
             is_read = json_string(&json, field);
-        else if (field != NULL && kind == JSON_NUMBER)
+        else if (field == &fields->bucket && kind == JSON_NUMBER)
             is_read = json_number(&json, field);
         else
             is_read = json_skip(&json);

@@ -302,7 +302,7 @@ def test_route_tells_of_an_answer_without_a_group(tmp_path):
 # --- help --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["check", "--help"], ["route", "--help"], ["demo", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["check", "--help"], ["route", "--help"], ["diff", "--help"], ["import", "--help"], ["demo", "--help"]])
 def test_help_is_for_people(arguments):
     done = h.run(*arguments)
     assert done.returncode == 0 and "weir" in done.stdout and len(done.stdout) > 100 and not done.stderr
