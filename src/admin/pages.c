@@ -264,7 +264,7 @@ static const struct conn_handler conn_handler = {
     .on_closed = on_closed,
 };
 
-static void on_accepted(void *arg, int fd, const struct addr *peer)
+static void on_accepted(void *arg, int fd, const struct addr *peer UNUSED)
 {
     struct page_server *server = arg;
     const struct session_limits session_limits = {
@@ -282,7 +282,7 @@ static void on_accepted(void *arg, int fd, const struct addr *peer)
     }
     struct client *client = mem_new(sizeof(*client));
     client->server = server;
-    client->conn = conn_accepted(server->loop, fd, peer, &conn_handler, client,
+    client->conn = conn_accepted(server->loop, fd, &conn_handler, client,
                                  (struct conn_limits){.write_ms = WRITE_MS});
     client->session = h1_server_new(&session_owner, client, conn_out(client->conn),
                                     loop_bufs(server->loop), &session_limits);

@@ -115,7 +115,7 @@ static struct bufq_seg *seg_last(const struct bufq *q)
 
 static void ring_grow(struct bufq *q)
 {
-    uint32_t cap = q->cap > 0 ? q->cap * 2 : 8;
+    uint32_t cap = q->cap > 0 ? q->cap * 2 : 4;
     struct bufq_seg *segs = mem_resize(NULL, cap * sizeof(*segs));
 
     for (uint32_t i = 0; i < q->count; i++)

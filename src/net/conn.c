@@ -20,7 +20,7 @@ enum {
     READ_TURN = 4 * BUF_SIZE,   /* bytes read per readiness event; then others get their turn */
     CLOSE_FLUSH_MS = 30 * 1000, /* write progress of last words when no write deadline is set */
     SWALLOW_MAX = 1024 * 1024,  /* bytes swallowed after conn_close; then the peer gets a reset */
-    RING_KEEP = 8,              /* a drained queue keeps a ring up to this size */
+    RING_KEEP = 4,              /* a drained queue keeps a ring up to this size */
 };
 
 enum {
@@ -597,9 +597,8 @@ static void conn_on_deadline(struct deadline *deadline)
 /* --- doors
  * ----------------------------------------------------------------------------------------- */
 
-static struct conn *conn_new(struct loop *loop, int fd, const struct addr *peer,
-                             const struct conn_handler *handler, void *arg,
-                             struct conn_limits limits)
+static struct conn *conn_new(struct loop *loop, int fd, const struct conn_handler *handler,
+                             void *arg, struct conn_limits limits)
 {
     struct conn *conn = mem_new(sizeof(*conn));
 
@@ -609,8 +608,6 @@ static struct conn *conn_new(struct loop *loop, int fd, const struct addr *peer,
     conn->ops = &plain_ops;
     conn->limits = limits;
     conn->state = CONN_HANDSHAKE;
-    if (peer != NULL)
-        conn->peer = *peer;
     ev_io_init(&conn->io, conn_on_io, fd, 0);
     bufq_init(&conn->out, loop_bufs(loop));
     task_init(&conn->task, conn_on_task);
@@ -621,10 +618,10 @@ static struct conn *conn_new(struct loop *loop, int fd, const struct addr *peer,
     return conn;
 }
 
-struct conn *conn_accepted(struct loop *loop, int fd, const struct addr *peer,
-                           const struct conn_handler *handler, void *arg, struct conn_limits limits)
+struct conn *conn_accepted(struct loop *loop, int fd, const struct conn_handler *handler, void *arg,
+                           struct conn_limits limits)
 {
-    struct conn *conn = conn_new(loop, fd, peer, handler, arg, limits);
+    struct conn *conn = conn_new(loop, fd, handler, arg, limits);
 
     if (limits.handshake_ms > 0)
         deadline_set(loop, &conn->deadline, limits.handshake_ms);
@@ -636,7 +633,7 @@ struct conn *conn_connect(struct loop *loop, const struct addr *addr,
 {
     int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int errnum = fd < 0 ? errno : 0;
-    struct conn *conn = conn_new(loop, fd, addr, handler, arg, limits);
+    struct conn *conn = conn_new(loop, fd, handler, arg, limits);
 
     conn->is_client = true;
     conn->errnum = errnum;
@@ -691,11 +688,6 @@ struct loop *conn_loop(const struct conn *conn)
 int conn_fd(const struct conn *conn)
 {
     return conn->io.fd;
-}
-
-const struct addr *conn_peer(const struct conn *conn)
-{
-    return &conn->peer;
 }
 
 struct bufq *conn_out(struct conn *conn)

@@ -60,8 +60,7 @@ struct conn_limits {
 
 /* Takes over an accepted, non-blocking `fd`. Plain, unless another transport is installed
  * (tls_accept) before the caller returns to the loop, from where the first callback comes. */
-struct conn *conn_accepted(struct loop *loop, int fd, const struct addr *peer,
-                           const struct conn_handler *handler, void *arg,
+struct conn *conn_accepted(struct loop *loop, int fd, const struct conn_handler *handler, void *arg,
                            struct conn_limits limits);
 
 /* Starts connecting to `addr`; the result comes as on_open or on_closed, from the loop. */
@@ -83,7 +82,6 @@ void *conn_arg(const struct conn *conn);
 void conn_set_handler(struct conn *conn, const struct conn_handler *handler, void *arg);
 struct loop *conn_loop(const struct conn *conn);
 int conn_fd(const struct conn *conn);
-const struct addr *conn_peer(const struct conn *conn);
 
 /* Bytes to be written; append, then conn_flush_later. Valid until the connection is closed. */
 struct bufq *conn_out(struct conn *conn);

@@ -57,7 +57,6 @@ struct conn {
     char *error_text;               /* owns; NULL: none */
     struct conn_tls_info *tls_info; /* owns; NULL: nobody asked yet */
     uint64_t bytes_in, bytes_out;
-    struct addr peer;
 };
 
 extern const struct transport_ops plain_ops;

@@ -65,7 +65,7 @@ static bool is_exempt(const struct downstream *down)
 {
     const struct per_client_conf *conf = &down->listener->conf->per_client;
 
-    if (down->trusted || addr_is_unix(&down->peer))
+    if (down->trusted || down->peer_is_unix)
         return true;
     for (size_t i = 0; i < conf->exempt_count; i++) {
         if (cidr_contains(&conf->exempt[i], down->peer_ip))

@@ -325,7 +325,8 @@ static void on_closed(struct conn *conn, enum reason reason)
     if (reason == REASON_HANDSHAKE_FAILED)
         LOG_LIMITED(LOG_LEVEL_INFO, "handshake_failed", "client=%.*s error=\"%s\"",
                     STR_FMT(downstream_peer_text(down)), conn_error_text(conn));
-    /* An exchange counts what ended it. A client that drops an idle connection has done nothing wrong. */
+    /* An exchange counts what ended it. A client that drops an idle connection has done nothing
+     * wrong. */
     if (reason != REASON_NONE && reason != REASON_CLIENT_RESET && down->exchanges == 0)
         count_reason(down, reason);
     closed(down, reason != REASON_NONE ? reason : REASON_CLIENT_CLOSED);
@@ -343,10 +344,9 @@ static const struct conn_handler handler = {
  * ----------------------------------------------------------------------------------------------------
  */
 
-static bool is_trusted(const struct listener_conf *conf, const struct addr *peer,
-                       const uint8_t ip[16])
+static bool is_trusted(const struct listener_conf *conf, bool is_unix, const uint8_t ip[16])
 {
-    if (addr_is_unix(peer))
+    if (is_unix)
         return conf->trust_unix;
     for (size_t i = 0; i < conf->trusted_proxy_count; i++) {
         if (cidr_contains(&conf->trusted_proxies[i], ip))
@@ -360,11 +360,12 @@ static void remember_peer(struct downstream *down, const struct addr *peer)
     char text[ADDR_TEXT_MAX];
     size_t len = addr_format_ip(peer, text);
 
-    down->peer = *peer;
+    down->peer_port = addr_port(peer);
+    down->peer_is_unix = addr_is_unix(peer);
     addr_ip_bytes(peer, down->peer_ip);
     down->peer_text_len = (uint8_t)MIN(len, sizeof(down->peer_text));
     memcpy(down->peer_text, text, down->peer_text_len);
-    down->trusted = is_trusted(down->listener->conf, peer, down->peer_ip);
+    down->trusted = is_trusted(down->listener->conf, down->peer_is_unix, down->peer_ip);
 }
 
 /* Nothing hangs on it yet. */
@@ -405,7 +406,7 @@ void downstream_new(struct proxy *proxy, struct serving *serving,
     proxy->connection_count++;
     proxy_count(proxy, COUNTER_DOWN_CONNECTIONS, 1);
     metric_add(&proxy->metrics->gauges[GAUGE_DOWN_CONNECTIONS_OPEN], 1);
-    down->conn = conn_accepted(proxy->loop, fd, peer, &handler, down, limits);
+    down->conn = conn_accepted(proxy->loop, fd, &handler, down, limits);
     if (listener->tls != NULL) {
         tls_accept(down->conn, listener->tls);
         admit_handshake(down);
@@ -438,7 +439,7 @@ void downstream_rebind(struct downstream *down)
     struct serving *old = down->serving;
     down->serving = serving_ref(proxy->serving);
     down->listener = listener;
-    down->trusted = is_trusted(listener->conf, &down->peer, down->peer_ip);
+    down->trusted = is_trusted(listener->conf, down->peer_is_unix, down->peer_ip);
     if (down->session != NULL)
         down->session->limits = listener->limits;
     serving_unref(&old);

@@ -140,7 +140,7 @@ static struct str exchange_variable(const void *arg, enum variable variable, str
     case VARIABLE_CLIENT_IP:
         return str_make(x->client_text, x->client_text_len);
     case VARIABLE_CLIENT_PORT:
-        return number_text(x, addr_port(&x->client->peer));
+        return number_text(x, x->client->peer_port);
     case VARIABLE_REQUEST_ID:
         return x->request_id;
     case VARIABLE_TLS_VERSION:

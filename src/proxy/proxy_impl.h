@@ -88,7 +88,8 @@ struct downstream {
     uint64_t client_key; /* of the client, among the quotas */
     uint64_t listener_key;
     uint8_t peer_ip[16];
-    struct addr peer;
+    uint16_t peer_port;
+    bool peer_is_unix;
     uint8_t peer_text_len;
     char peer_text[47]; /* its IP, for forwarding fields */
 };

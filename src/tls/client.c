@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct ca_store {
     struct list node;
@@ -93,6 +94,23 @@ static int store_add_text(X509_STORE *store, struct tls_library *library, struct
     return count > 0 ? 0 : err_set(err, "ca: no certificate in PEM form in the given text");
 }
 
+/* The system's authorities, from one file where there is one, so that no worker has to look for
+ * files in the middle of a handshake; a directory of hashed names is only the last resort. */
+static bool store_fill_system(X509_STORE *store, struct tls_library *library)
+{
+    const char *const bundles[] = {
+        getenv(X509_get_default_cert_file_env()), X509_get_default_cert_file(),
+        "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"};
+
+    for (size_t i = 0; i < ARRAY_LEN(bundles); i++) {
+        if (bundles[i] != NULL && access(bundles[i], R_OK) == 0 &&
+            X509_STORE_load_file_ex(store, bundles[i], library->ctx, NULL) == 1)
+            return true;
+    }
+    ERR_clear_error();
+    return X509_STORE_set_default_paths_ex(store, library->ctx, NULL) == 1;
+}
+
 static int store_fill(X509_STORE *store, struct tls_library *library,
                       const struct upstream_tls_conf *conf, struct err *err)
 {
@@ -101,7 +119,7 @@ static int store_fill(X509_STORE *store, struct tls_library *library,
     if (conf->ca.len == 0 && conf->ca_pem.len > 0)
         return store_add_text(store, library, conf->ca_pem, err);
     if (conf->ca.len == 0) {
-        if (X509_STORE_set_default_paths_ex(store, library->ctx, NULL) == 1)
+        if (store_fill_system(store, library))
             return 0;
         return err_set(err, "ca: cannot use the system's CA certificates: %s",
                        tls_error_text(why, sizeof(why)));

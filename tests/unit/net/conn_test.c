@@ -115,7 +115,7 @@ static int pair_with(struct loop *loop, struct watcher *w, struct conn_limits li
     w->loop = loop;
     if (w->use_max == 0)
         w->use_max = SIZE_MAX;
-    w->conn = conn_accepted(loop, fds[0], NULL, &watcher_handler, w, limits);
+    w->conn = conn_accepted(loop, fds[0], &watcher_handler, w, limits);
     return fds[1];
 }
 
@@ -422,13 +422,13 @@ struct acceptor {
     int count;
 };
 
-static void took(void *arg, int fd, const struct addr *peer)
+static void took(void *arg, int fd, const struct addr *peer UNUSED)
 {
     struct acceptor *a = arg;
 
     a->count++;
     a->server.loop = a->loop;
-    a->server.conn = conn_accepted(a->loop, fd, peer, &watcher_handler, &a->server,
+    a->server.conn = conn_accepted(a->loop, fd, &watcher_handler, &a->server,
                                    (struct conn_limits){.handshake_ms = 1000});
 }
 

@@ -159,11 +159,11 @@ static const struct conn_handler echo_handler = {
     .on_closed = echo_closed,
 };
 
-static void took(void *arg, int fd, const struct addr *peer)
+static void took(void *arg, int fd, const struct addr *peer UNUSED)
 {
     struct world *world = arg;
 
-    world->served = conn_accepted(world->loop, fd, peer, &echo_handler, world,
+    world->served = conn_accepted(world->loop, fd, &echo_handler, world,
                                   (struct conn_limits){.handshake_ms = 5000});
     tls_accept(world->served, world->server);
 }
@@ -542,11 +542,11 @@ static void say_hello(struct conn *conn)
 
 static const struct conn_handler plain_handler = {.on_open = say_hello, .on_data = talk_plain};
 
-static void took_plain(void *arg, int fd, const struct addr *peer)
+static void took_plain(void *arg, int fd, const struct addr *peer UNUSED)
 {
     struct world *world = arg;
 
-    conn_accepted(world->loop, fd, peer, &plain_handler, world, (struct conn_limits){0});
+    conn_accepted(world->loop, fd, &plain_handler, world, (struct conn_limits){0});
 }
 
 static void plaintext_before_the_handshake_is_an_error(void **state UNUSED)

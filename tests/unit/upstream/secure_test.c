@@ -172,13 +172,13 @@ static void origin_closed(struct conn *conn, enum reason reason UNUSED)
 static const struct conn_handler origin_conn_handler = {origin_open, origin_data, origin_eof,
                                                         origin_drained, origin_closed};
 
-static void origin_accepted(void *arg UNUSED, int fd, const struct addr *peer)
+static void origin_accepted(void *arg UNUSED, int fd, const struct addr *peer UNUSED)
 {
     struct conn_limits limits = {.handshake_ms = 5000, .write_ms = 5000};
     struct origin_conn *c = &w.origin.conns[w.origin.accepted++];
 
     assert_true(w.origin.accepted <= CONNS_MAX);
-    c->conn = conn_accepted(w.loop, fd, peer, &origin_conn_handler, c, limits);
+    c->conn = conn_accepted(w.loop, fd, &origin_conn_handler, c, limits);
     if (w.origin.tls != NULL)
         tls_accept(c->conn, w.origin.tls);
 }
