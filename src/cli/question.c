@@ -296,7 +296,7 @@ const char *judge_facts(struct judge *judge, struct question *question)
     if (is_trusted && judge->conf->debug.enabled) {
         facts->debug = field_joined(question, judge->conf->debug.header, STR(", "));
         facts->has_debug = facts->debug.ptr != NULL;
-        if (!facts->has_debug)
+        if (!facts->has_debug && facts->cookie.len > 0)
             cookie_debug_facts(judge, question);
     }
     return NULL;
