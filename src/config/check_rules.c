@@ -4,6 +4,8 @@
 
 static bool host_covers(const struct host_match_conf *wide, const struct host_match_conf *narrow)
 {
+    if (wide->is_regex || narrow->is_regex)
+        return wide->is_regex && narrow->is_regex && str_eq(wide->name, narrow->name);
     if (!wide->is_suffix)
         return !narrow->is_suffix && str_eq(wide->name, narrow->name);
     if (narrow->is_suffix && str_eq(wide->name, narrow->name))
@@ -14,6 +16,8 @@ static bool host_covers(const struct host_match_conf *wide, const struct host_ma
 
 static bool path_covers(const struct path_match_conf *wide, const struct path_match_conf *narrow)
 {
+    if (wide->kind == PATH_REGEX || narrow->kind == PATH_REGEX)
+        return wide->kind == narrow->kind && str_eq(wide->path, narrow->path);
     if (wide->kind == PATH_EXACT)
         return narrow->kind == PATH_EXACT && str_eq(wide->path, narrow->path);
     if (str_eq(wide->path, narrow->path))

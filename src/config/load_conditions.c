@@ -8,10 +8,42 @@
 #include "config/loader_impl.h"
 #include "config/units.h"
 
+#include "base/regex.h"
+
 enum { METHODS_MAX = 64 };
 
 /* --- host, path, method ------------------------------------------------------------------------
  */
+
+enum { PATTERN_BYTES_MAX = 1024 };
+
+/* "~" and a pattern, which must compile; it is compiled again where it is used. */
+static int load_pattern(struct loader *loader, const struct node *node, struct str *out)
+{
+    struct str pattern = str_skip(node->text, 1);
+    struct err err;
+
+    if (pattern.len == 0 || pattern.len > PATTERN_BYTES_MAX)
+        return complain(loader, node, "a pattern has 1 to %d bytes", PATTERN_BYTES_MAX);
+    struct regex *regex = regex_new(pattern, &err);
+    if (regex == NULL)
+        return complain(loader, node, "pattern \"%s\": %s", node->text.ptr, err.text);
+    regex_free(regex);
+    *out = arena_str(loader->arena, pattern);
+    return 0;
+}
+
+/* Of a rule; elsewhere hosts are names. */
+static int load_host_or_pattern(struct loader *loader, const struct node *node, void *out)
+{
+    struct host_match_conf *match = out;
+
+    if (node->kind != NODE_SCALAR || !str_starts(node->text, STR("~")))
+        return load_host_match(loader, node, out);
+    match->place = node->place;
+    match->is_regex = true;
+    return load_pattern(loader, node, &match->name);
+}
 
 int load_host_match(struct loader *loader, const struct node *node, void *out)
 {
@@ -98,6 +130,10 @@ static int load_path_match(struct loader *loader, const struct node *node, void 
     struct str path = node->text;
     match->place = node->place;
     match->kind = PATH_TREE;
+    if (str_starts(path, STR("~"))) {
+        match->kind = PATH_REGEX;
+        return load_pattern(loader, node, &match->path);
+    }
     if (str_starts(path, STR("="))) {
         match->kind = PATH_EXACT;
         path = str_skip(path, 1);
@@ -276,7 +312,7 @@ int load_conditions(struct loader *loader, const struct node *node, struct match
     const struct node *method = node_find(node, "method");
     int result = load_all_fields(loader, node, match);
 
-    if (host != NULL && load_many(loader, host, load_host_match, sizeof(*match->hosts),
+    if (host != NULL && load_many(loader, host, load_host_or_pattern, sizeof(*match->hosts),
                                   &match->hosts, &match->host_count) < 0)
         result = -1;
     if (path != NULL && load_many(loader, path, load_path_match, sizeof(*match->paths),

@@ -141,6 +141,21 @@ static int load_host_template(struct loader *loader, const struct node *node, vo
 /* --- rewrites ----------------------------------------------------------------------------------
  */
 
+/* Only rules have patterns made ready. */
+static int refuse_patterns(struct loader *loader, const struct node *node,
+                           const struct match_conf *match)
+{
+    for (size_t i = 0; i < match->host_count; i++) {
+        if (match->hosts[i].is_regex)
+            return complain(loader, node, "a pattern can stand in the rule only");
+    }
+    for (size_t i = 0; i < match->path_count; i++) {
+        if (match->paths[i].kind == PATH_REGEX)
+            return complain(loader, node, "a pattern can stand in the rule only");
+    }
+    return 0;
+}
+
 static int load_when(struct loader *loader, const struct node *node, void *out)
 {
     static const struct field fields[] = {CONDITION_FIELDS};
@@ -149,7 +164,9 @@ static int load_when(struct loader *loader, const struct node *node, void *out)
     *(struct match_conf **)out = match;
     if (LOAD_FIELDS(loader, node, fields, match) < 0)
         return -1;
-    return load_conditions(loader, node, match);
+    if (load_conditions(loader, node, match) < 0)
+        return -1;
+    return refuse_patterns(loader, node, match);
 }
 
 int load_rewrites(struct loader *loader, const struct node *node, void *out)

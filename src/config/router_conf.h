@@ -44,12 +44,14 @@ struct host_match_conf {
     struct place place;
     struct str name; /* canonical; of "*.example.org" the part behind the "*." */
     bool is_suffix;  /* any host below `name`, not `name` itself */
+    bool is_regex;   /* `name` is a regular expression for the whole host; rules only */
 };
 
 enum path_match {
     PATH_TREE,  /* "/w/rest.php": itself and everything below, whole segments */
     PATH_BELOW, /* "/api/rest_v1/" and a star: everything below */
     PATH_EXACT, /* "=/w/api.php": only itself */
+    PATH_REGEX, /* "~/w/(api|rest)[.]php": a regular expression for the whole path; rules only */
 };
 
 struct path_match_conf {

@@ -30,6 +30,8 @@
     X(UP_CONNECTS, "weir_upstream_connects_total", "Upstream connections opened")                  \
     X(UP_REUSED, "weir_upstream_reused_total", "Requests sent on a pooled connection")             \
     X(UP_RETRIES, "weir_upstream_retries_total", "Attempts after the first")                       \
+    X(PATTERN_LIMITS, "weir_pattern_limits_total",                                                 \
+      "Regular expressions of rules that took too long to match")                                  \
     X(ACCESS_LOG_DROPPED, "weir_access_log_dropped_total",                                         \
       "Access log entries that did not fit into the ring")                                         \
     X(LOOP_TURNS, "weir_loop_turns_total", "Event loop turns")

@@ -574,6 +574,8 @@ static void decide(struct exchange *x)
     }
     exchange_facts(x, &facts);
     x->decision = route_decide(x->serving->routers->items[x->listener->router], &facts);
+    if (UNLIKELY(x->decision.limits > 0))
+        proxy_count(x->proxy, COUNTER_PATTERN_LIMITS, (uint64_t)x->decision.limits);
 }
 
 static enum reason reason_of_why(enum why why)

@@ -4,6 +4,8 @@
 
 bool host_match(const struct host_match_conf *match, struct str host)
 {
+    if (match->is_regex)
+        return false; /* needs what only a test has ready */
     if (!match->is_suffix)
         return str_eq(match->name, host);
     return host.len > match->name.len + 1 && str_ends(host, match->name) &&
@@ -21,6 +23,8 @@ bool hosts_match(const struct match_conf *match, struct str host)
 
 bool path_match(const struct path_match_conf *match, struct str path)
 {
+    if (match->kind == PATH_REGEX)
+        return false; /* needs what only a test has ready */
     if (!str_starts(path, match->path))
         return false;
     if (path.len == match->path.len)
@@ -40,15 +44,38 @@ uint64_t path_head(struct str path)
     return head;
 }
 
-static bool paths_match(const struct test *test, const struct request *request)
+static bool pattern_matches(const struct test *test, const struct regex *regex, struct str text,
+                            struct request *request)
+{
+    enum regex_result result = regex_match(regex, text);
+
+    request->limits += result == REGEX_LIMIT ? 1 : 0;
+    return result == REGEX_YES || (result == REGEX_LIMIT && test->fails_closed);
+}
+
+static bool paths_match(const struct test *test, struct request *request)
 {
     for (unsigned i = 0; i < test->path_count; i++) {
         const struct path_test *path = &test->paths[i];
-        if ((request->path_head & path->mask) == path->head &&
-            path_match(path->match, request->path))
+        if ((request->path_head & path->mask) != path->head)
+            continue;
+        if (path->regex != NULL ? pattern_matches(test, path->regex, request->path, request)
+                                : path_match(path->match, request->path))
             return true;
     }
     return test->path_count == 0;
+}
+
+/* Of a rule that has patterns among its hosts, so that no index can settle it. */
+static bool host_patterns_match(const struct test *test, struct request *request)
+{
+    for (size_t i = 0; i < test->match->host_count; i++) {
+        const struct regex *regex = test->host_patterns[i];
+        if (regex != NULL ? pattern_matches(test, regex, request->host, request)
+                          : host_match(&test->match->hosts[i], request->host))
+            return true;
+    }
+    return false;
 }
 
 /* --- methods -----------------------------------------------------------------------------------
@@ -298,6 +325,8 @@ bool test_matches_shape(const struct test *test, struct request *request)
     const struct match_conf *match = test->match;
 
     if (!paths_match(test, request))
+        return false;
+    if (UNLIKELY(test->host_patterns != NULL) && !host_patterns_match(test, request))
         return false;
     if (UNLIKELY((request->shape & SHAPE_METHOD_OTHER) != 0) &&
         !other_method_matches(match, request->facts->method))

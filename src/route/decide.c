@@ -272,7 +272,8 @@ static int primary_rule(const struct router *router, struct request *request)
 
     for (size_t i = 0; i < count; i++) {
         const struct test *test = &router->dc_tests[i];
-        if (test_matches(test, request) && hosts_match(test->match, request->host))
+        if (test_matches(test, request) &&
+            (test->host_patterns != NULL || hosts_match(test->match, request->host)))
             return (int)i;
     }
     return -1;
@@ -438,6 +439,7 @@ static void request_begin(struct request *request, const struct router *router,
     request->path_head = 0;
     request->shape = method_bit(facts->method) | (facts->cookie.len == 0 ? SHAPE_NO_COOKIE : 0);
     request->cookies_seen = request->params_seen = false;
+    request->limits = 0;
     request->cookies = request->params = 0;
     request->cookies_repeated = request->params_repeated = 0;
 }
@@ -489,5 +491,6 @@ struct decision route_decide(const struct router *router, const struct facts *fa
         answer(&decision, 404, WHY_NO_RULE);
     else
         decide_rule(router, &request, record, is_mobile, &decision);
+    decision.limits = request.limits;
     return decision;
 }

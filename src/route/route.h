@@ -71,6 +71,7 @@ struct decision {
     int host;        /* index in split.hosts when the host is listed; -1 */
     int dc_rule;     /* index in multi_dc.primary_if that sent it to the primary; -1 */
     int backend;     /* index in debug.backends when the debug header chose; -1 */
+    int limits; /* patterns that took too long: of rules that deny they matched, of others not */
 };
 
 struct router;

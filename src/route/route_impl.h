@@ -1,6 +1,7 @@
 /* What the files of this room share: small parsers and the compiled router. */
 #pragma once
 
+#include "base/regex.h"
 #include "config/fold.h"
 #include "route/route.h"
 
@@ -79,6 +80,7 @@ struct request {
     uint64_t path_head; /* its first eight bytes, zeroes behind a shorter one */
     uint64_t shape;     /* see below */
     bool cookies_seen, params_seen;
+    int limits;                                     /* patterns that took too long */
     uint32_t cookies, params;                       /* bits of the names that are there */
     uint32_t cookies_repeated, params_repeated;     /* … more than once */
     uint8_t client[16];                             /* its address, as far as it counts */
@@ -109,6 +111,7 @@ static inline uint64_t path_class(uint64_t head)
 struct path_test {
     uint64_t head, mask;                 /* the path's first bytes must be these */
     const struct path_match_conf *match; /* borrows */
+    struct regex *regex;                 /* borrows from the router: of PATH_REGEX; NULL */
 };
 uint64_t path_head(struct str path);
 
@@ -129,6 +132,8 @@ struct test {
     uint16_t index; /* of the rule */
     bool is_simple; /* nothing but paths, methods and hosts is asked for */
     bool sees_cookies, sees_params;
+    bool fails_closed;            /* a pattern that takes too long counts as met: the rule denies */
+    struct regex **host_patterns; /* borrows: for each host, NULL for a name; NULL: no patterns */
 };
 
 bool host_match(const struct host_match_conf *match, struct str host);
@@ -213,6 +218,9 @@ struct router {
     struct test *dc_tests;          /* owns: one for each of multi_dc.primary_if */
     struct path_test *path_tests;   /* owns: of all rules, then of all of primary_if */
     struct field_test *field_tests; /* owns: the same */
+    struct regex **patterns;        /* owns: all that tests borrow */
+    size_t pattern_count;
+    struct arena arena; /* what tests borrow besides */
     struct names cookies, params;
     uint32_t *sticky_bits;   /* owns: one for each of sticky.keys; 0: not a cookie */
     struct hash_key salt;    /* of the split */

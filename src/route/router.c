@@ -66,8 +66,23 @@ static void groups_compile(struct router *router)
 /* --- tests -------------------------------------------------------------------------------------
  */
 
-static struct path_test path_test_of(const struct path_match_conf *match)
+/* It compiled when it was loaded. */
+static struct regex *pattern_of(struct router *router, struct str text)
 {
+    struct err err;
+    struct regex *regex = regex_new(text, &err);
+
+    ASSERT(regex != NULL);
+    router->patterns =
+        mem_resize(router->patterns, (router->pattern_count + 1) * sizeof(*router->patterns));
+    router->patterns[router->pattern_count++] = regex;
+    return regex;
+}
+
+static struct path_test path_test_of(struct router *router, const struct path_match_conf *match)
+{
+    if (match->kind == PATH_REGEX)
+        return (struct path_test){.match = match, .regex = pattern_of(router, match->path)};
     static const char ones[8] = {-1, -1, -1, -1, -1, -1, -1, -1};
 
     return (struct path_test){
@@ -111,7 +126,8 @@ static uint64_t classes_rejected(const struct match_conf *match)
 
     for (size_t i = 0; i < match->path_count; i++) {
         struct str path = match->paths[i].path;
-        rejected &= path.len < sizeof(uint64_t) ? 0 : ~path_class(path_head(path));
+        bool may_be_any = path.len < sizeof(uint64_t) || match->paths[i].kind == PATH_REGEX;
+        rejected &= may_be_any ? 0 : ~path_class(path_head(path));
     }
     return match->path_count > 0 ? rejected : 0;
 }
@@ -122,6 +138,27 @@ struct room {
     struct field_test *fields;
 };
 
+static bool has_host_pattern(const struct match_conf *match)
+{
+    for (size_t i = 0; i < match->host_count; i++) {
+        if (match->hosts[i].is_regex)
+            return true;
+    }
+    return false;
+}
+
+static struct regex **host_patterns_of(struct router *router, const struct match_conf *match)
+{
+    if (!has_host_pattern(match))
+        return NULL;
+    struct regex **patterns = ARENA_NEW_N(&router->arena, struct regex *, match->host_count);
+    for (size_t i = 0; i < match->host_count; i++) {
+        if (match->hosts[i].is_regex)
+            patterns[i] = pattern_of(router, match->hosts[i].name);
+    }
+    return patterns;
+}
+
 static struct test test_of(struct router *router, const struct match_conf *match, struct room *room)
 {
     struct test test = {
@@ -131,10 +168,11 @@ static struct test test_of(struct router *router, const struct match_conf *match
         .path_count = (uint16_t)match->path_count,
         .rejects = match->method_count == 0 ? 0 : SHAPE_METHODS,
         .is_simple = match->field_count == 0,
+        .host_patterns = host_patterns_of(router, match),
     };
 
     for (size_t i = 0; i < match->path_count; i++)
-        *room->paths++ = path_test_of(&match->paths[i]);
+        *room->paths++ = path_test_of(router, &match->paths[i]);
     for (size_t i = 0; i < match->method_count; i++)
         test.rejects &= ~(uint64_t)method_bit(match->methods[i]);
     test.rejects |= classes_rejected(match);
@@ -169,7 +207,7 @@ enum scope { SCOPE_UNKNOWN, SCOPE_HOST, SCOPE_BELOW };
 
 static bool is_in_scope(const struct match_conf *match, enum scope scope, struct str name)
 {
-    if (match->host_count == 0)
+    if (match->host_count == 0 || has_host_pattern(match))
         return true;
     if (scope == SCOPE_UNKNOWN)
         return false;
@@ -185,7 +223,8 @@ static bool is_in_scope(const struct match_conf *match, enum scope scope, struct
 
 static bool is_unconditional(const struct match_conf *match)
 {
-    return match->path_count == 0 && match->method_count == 0 && match->field_count == 0;
+    return match->path_count == 0 && match->method_count == 0 && match->field_count == 0 &&
+           !has_host_pattern(match);
 }
 
 static struct candidates candidates_of(const struct router_conf *conf, const struct test *rules,
@@ -238,6 +277,8 @@ static void hosts_of_rule(struct router *router, const struct test *rules,
 {
     for (size_t i = 0; i < match->host_count; i++) {
         const struct host_match_conf *host = &match->hosts[i];
+        if (host->is_regex)
+            continue; /* every host may meet it */
         struct host_table *table = host->is_suffix ? &router->suffixes : &router->hosts;
         if (host->is_suffix)
             suffix_length_add(router, host->name.len);
@@ -255,6 +296,8 @@ static void rules_compile(struct router *router, struct room *room)
     for (size_t i = 0; i < conf->rule_count; i++) {
         rules[i] = test_of(router, &conf->rules[i].match, room);
         rules[i].index = (uint16_t)i;
+        rules[i].fails_closed =
+            conf->rules[i].answer != NULL && conf->rules[i].answer->status >= 400;
         most += conf->rules[i].match.host_count;
     }
     router->candidates = mem_new(most * sizeof(*router->candidates));
@@ -307,8 +350,8 @@ static struct test dc_test_of(struct router *router, const struct match_conf *ma
     bool has_suffix = false;
 
     for (size_t i = 0; i < match->host_count; i++) {
-        has_suffix |= match->hosts[i].is_suffix;
-        if (!match->hosts[i].is_suffix)
+        has_suffix |= match->hosts[i].is_suffix || match->hosts[i].is_regex;
+        if (!match->hosts[i].is_suffix && !match->hosts[i].is_regex)
             host_table_add(&router->hosts, match->hosts[i].name)->is_dc_named = true;
     }
     if (match->host_count > 0 && !has_suffix)
@@ -355,6 +398,7 @@ struct router *router_new(const struct config *config, size_t index, struct err 
         return NULL;
     }
     struct router *router = mem_new(sizeof(*router));
+    arena_init(&router->arena, NULL);
     router->config = config;
     router->conf = &config->routers[index];
     router->salt = salted(router->conf->sticky.salt, "split:");
@@ -380,6 +424,10 @@ void router_free(struct router *router)
     free(router->candidates);
     free(router->groups);
     free(router->dc_tests);
+    for (size_t i = 0; i < router->pattern_count; i++)
+        regex_free(router->patterns[i]);
+    free(router->patterns);
+    arena_reset(&router->arena);
     free(router->path_tests);
     free(router->field_tests);
     free(router->suffix_lengths);

@@ -27,6 +27,7 @@ foreign() {
     openssl/*) echo "tls" ;;
     nghttp2/*) echo "http" ;;
     yaml.h) echo "config" ;;
+    pcre2.h) echo "base" ;;
     ev.h) echo "net" ;;
     ares.h) echo "upstream" ;;
     *) echo "any" ;;

@@ -35,6 +35,10 @@ static const char text[] =
     "      - { name: mixed, path: /mixed, service: mixed }\n"
     "      - { name: blocked, method: [CONNECT, TRACE], answer: 405 }\n"
     "      - { name: next, cookie: { php: next }, path: /wiki/, group: canary }\n"
+    "      - { name: evil, path: '~/(a|aa)+[!x]', answer: 403 }\n"
+    "      - { name: slow, path: '~/(b|bb)+[!x]', group: misc }\n"
+    "      - { name: thumb, path: '~/thumb/[0-9a-f]/.*[.](png|jpg)', group: misc }\n"
+    "      - { name: planet, host: '~([^.]+[.])?planet[.]org', group: canary }\n"
     "      - { name: api, path: [/w/api.php, /api/rest_v1/*], service: api }\n"
     "      - { name: none, host: closed.org, answer: 404 }\n"
     "      - { name: web, service: web }\n"
@@ -192,6 +196,39 @@ static void the_first_rule_that_matches_wins(void **state UNUSED)
     check_all(wants, ARRAY_LEN(wants));
 }
 
+static void patterns_match_whole_paths_and_hosts(void **state UNUSED)
+{
+    static const struct want wants[] = {
+        {"GET", "en.org", "/thumb/a/x.png", .target = "misc:1", .rule = "thumb", .why = WHY_PLAIN},
+        {"GET", "en.org", "/thumb/a/x.png2", .target = "web-ro:443", .rule = "web",
+         .side = SIDE_LEGACY, .why = WHY_SPLIT_DEFAULT},
+        {"GET", "en.org", "/x/thumb/a/x.png", .target = "web-ro:443", .rule = "web",
+         .side = SIDE_LEGACY, .why = WHY_SPLIT_DEFAULT},
+        {"GET", "planet.org", "/", .target = "canary:1", .rule = "planet", .why = WHY_PLAIN},
+        {"GET", "de.planet.org", "/", .target = "canary:1", .rule = "planet", .why = WHY_PLAIN},
+        {"GET", "a.de.planet.org", "/", .target = "web-ro:443", .rule = "web", .side = SIDE_LEGACY,
+         .why = WHY_SPLIT_DEFAULT},
+    };
+    check_all(wants, ARRAY_LEN(wants));
+}
+
+/* What takes too long denies where the rule denies, and is passed over where it does not. */
+static void a_pattern_that_takes_too_long_fails_closed(void **state UNUSED)
+{
+    char path[66] = "/";
+    struct facts facts = {.method = STR("GET"), .host = STR("en.org"), .path = {path, 65}};
+
+    memset(path + 1, 'a', 64);
+    struct decision decision = route_decide(router, &facts);
+    assert_int_equal(decision.status, 403);
+    assert_int_equal(decision.limits, 1);
+    memset(path + 1, 'b', 64);
+    decision = route_decide(router, &facts);
+    assert_int_equal(decision.status, 0);
+    assert_int_equal(decision.limits, 1);
+    assert_true(str_eq(config->routers[0].rules[decision.rule].name, STR("web")));
+}
+
 static void a_bad_host_is_answered_and_no_host_is_legacy(void **state UNUSED)
 {
     static const struct want wants[] = {
@@ -336,6 +373,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_rule_that_matches_wins),
+        cmocka_unit_test(patterns_match_whole_paths_and_hosts),
+        cmocka_unit_test(a_pattern_that_takes_too_long_fails_closed),
         cmocka_unit_test(a_bad_host_is_answered_and_no_host_is_legacy),
         cmocka_unit_test(debug_beats_everything_but_the_rule),
         cmocka_unit_test(the_datacentre_comes_before_the_side),
