@@ -469,8 +469,12 @@ struct decision route_decide(const struct router *router, const struct facts *fa
             answer(&decision, 400, WHY_BAD_HOST);
             return decision;
         }
-        record = host_table_find(&router->hosts, request.host);
+        host_table_expect(&router->hosts, request.host);
     }
+    /* Read while the table's memory is on its way, though some hosts' rules do not look at it. */
+    bool is_path_good = target_read(facts->path, path_text, &request.path, &request.query) == 0;
+    if (LIKELY(request.host.len > 0))
+        record = host_table_find(&router->hosts, request.host);
     if (router->conf->unknown_host_status != 0 &&
         !host_is_known(router, record, is_mobile, request.host)) {
         answer(&decision, router->conf->unknown_host_status, WHY_UNKNOWN_HOST);
@@ -478,7 +482,7 @@ struct decision route_decide(const struct router *router, const struct facts *fa
     }
     const struct candidates *candidates = candidates_for(router, record, request.host);
     if (candidates->needs_path || router->conf->multi_dc.primary_if_count > 0) {
-        if (target_read(facts->path, path_text, &request.path, &request.query) < 0) {
+        if (!is_path_good) {
             answer(&decision, 414, WHY_BAD_PATH);
             return decision;
         }

@@ -191,6 +191,9 @@ struct host_table {
 };
 
 uint32_t host_hash(struct str host);
+
+/* Asks the memory for what host_table_find will look at first; large tables are rarely cached. */
+void host_table_expect(const struct host_table *table, struct str host);
 const struct host_record *host_table_find(const struct host_table *table, struct str host);
 
 /* The record of `host`, made when there is none; valid until the next one is. */

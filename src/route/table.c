@@ -32,6 +32,12 @@ static struct host_record *record_at(const struct host_table *table, uint32_t at
     return (struct host_record *)(table->records + (size_t)(at - 1) * RECORD_ALIGN);
 }
 
+void host_table_expect(const struct host_table *table, struct str host)
+{
+    if (table->count > 0)
+        __builtin_prefetch(&table->slots[host_hash(host) & table->mask]);
+}
+
 const struct host_record *host_table_find(const struct host_table *table, struct str host)
 {
     if (table->count == 0)
