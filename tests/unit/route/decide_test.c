@@ -1,11 +1,16 @@
 /* Decisions: rules, debug, datacentre, split, in this order, as tables. */
 #include "route/route.h"
 
+#include <linux/seccomp.h>
 #include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -369,6 +374,34 @@ static void deciding_allocates_nothing(void **state UNUSED)
     assert_true(mallinfo2().uordblks == before.uordblks);
 }
 
+/* In a child that the kernel would kill for anything but reading, writing and leaving. */
+static void deciding_makes_no_system_call(void **state UNUSED)
+{
+    struct facts facts = {
+        .method = STR("GET"),
+        .host = STR("de.m.off.org"),
+        .path = STR("/w/%61pi.php?action=rollback"),
+        .cookie = STR("a=b; UseDC=master"),
+        .client_ip = {[15] = 1},
+    };
+    int status;
+    pid_t child = fork();
+
+    if (child == 0) {
+        int result = 0;
+        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
+            _exit(77);
+        for (int i = 0; i < 1000; i++)
+            result |= route_decide(router, &facts).group < 0 ? 1 : 0;
+        syscall(SYS_exit, result);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip(); /* not allowed here */
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -383,6 +416,7 @@ int main(void)
         cmocka_unit_test(fixed_weights_are_kept),
         cmocka_unit_test(a_path_too_long_to_normalise_is_answered),
         cmocka_unit_test(deciding_allocates_nothing),
+        cmocka_unit_test(deciding_makes_no_system_call),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
