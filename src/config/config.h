@@ -92,14 +92,17 @@ struct limits_conf {
     uint32_t max_uri_bytes;    /* request target; default 8 KiB */
     uint64_t max_body_bytes;   /* default 0 = no limit */
     uint32_t max_connections;  /* of this listener, all workers together; default 50000 */
+    uint32_t min_body_rate;    /* bytes per second that a request body must come with, on average
+                                * and after timeouts.body_grace; default 240; 0: any */
     uint32_t max_streams;      /* concurrent h2 streams of one connection; default 100 */
     uint32_t max_requests;     /* per connection, then it is closed; default 10000 */
 };
 
 struct downstream_timeouts_conf {
-    uint32_t handshake_ms; /* TLS handshake; default 10 s */
-    uint32_t header_ms;    /* from a request's first byte to the end of its head; default 15 s */
-    uint32_t body_ms;      /* longest gap between two body bytes; default 30 s */
+    uint32_t handshake_ms;  /* TLS handshake; default 10 s */
+    uint32_t header_ms;     /* from a request's first byte to the end of its head; default 15 s */
+    uint32_t body_ms;       /* longest gap between two body bytes; default 30 s */
+    uint32_t body_grace_ms; /* before limits.min_body_rate counts; default 15 s */
     uint32_t write_ms; /* longest time without progress while we have bytes to send; default 30 s */
     uint32_t idle_ms;  /* keep-alive without a request; default 120 s */
 };
@@ -125,7 +128,7 @@ struct listener_conf {
     struct str via;         /* pseudonym in Via; "" = no Via. default "weir" */
     bool websocket;         /* Upgrade: websocket is allowed; default true */
     bool inbound; /* closed on drain; egress listeners of a sidecar say false. default true */
-    enum odd_names odd_names; /* default drop */
+    enum odd_names odd_names;     /* default drop */
     struct headers_conf *headers; /* done before those of the router and of the rule; NULL: none */
     struct per_client_conf per_client;
     struct proxy_protocol_conf proxy_protocol;

@@ -338,6 +338,7 @@ static int load_limits(struct loader *loader, const struct node *node, void *out
         {"max_uri_bytes", load_bytes, offsetof(struct limits_conf, max_uri_bytes), false},
         {"max_body_bytes", load_bytes64, offsetof(struct limits_conf, max_body_bytes), false},
         {"max_connections", load_count, offsetof(struct limits_conf, max_connections), false},
+        {"min_body_rate", load_count_or_none, offsetof(struct limits_conf, min_body_rate), false},
         {"max_streams", load_count, offsetof(struct limits_conf, max_streams), false},
         {"max_requests", load_count, offsetof(struct limits_conf, max_requests), false},
     };
@@ -351,6 +352,7 @@ static int load_timeouts(struct loader *loader, const struct node *node, void *o
         {"handshake", load_ms, offsetof(struct downstream_timeouts_conf, handshake_ms), false},
         {"header", load_ms, offsetof(struct downstream_timeouts_conf, header_ms), false},
         {"body", load_ms, offsetof(struct downstream_timeouts_conf, body_ms), false},
+        {"body_grace", load_ms, offsetof(struct downstream_timeouts_conf, body_grace_ms), false},
         {"write", load_ms, offsetof(struct downstream_timeouts_conf, write_ms), false},
         {"idle", load_ms, offsetof(struct downstream_timeouts_conf, idle_ms), false},
     };
@@ -419,6 +421,7 @@ static void listener_defaults(struct listener_conf *listener)
         .max_line_bytes = 16 << 10,
         .max_uri_bytes = 8 << 10,
         .max_connections = 50000,
+        .min_body_rate = 240,
         .max_streams = 100,
         .max_requests = 10000,
     };
@@ -426,6 +429,7 @@ static void listener_defaults(struct listener_conf *listener)
         .handshake_ms = 10000,
         .header_ms = 15000,
         .body_ms = 30000,
+        .body_grace_ms = 15000,
         .write_ms = 30000,
         .idle_ms = 120000,
     };

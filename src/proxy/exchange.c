@@ -50,15 +50,47 @@ static struct stream *up_of(const struct exchange *x)
 
 enum { TUNNEL_LINGER_MS = 1000 }; /* how long the other side of a tunnel may go on alone */
 
+/* How long the client may still take for its body so far, at limits.min_body_rate. Only the time
+ * that we wait for it counts, not what the upstream takes. */
+static int64_t body_left_ms(struct exchange *x)
+{
+    int64_t now_ms = loop_now_ms(x->proxy->loop), rate = x->listener->limits.min_body_rate;
+
+    if (x->body_since_ms == 0)
+        x->body_since_ms = now_ms;
+    int64_t waited_ms = x->body_waited_ms + now_ms - x->body_since_ms;
+    int64_t may_ms = x->listener->timeouts.body_grace_ms + (int64_t)x->bytes_in * 1000 / rate;
+    return MAX(may_ms - waited_ms, 1);
+}
+
+static void body_wait_over(struct exchange *x)
+{
+    if (x->body_since_ms == 0)
+        return;
+    x->body_waited_ms += loop_now_ms(x->proxy->loop) - x->body_since_ms;
+    x->body_since_ms = 0;
+}
+
+static enum exchange_wait wait_for_body(struct exchange *x, int64_t *ms)
+{
+    *ms = x->listener->timeouts.body_ms;
+    if (x->listener->limits.min_body_rate == 0 || x->wants_upgrade)
+        return WAIT_BODY;
+    int64_t left_ms = body_left_ms(x);
+    if (left_ms >= *ms)
+        return WAIT_BODY;
+    *ms = left_ms;
+    return WAIT_BODY_RATE;
+}
+
 /* What are we waiting for, and for how long? */
-static enum exchange_wait next_wait(const struct exchange *x, int64_t *ms)
+static enum exchange_wait next_wait(struct exchange *x, int64_t *ms)
 {
     bool awaits_continue = x->request->expects_continue && x->bytes_in == 0;
 
-    if (!x->request_ended && !x->down_paused && !x->response_started && !awaits_continue) {
-        *ms = x->listener->timeouts.body_ms;
-        return WAIT_BODY;
-    }
+    if (!x->request_ended && !x->down_paused && !x->response_started && !awaits_continue)
+        return wait_for_body(x, ms);
+    body_wait_over(x);
     if (!x->response_started) {
         *ms = x->group->timeouts.response_ms;
         return WAIT_RESPONSE;
@@ -152,6 +184,9 @@ static void on_deadline(struct deadline *deadline)
         return;
     case WAIT_BODY:
         fail(x, REASON_BODY_TIMEOUT);
+        return;
+    case WAIT_BODY_RATE:
+        fail(x, REASON_BODY_TOO_SLOW);
         return;
     case WAIT_RESPONSE:
         fail(x, REASON_UPSTREAM_TIMEOUT);

@@ -152,7 +152,7 @@ enum exchange_state {
 };
 
 /* What the exchange's one deadline stands for. */
-enum exchange_wait { WAIT_NONE, WAIT_BODY, WAIT_RESPONSE, WAIT_PROGRESS, WAIT_TOTAL };
+enum exchange_wait { WAIT_NONE, WAIT_BODY, WAIT_BODY_RATE, WAIT_RESPONSE, WAIT_PROGRESS, WAIT_TOTAL };
 
 struct exchange {
     enum exchange_state state;
@@ -177,6 +177,7 @@ struct exchange {
     struct task finish; /* ends it at the end of the turn */
     int64_t started_wall_us, started_us, asked_us, sent_us, answered_us, total_at_ms;
     uint64_t bytes_in, bytes_out;
+    int64_t body_since_ms, body_waited_ms; /* waiting for body bytes: since when; before that */
     struct str method, host, path, user_agent, request_id; /* for the log: as the client said */
     uint8_t client_ip[16];
     char client_text[47];
