@@ -131,6 +131,7 @@ struct listener_conf {
     enum odd_names odd_names;     /* default drop */
     struct headers_conf *headers; /* done before those of the router and of the rule; NULL: none */
     struct per_client_conf per_client;
+    struct rate_limits_conf rate_limits; /* of requests; looked at before routing */
     struct proxy_protocol_conf proxy_protocol;
     struct limits_conf limits;
     struct downstream_timeouts_conf timeouts;

@@ -173,6 +173,7 @@ static int load_rule(struct loader *loader, const struct node *node, struct rule
         {"normalize", load_normalize, offsetof(struct rule_conf, normalize), false},
         {"rewrite", load_rewrites, 0, false},
         {"headers", load_header_rules, offsetof(struct rule_conf, headers), false},
+        {"rate_limit", load_rate_limits, offsetof(struct rule_conf, rate_limits), false},
         CONDITION_FIELDS,
     };
     int result = LOAD_FIELDS(loader, node, fields, rule);

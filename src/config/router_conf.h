@@ -99,6 +99,24 @@ struct answer_conf {
 };
 
 /* First match wins. */
+/* Whose requests count together. Those without the header or cookie count by client address. */
+enum rate_key { RATE_CLIENT_IP, RATE_HEADER, RATE_COOKIE };
+
+/* A token bucket for each client or value: `burst` at once, then one every `every_us`. */
+struct rate_limit_conf {
+    struct place place;
+    uint64_t every_us;                /* 1 to 3,600,000,000 */
+    uint32_t burst;                   /* default: a second's worth, at least 1 */
+    enum rate_key key;                /* default client-ip */
+    struct str name;                  /* of the header, in lower case, or of the cookie */
+    uint8_t ipv4_prefix, ipv6_prefix; /* bits that make one client; default 32 and 64 */
+};
+
+struct rate_limits_conf {
+    struct rate_limit_conf *items; /* all of them must agree */
+    size_t count;
+};
+
 struct rule_conf {
     struct place place;
     struct str name; /* default "#1", "#2", … */
@@ -109,6 +127,7 @@ struct rule_conf {
     struct rewrite_conf *rewrites;    /* the first that applies */
     size_t rewrite_count;
     struct headers_conf *headers; /* NULL: none */
+    struct rate_limits_conf rate_limits;
 };
 
 /* --- debug -------------------------------------------------------------------------------------

@@ -74,21 +74,19 @@ static bool is_exempt(const struct downstream *down)
     return false;
 }
 
-/* IPv4 whole; of IPv6 the prefix that one client has for itself. */
-static uint64_t client_key(const struct downstream *down)
+/* The key of the network that counts as one client. */
+static uint64_t address_key(const struct quotas *quotas, const uint8_t address[16],
+                            unsigned ipv4_bits, unsigned ipv6_bits, uint64_t scope)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    unsigned bits = down->listener->conf->per_client.ipv6_prefix;
+    bool is_ip4 = memcmp(address, mapped, sizeof(mapped)) == 0;
+    unsigned bits = is_ip4 ? 96 + ipv4_bits : ipv6_bits;
     uint8_t ip[16];
 
-    memcpy(ip, down->peer_ip, sizeof(ip));
-    if (memcmp(ip, mapped, sizeof(mapped)) != 0) {
-        for (unsigned i = 0; i < sizeof(ip); i++) {
-            if (i * 8 + 8 > bits)
-                ip[i] &= i * 8 >= bits ? 0 : (uint8_t)(0xff << (8 - bits % 8));
-        }
-    }
-    return quotas_key(down->proxy->quotas, ip, sizeof(ip), down->listener_key);
+    memcpy(ip, address, sizeof(ip));
+    for (unsigned i = bits / 8; i < sizeof(ip); i++)
+        ip[i] &= i * 8 >= bits ? 0 : (uint8_t)(0xff << (8 - bits % 8));
+    return quotas_key(quotas, ip, sizeof(ip), scope);
 }
 
 enum reason admit_client(struct downstream *down)
@@ -98,7 +96,8 @@ enum reason admit_client(struct downstream *down)
 
     if (quotas == NULL || is_exempt(down))
         return REASON_NONE;
-    uint64_t key = down->client_key = client_key(down);
+    uint64_t key = down->client_key =
+        address_key(quotas, down->peer_ip, 32, conf->ipv6_prefix, down->listener_key);
     if (conf->new_per_second > 0) {
         const struct meter_rate rate = {.every_us = MAX(1000000 / conf->new_per_second, 1),
                                         .burst = conf->new_per_second};
@@ -125,6 +124,73 @@ void admit_release(struct downstream *down)
         tally_give(down->proxy->quotas->connections, down->client_key);
     down->is_tallied = false;
     admit_release_listener(down->proxy, down->listener_key);
+}
+
+/* --- requests
+ * --------------------------------------------------------------------------------------------- */
+
+/* The first cookie of that name in any Cookie line (RFC 6265 section 4.2.1). */
+static struct str cookie_value(const struct head *head, struct str wanted)
+{
+    for (unsigned i = 0; i < head->field_count; i++) {
+        const struct field *field = &head->fields[i];
+        struct str rest = field->value, pair, name, value;
+        if (field->id != HEADER_COOKIE || field->removed)
+            continue;
+        while (str_next(&rest, ';', &pair)) {
+            if (str_cut(str_trim(pair), '=', &name, &value) && str_eq(name, wanted))
+                return value;
+        }
+    }
+    return (struct str){0};
+}
+
+static struct str limited_value(const struct exchange *x, const struct rate_limit_conf *limit)
+{
+    const struct field *field;
+
+    switch (limit->key) {
+    case RATE_CLIENT_IP:
+        return (struct str){0};
+    case RATE_HEADER:
+        field = head_find_name(x->request, limit->name);
+        return field != NULL ? field->value : (struct str){0};
+    case RATE_COOKIE:
+        return cookie_value(x->request, limit->name);
+    }
+    UNREACHABLE("every key is above");
+}
+
+/* A limit is the place it stands at: it keeps its buckets over a reload that does not move it. */
+static uint64_t request_key(const struct exchange *x, const struct rate_limit_conf *limit)
+{
+    const struct quotas *quotas = x->proxy->quotas;
+    struct {
+        int32_t line, column;
+    } at = {limit->place.line, limit->place.column};
+    uint64_t scope = quotas_key(quotas, &at, sizeof(at), x->client->listener_key);
+    struct str value = limited_value(x, limit);
+
+    if (value.len > 0)
+        return quotas_key(quotas, value.ptr, value.len, scope);
+    return address_key(quotas, x->client_ip, limit->ipv4_prefix, limit->ipv6_prefix, ~scope);
+}
+
+enum reason admit_request(struct exchange *x, const struct rate_limits_conf *limits)
+{
+    if (LIKELY(limits->count == 0) || x->proxy->quotas == NULL)
+        return REASON_NONE;
+    for (size_t i = 0; i < limits->count; i++) {
+        const struct rate_limit_conf *limit = &limits->items[i];
+        const struct meter_rate rate = {(uint32_t)limit->every_us, limit->burst};
+        int64_t wait_us = meter_take(x->proxy->quotas->meters, request_key(x, limit), rate,
+                                     loop_now_us(x->proxy->loop));
+        if (wait_us > 0) {
+            x->retry_after_s = (uint32_t)((wait_us + 999999) / 1000000);
+            return REASON_RATE_LIMITED;
+        }
+    }
+    return REASON_NONE;
 }
 
 /* --- handshakes

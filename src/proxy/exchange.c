@@ -686,6 +686,15 @@ static bool is_misdirected(const struct exchange *x)
            !tls_host_fits(client->conn, client->listener->tls, x->host);
 }
 
+static enum reason admit_to_rule(struct exchange *x)
+{
+    if (x->decision.rule < 0 || x->listener->router < 0)
+        return REASON_NONE;
+    const struct router_conf *router = &x->serving->config->routers[x->listener->router];
+
+    return admit_request(x, &router->rules[x->decision.rule].rate_limits);
+}
+
 static void on_down_head(struct stream *down, struct head *head, enum end end)
 {
     struct exchange *x = down->arg;
@@ -708,12 +717,20 @@ static void on_down_head(struct stream *down, struct head *head, enum end end)
         fail(x, reason);
         return;
     }
+    reason = admit_request(x, &x->listener->rate_limits);
+    if (reason != REASON_NONE) {
+        fail(x, reason);
+        return;
+    }
     if (x->listener->redirect_to_https) {
         reply_redirect_https(x);
         return;
     }
     decide(x);
-    if (x->decision.group < 0)
+    reason = admit_to_rule(x);
+    if (reason != REASON_NONE)
+        fail(x, reason);
+    else if (x->decision.group < 0)
         answer_locally(x);
     else
         go_upstream(x);

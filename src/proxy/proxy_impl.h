@@ -12,6 +12,8 @@
 #include "http/session.h"
 #include "proxy/proxy.h"
 
+struct exchange;
+
 /* --- a configuration in use
  * ----------------------------------------------------------------------- */
 
@@ -134,6 +136,10 @@ void admit_release_listener(struct proxy *proxy, uint64_t listener_key);
 void admit_handshake(struct downstream *down);
 void admit_handshake_over(struct downstream *down);
 
+/* May this request come through all of `limits`? Counts it in each. NONE, or RATE_LIMITED with
+ * x->retry_after_s set. */
+enum reason admit_request(struct exchange *x, const struct rate_limits_conf *limits);
+
 /* --- connections whose PROXY header is awaited (gate.c)
  * -------------------------------------------------- */
 
@@ -152,7 +158,14 @@ enum exchange_state {
 };
 
 /* What the exchange's one deadline stands for. */
-enum exchange_wait { WAIT_NONE, WAIT_BODY, WAIT_BODY_RATE, WAIT_RESPONSE, WAIT_PROGRESS, WAIT_TOTAL };
+enum exchange_wait {
+    WAIT_NONE,
+    WAIT_BODY,
+    WAIT_BODY_RATE,
+    WAIT_RESPONSE,
+    WAIT_PROGRESS,
+    WAIT_TOTAL
+};
 
 struct exchange {
     enum exchange_state state;
@@ -183,7 +196,8 @@ struct exchange {
     char client_text[47];
     uint8_t client_text_len;
     uint8_t retries;
-    uint16_t status; /* sent to the client; 0: nothing was */
+    uint32_t retry_after_s; /* told with a local reply; 0: not */
+    uint16_t status;        /* sent to the client; 0: nothing was */
     enum reason reason;
     bool request_has_body, wants_upgrade;
     bool request_ended, response_started, response_ended, body_was_sent, is_tunnel;

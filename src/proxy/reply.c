@@ -50,6 +50,8 @@ void reply_reason(struct exchange *x, enum reason reason, int status)
     x->reason = reason;
     add_reason(x, head, reason);
     head_add_id(head, HEADER_CONTENT_TYPE, STR("text/plain; charset=utf-8"));
+    if (x->retry_after_s > 0)
+        head_add(head, STR("Retry-After"), arena_printf(head->arena, "%u", x->retry_after_s));
     if (status == 405)
         head_add(head, STR("Allow"), STR(SESSION_ALLOW));
     if (x->group != NULL)
