@@ -125,6 +125,24 @@ static int load_ticket_keys(struct loader *loader, const struct node *node, void
     return 0;
 }
 
+static int load_overload(struct loader *loader, const struct node *node, void *out)
+{
+    static const struct field fields[] = {
+        {"memory", load_bytes64, offsetof(struct overload_conf, memory_bytes), false},
+        {"keepalive_at", load_share, offsetof(struct overload_conf, keepalive_at), false},
+        {"refuse_at", load_share, offsetof(struct overload_conf, refuse_at), false},
+        {"keepalive_lag", load_ms, offsetof(struct overload_conf, keepalive_lag_ms), false},
+        {"refuse_lag", load_ms, offsetof(struct overload_conf, refuse_lag_ms), false},
+    };
+    struct overload_conf *overload = out;
+
+    if (LOAD_FIELDS(loader, node, fields, overload) < 0)
+        return -1;
+    if (overload->keepalive_at == 0 || overload->refuse_at < overload->keepalive_at)
+        return complain(loader, node, "keepalive_at must be above 0%% and not above refuse_at");
+    return 0;
+}
+
 static const struct field top_fields[] = {
     {"listeners", load_ignored, 0, true},
     {"groups", load_ignored, 0, true},
@@ -137,6 +155,7 @@ static const struct field top_fields[] = {
     {"drain_timeout", load_ms, offsetof(struct config, drain_timeout_ms), false},
     {"drain_grace", load_ms_or_none, offsetof(struct config, drain_grace_ms), false},
     {"max_connections", load_count, offsetof(struct config, max_connections), false},
+    {"overload", load_overload, offsetof(struct config, overload), false},
     {"max_handshakes", load_count, offsetof(struct config, max_handshakes), false},
     {"dns_servers", load_dns_servers, offsetof(struct config, dns_servers), false},
     {"handshake_threads", load_handshake_threads, offsetof(struct config, handshake_threads),
@@ -159,6 +178,10 @@ static void config_defaults(struct config *config)
     config->drain_timeout_ms = 30000;
     config->max_connections = 50000;
     config->max_handshakes = 8192;
+    config->overload = (struct overload_conf){.keepalive_at = SHARE_MAX / 100 * 90,
+                                              .refuse_at = SHARE_MAX / 100 * 95,
+                                              .keepalive_lag_ms = 1000,
+                                              .refuse_lag_ms = 5000};
     config->handshake_threads = HANDSHAKE_THREADS_AUTO;
     config->handshake_queue = 512;
 }

@@ -235,6 +235,14 @@ struct datacenters_conf {
     int local, primary; /* indices; -1 when no datacentres are configured */
 };
 
+/* What is done when memory, descriptors or connections run short, or the loops lag behind. */
+struct overload_conf {
+    uint64_t memory_bytes; /* what there is; default 0: the cgroup's limit, if it has one */
+    uint32_t keepalive_at; /* share from which connections end after their request; default 90 % */
+    uint32_t refuse_at;    /* share from which requests get 503; default 95 % */
+    uint32_t keepalive_lag_ms, refuse_lag_ms; /* of a worker's loop; default 1 s and 5 s */
+};
+
 enum { HANDSHAKE_THREADS_AUTO = UINT16_MAX };
 
 struct config {
@@ -258,8 +266,9 @@ struct config {
     uint32_t drain_timeout_ms; /* SIGTERM to the end at the latest; default 30 s */
     uint32_t drain_grace_ms;   /* keep accepting after SIGTERM while /ready says no; default 0 */
     uint32_t max_connections;  /* downstream, whole process; default 50000 */
-    uint32_t max_handshakes;   /* unfinished ones, whole process; default 8192; oldest go first */
-    struct str dns_servers;    /* "ip[:port],…" for c-ares; "" = resolv.conf */
+    struct overload_conf overload;
+    uint32_t max_handshakes; /* unfinished ones, whole process; default 8192; oldest go first */
+    struct str dns_servers;  /* "ip[:port],…" for c-ares; "" = resolv.conf */
 
     /* threads that sign with RSA keys, so that workers need not; 0: workers do. Default
      * HANDSHAKE_THREADS_AUTO: one for two workers */

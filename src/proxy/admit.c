@@ -94,6 +94,11 @@ enum reason admit_client(struct downstream *down)
     const struct per_client_conf *conf = &down->listener->conf->per_client;
     struct quotas *quotas = down->proxy->quotas;
 
+    if (UNLIKELY(proxy_overload(down->proxy) >= OVERLOAD_REFUSE_NEW)) {
+        if (down->listener->tls != NULL)
+            return REASON_OVERLOAD;
+        down->is_unwelcome = true;
+    }
     if (quotas == NULL || is_exempt(down))
         return REASON_NONE;
     uint64_t key = down->client_key =

@@ -160,6 +160,8 @@ static void on_stream(struct session *session, struct stream *stream)
     struct downstream *down = of_session(session);
 
     downstream_rebind(down);
+    if (UNLIKELY(proxy_overload(down->proxy) != OVERLOAD_NONE) && !session->draining)
+        session_drain(session);
     down->exchanges++;
     exchange_new(down, stream);
 }

@@ -686,6 +686,16 @@ static bool is_misdirected(const struct exchange *x)
            !tls_host_fits(client->conn, client->listener->tls, x->host);
 }
 
+enum { OVERLOAD_RETRY_AFTER_S = 5 };
+
+static bool is_refused_for_overload(struct exchange *x)
+{
+    if (LIKELY(proxy_overload(x->proxy) < OVERLOAD_REFUSE && !x->client->is_unwelcome))
+        return false;
+    x->retry_after_s = OVERLOAD_RETRY_AFTER_S;
+    return true;
+}
+
 static enum reason admit_to_rule(struct exchange *x)
 {
     if (x->decision.rule < 0 || x->listener->router < 0)
@@ -717,7 +727,8 @@ static void on_down_head(struct stream *down, struct head *head, enum end end)
         fail(x, reason);
         return;
     }
-    reason = admit_request(x, &x->listener->rate_limits);
+    reason =
+        is_refused_for_overload(x) ? REASON_OVERLOAD : admit_request(x, &x->listener->rate_limits);
     if (reason != REASON_NONE) {
         fail(x, reason);
         return;

@@ -86,6 +86,7 @@ struct downstream {
     unsigned exchanges; /* open ones: memory stays until they are gone */
     bool trusted;       /* the peer is one of trusted_proxies */
     bool is_closed, is_reaped;
+    bool is_unwelcome;   /* came while we were short of something: 503 */
     bool is_tallied;     /* counted for its client */
     uint64_t client_key; /* of the client, among the quotas */
     uint64_t listener_key;
@@ -135,6 +136,15 @@ void admit_release_listener(struct proxy *proxy, uint64_t listener_key);
 /* A TLS handshake begins; when there are too many the oldest is given up. And it has ended. */
 void admit_handshake(struct downstream *down);
 void admit_handshake_over(struct downstream *down);
+
+/* How short of everything we are. */
+static inline enum overload_level proxy_overload(const struct proxy *proxy)
+{
+    if (proxy->quotas == NULL)
+        return OVERLOAD_NONE;
+    return (enum overload_level)atomic_load_explicit(&proxy->quotas->overload,
+                                                     memory_order_relaxed);
+}
 
 /* May this request come through all of `limits`? Counts it in each. NONE, or RATE_LIMITED with
  * x->retry_after_s set. */

@@ -7,13 +7,24 @@
 #include "base/tally.h"
 #include "config/config.h"
 
+#include <stdatomic.h>
+
 enum { QUOTA_METERS = 65536 }; /* peers whose rates are remembered, 16 bytes each */
+
+/* What a shortage means for connections and requests; each includes those before it. */
+enum overload_level {
+    OVERLOAD_NONE,
+    OVERLOAD_NO_KEEPALIVE, /* connections end after what they are doing */
+    OVERLOAD_REFUSE_NEW,   /* new ones: TLS is not begun, a plain one's request gets 503 */
+    OVERLOAD_REFUSE,       /* so does every request */
+};
 
 struct quotas {
     struct hash_key secret;
     struct tally *connections; /* owns: open ones, by listener and by client */
     struct meter *meters;      /* owns: new connections and requests, by whatever limits them */
     unsigned worker_count;
+    _Atomic unsigned overload; /* enum overload_level: written by the control thread */
 };
 
 struct quotas *quotas_new(const struct config *config, unsigned worker_count);

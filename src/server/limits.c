@@ -27,3 +27,13 @@ void limits_raise_descriptors(uint32_t max_connections)
         LOG_WARN("descriptor_limit", "have=%llu wanted=%llu max_connections=%u",
                  (unsigned long long)limit.rlim_cur, (unsigned long long)wanted, max_connections);
 }
+
+uint64_t limits_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY ||
+        limit.rlim_cur <= OWN_DESCRIPTORS)
+        return 0;
+    return limit.rlim_cur - OWN_DESCRIPTORS;
+}

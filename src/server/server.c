@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/limits.h"
 #include "server/notify.h"
 
 #include <errno.h>
@@ -208,6 +209,48 @@ static void on_ticket_tick(void *arg)
     tls_tickets_rotate(server->tickets);
 }
 
+/* --- overload -----------------------------------------------------------------------------------
+ */
+
+static void gather(const struct server *server, struct overload_facts *facts)
+{
+    const struct config *config = server_config(server);
+    uint64_t memory = config->overload.memory_bytes;
+    uint64_t up = 0;
+
+    *facts = (struct overload_facts){
+        .memory_bytes = overload_memory_now(),
+        .memory_max = memory > 0 ? memory : server->memory_limit,
+        .descriptors_max = limits_descriptors(),
+        .connections_max = config->max_connections,
+    };
+    for (size_t w = 0; w < server->worker_count; w++) {
+        facts->connections += metric_get(&server->metrics[w]->gauges[GAUGE_DOWN_CONNECTIONS_OPEN]);
+        up += metric_get(&server->metrics[w]->gauges[GAUGE_UP_CONNECTIONS_OPEN]);
+        facts->lag_ms = MAX(facts->lag_ms, worker_lag_ms(server->workers[w]));
+    }
+    facts->descriptors = facts->connections + up;
+}
+
+static void on_overload_tick(void *arg)
+{
+    struct server *server = arg;
+    struct overload_facts *facts = &server->overload_facts;
+
+    if (server->snapshot == NULL || server->quotas == NULL)
+        return;
+    gather(server, facts);
+    enum overload_level before = server->overload.level;
+    enum overload_level level =
+        overload_step(&server->overload, overload_decide(&server_config(server)->overload, facts));
+    atomic_store_explicit(&server->quotas->overload, level, memory_order_relaxed);
+    if (level != before)
+        LOG_WARN("overload", "level=%s was=%s memory=%llu of=%llu connections=%llu lag_ms=%lld",
+                 overload_word(level), overload_word(before),
+                 (unsigned long long)facts->memory_bytes, (unsigned long long)facts->memory_max,
+                 (unsigned long long)facts->connections, (long long)facts->lag_ms);
+}
+
 /* --- life ---------------------------------------------------------------------------------------
  */
 
@@ -223,6 +266,8 @@ struct server *server_new(const struct server_options *options)
     server->log_wakeup = wakeup_new(server->loop, on_log_wakeup, server);
     server->tickets = tls_tickets_new();
     server->ticket_ticker = ticker_new(server->loop, TICKET_ROTATE_MS, on_ticket_tick, server);
+    server->memory_limit = overload_memory_limit();
+    server->overload_ticker = ticker_new(server->loop, OVERLOAD_TICK_MS, on_overload_tick, server);
     server->resolver = resolver_new(server->loop);
     return server;
 }
@@ -277,6 +322,7 @@ void server_free(struct server *server)
     tls_helpers_free(server->helpers);
     resolver_free(server->resolver);
     ticker_free(server->ticket_ticker);
+    ticker_free(server->overload_ticker);
     tls_tickets_free(server->tickets);
     wakeup_free(server->log_wakeup);
     deadline_deinit(&server->log_deadline);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "admin/admin.h"
+#include "server/overload.h"
 #include "server/server.h"
 #include "server/worker.h"
 
@@ -40,7 +41,11 @@ struct server {
     struct binds *binds;       /* owns */
     struct worker **workers;   /* owns */
     size_t worker_count;
-    struct quotas *quotas;    /* owns: shared by all workers */
+    struct quotas *quotas; /* owns: shared by all workers */
+    struct overload overload;
+    struct overload_facts overload_facts; /* at the last tick, for the metrics */
+    struct ticker *overload_ticker;
+    uint64_t memory_limit;    /* the cgroup's; 0: none */
     struct metrics **metrics; /* owns the array: the workers' counters */
 
     struct tls_tickets *tickets;  /* owns */

@@ -58,6 +58,15 @@ static void print_metrics(void *arg, struct text *out)
                last->failures);
     add_number(out, "weir_ready", "gauge", "1 while new traffic may come", server_is_ready(server));
     add_number(out, "weir_workers", "gauge", "Worker threads", server->worker_count);
+    add_number(out, "weir_overload_level", "gauge",
+               "0: none, 1: no keep-alive, 2: new connections refused, 3: requests refused",
+               server->overload.level);
+    add_number(out, "weir_memory_limit_bytes", "gauge", "What memory is held against; 0: nothing",
+               server->overload_facts.memory_max);
+    add_number(out, "weir_descriptors_limit", "gauge", "Descriptors that connections may take",
+               server->overload_facts.descriptors_max);
+    add_number(out, "weir_loop_lag_milliseconds", "gauge", "How late the slowest worker's loop is",
+               (uint64_t)server->overload_facts.lag_ms);
     add_number(out, "weir_dns_failures_total", "counter", "Look-ups of names that failed",
                resolver_failures(server->resolver));
     add_number(out, "weir_access_log_lost_total", "counter",

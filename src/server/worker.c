@@ -2,6 +2,7 @@
  * waits; the worker's loop carries the order out between two events and says so. */
 #include "server/worker.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "net/listener.h"
 
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { GAUGE_TICK_MS = 1000 };
+enum { GAUGE_TICK_MS = 1000, PULSE_MS = 200 };
 
 /* A listening socket of this worker. */
 struct door {
@@ -53,8 +54,10 @@ struct worker {
     bool is_started;
 
     /* made by control, outlive the thread */
-    struct metrics *metrics;  /* owns */
-    struct access_ring *ring; /* owns */
+    struct metrics *metrics;       /* owns */
+    struct access_ring *ring;      /* owns */
+    _Atomic int64_t pulse_at_ms;   /* when the loop last showed that it turns */
+    _Atomic int64_t pulse_late_ms; /* … and how late that was */
 
     /* the thread's own */
     struct loop *loop;
@@ -62,7 +65,7 @@ struct worker {
     struct tls_library *library;
     struct proxy *proxy;
     struct resolver_mailbox *mailbox; /* borrows from proxy's upstream */
-    struct ticker *ticker;
+    struct ticker *ticker, *pulse;
     struct door *doors;             /* owns */
     const struct config *config;    /* borrows: of the snapshot last adopted */
     uint64_t refused, refused_told; /* connections refused by listeners for want of descriptors */
@@ -322,6 +325,16 @@ static void on_tick(void *arg)
     worker->turns_told = turns;
 }
 
+static void on_pulse(void *arg)
+{
+    struct worker *worker = arg;
+    int64_t now_ms = clock_mono_ms();
+    int64_t late_ms = now_ms - atomic_load_explicit(&worker->pulse_at_ms, memory_order_relaxed);
+
+    atomic_store_explicit(&worker->pulse_late_ms, MAX(late_ms - PULSE_MS, 0), memory_order_relaxed);
+    atomic_store_explicit(&worker->pulse_at_ms, now_ms, memory_order_relaxed);
+}
+
 static void thread_init(struct worker *worker)
 {
     char name[16];
@@ -338,12 +351,15 @@ static void thread_init(struct worker *worker)
     proxy_share(worker->proxy, worker->conf.quotas);
     worker->mailbox = upstream_mailbox(proxy_upstream(worker->proxy));
     worker->wakeup = wakeup_new(worker->loop, on_wakeup, worker);
+    atomic_store_explicit(&worker->pulse_at_ms, clock_mono_ms(), memory_order_relaxed);
+    worker->pulse = ticker_new(worker->loop, PULSE_MS, on_pulse, worker);
     worker->ticker = ticker_new(worker->loop, GAUGE_TICK_MS, on_tick, worker);
 }
 
 static void thread_deinit(struct worker *worker)
 {
     ticker_free(worker->ticker);
+    ticker_free(worker->pulse);
     wakeup_free(worker->wakeup);
     tls_library_detach(worker->library);
     proxy_free(worker->proxy);
@@ -460,6 +476,15 @@ struct worker_load worker_load(struct worker *worker)
 
     give_order(worker, &order);
     return order.load;
+}
+
+int64_t worker_lag_ms(const struct worker *worker)
+{
+    int64_t silent_ms = clock_mono_ms() -
+                        atomic_load_explicit(&worker->pulse_at_ms, memory_order_relaxed) - PULSE_MS;
+    int64_t late_ms = atomic_load_explicit(&worker->pulse_late_ms, memory_order_relaxed);
+
+    return MAX(late_ms, silent_ms);
 }
 
 struct metrics *worker_metrics(struct worker *worker)

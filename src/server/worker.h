@@ -58,6 +58,9 @@ struct worker_load {
 };
 struct worker_load worker_load(struct worker *worker);
 
+/* How late the worker's loop is, at the worst of the last moments. */
+int64_t worker_lag_ms(const struct worker *worker);
+
 struct metrics *worker_metrics(struct worker *worker);
 struct access_ring *worker_ring(struct worker *worker);
 struct resolver_mailbox *worker_mailbox(struct worker *worker);
