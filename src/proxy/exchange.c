@@ -637,6 +637,8 @@ static void answer_locally(struct exchange *x)
 
     if (x->decision.why == WHY_ANSWER)
         reply_answer(x, router->rules[x->decision.rule].answer);
+    else if (x->decision.why == WHY_DEBUG_UNKNOWN)
+        reply_debug_unknown(x, &router->debug, x->decision.status);
     else
         reply_reason(x, reason_of_why(x->decision.why), x->decision.status);
 }

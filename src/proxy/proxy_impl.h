@@ -252,6 +252,9 @@ void header_rules_response(struct exchange *x, struct head *head);
  */
 void reply_reason(struct exchange *x, enum reason reason, int status);
 
+/* A debug field that names no backend: says which there are. */
+void reply_debug_unknown(struct exchange *x, const struct debug_conf *debug, int status);
+
 /* 308 to the same URL over https (RFC 9110 section 15.4.9). */
 void reply_redirect_https(struct exchange *x);
 

@@ -42,7 +42,8 @@ static void add_reason(struct exchange *x, struct head *head, enum reason reason
         head_add_id(head, HEADER_X_WEIR_GROUP, x->group->name);
 }
 
-void reply_reason(struct exchange *x, enum reason reason, int status)
+/* `hint`: further lines of the body, or "". */
+static void reply_text(struct exchange *x, enum reason reason, int status, struct str hint)
 {
     struct head *head = new_head(x, status);
     struct str phrase = status_phrase(status), body;
@@ -60,7 +61,24 @@ void reply_reason(struct exchange *x, enum reason reason, int status)
     else
         body = arena_printf(head->arena, "%d %.*s: %s\n", status, STR_FMT(phrase),
                             reason_word(reason));
-    reply(x, head, body);
+    reply(x, head, arena_join(head->arena, body, hint));
+}
+
+void reply_reason(struct exchange *x, enum reason reason, int status)
+{
+    reply_text(x, reason, status, (struct str){0});
+}
+
+/* Only clients that may use the field get this far, so they may know the names too. */
+void reply_debug_unknown(struct exchange *x, const struct debug_conf *debug, int status)
+{
+    struct arena *arena = x->down->arena;
+    struct str hint = arena_printf(arena, "%.*s takes one of:\n", STR_FMT(debug->header));
+
+    for (size_t i = 0; i < debug->backend_count; i++)
+        hint = arena_printf(arena, "%.*s  backend=%.*s\n", STR_FMT(hint),
+                            STR_FMT(debug->backends[i].name));
+    reply_text(x, REASON_DEBUG_UNKNOWN, status, hint);
 }
 
 /* The authority without its port, which was that of the plain listener. */

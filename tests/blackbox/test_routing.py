@@ -348,3 +348,10 @@ def test_weights_spread_over_groups(weir, upstream):
     client = w.connect()
     groups = [client.request(fields=[("Cookie", "id=%d" % n)]).header("x-weir-group") for n in range(1000)]
     assert 180 < groups.count("canary") < 320
+
+
+def test_an_unknown_debug_backend_is_told_which_there_are(site):
+    w = site({"default": 0})
+    answer = w.get(fields=[("X-Wikimedia-Debug", "backend=nonsense")])
+    assert answer.status == 400
+    assert "backend=k8s-experimental\n" in answer.text
