@@ -243,6 +243,13 @@ struct overload_conf {
     uint32_t keepalive_lag_ms, refuse_lag_ms; /* of a worker's loop; default 1 s and 5 s */
 };
 
+/* What the process gives up once its sockets are open. */
+struct privileges_conf {
+    struct str user, group; /* names or numbers; "" = stay who we are; group: the user's */
+    bool core_dumps;        /* and other looks into our memory; default false */
+    bool seccomp;           /* only the system calls that we make; default false */
+};
+
 enum { HANDSHAKE_THREADS_AUTO = UINT16_MAX };
 
 struct config {
@@ -267,6 +274,7 @@ struct config {
     uint32_t drain_grace_ms;   /* keep accepting after SIGTERM while /ready says no; default 0 */
     uint32_t max_connections;  /* downstream, whole process; default 50000 */
     struct overload_conf overload;
+    struct privileges_conf privileges;
     uint32_t max_handshakes; /* unfinished ones, whole process; default 8192; oldest go first */
     struct str dns_servers;  /* "ip[:port],…" for c-ares; "" = resolv.conf */
 

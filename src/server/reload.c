@@ -9,6 +9,7 @@
 #include "server/cpu_quota.h"
 #include "server/limits.h"
 #include "server/notify.h"
+#include "server/privileges.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -284,7 +285,9 @@ int server_load_first(struct server *server)
 
     if (reload == NULL)
         return -1;
-    if (start_helpers(server, snapshot_config(reload->snapshot), &err) < 0 ||
+    /* Sockets, certificates and logs are open, and no other thread runs yet. */
+    if (privileges_drop(&snapshot_config(reload->snapshot)->privileges, &err) < 0 ||
+        start_helpers(server, snapshot_config(reload->snapshot), &err) < 0 ||
         start_workers(server, reload, &err) < 0 || adopt_first(server, reload, &err) < 0) {
         report_err(report_to_terminal, server, &err);
         reload_free(NULL, reload);

@@ -1,6 +1,7 @@
 """Fixtures: `weir` and `upstream` start things that end with the test; `ca` and `certs` last a session."""
 
 import copy
+import os
 import pathlib
 import sys
 
@@ -110,7 +111,9 @@ def weir(request, tmp_path, ca, leaf):
         return one
 
     def surroundings(directory):
+        # WEIR_SECCOMP=1: every test runs under the filter
         return {
+            "seccomp": bool(os.environ.get("WEIR_SECCOMP")),
             "admin": {"bind": "127.0.0.1:%d" % ports.free_port()},
             "access_log": {"path": str(directory / "access.log")},
             "drain_timeout": "3s",

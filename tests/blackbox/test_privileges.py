@@ -1,0 +1,54 @@
+"""What is left of root once the sockets are open."""
+
+import os
+import re
+
+import pytest
+
+
+def status(w, thread=None):
+    path = "/proc/%d/status" % w.pid if thread is None else "/proc/%d/task/%d/status" % (w.pid, thread)
+    return dict(re.findall(r"^(\w+):[ \t]*(.*)$", open(path).read(), re.M))
+
+
+def threads(w):
+    return [int(t) for t in os.listdir("/proc/%d/task" % w.pid)]
+
+
+def test_nothing_new_and_no_core(weir, upstream):
+    w = weir(upstream())
+    assert all(status(w, t)["NoNewPrivs"] == "1" for t in threads(w))
+    limits = open("/proc/%d/limits" % w.pid).read()
+    if os.environ.get("ASAN_OPTIONS") is None and "AddressSanitizer" not in w.log:
+        assert re.search(r"Max core file size\s+0\s+0", limits)
+    assert w.get().status == 200
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="must be root to stop being it")
+def test_root_is_dropped_after_bind(weir, upstream):
+    w = weir(upstream(), top={"user": "nobody", "seccomp": True})
+    for thread in threads(w):
+        facts = status(w, thread)
+        assert set(facts["Uid"].split()) == {"65534"} and set(facts["Gid"].split()) == {"65534"}
+        assert facts["Groups"].strip() == ""
+        for name in ("CapEff", "CapPrm", "CapBnd"):
+            assert int(facts[name], 16) in (0, 1 << 10), name  # CAP_NET_BIND_SERVICE
+        assert int(facts["CapInh"], 16) == int(facts["CapAmb"], 16) == 0
+        assert facts["NoNewPrivs"] == "1" and facts["Seccomp"] == "2"
+    assert w.get().status == 200
+    assert w.admin("/ready")[0] == 200
+
+
+def test_a_user_that_is_not_there_is_an_error(weir, upstream):
+    w = weir(upstream(), top={"user": "nobody-of-that-name"}, ready=False)
+    assert w.wait() == 1
+    assert "nobody-of-that-name" in w.log
+    w.exit_code = 0
+
+
+def test_the_filter_is_on_when_asked_for(weir, upstream):
+    w = weir(upstream(), tls=True, top={"seccomp": True})
+    assert all(status(w, t)["Seccomp"] == "2" for t in threads(w))
+    assert w.get().status == 200
+    w.reload()
+    assert w.get().status == 200
