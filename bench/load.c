@@ -70,8 +70,7 @@ static uint64_t roll(void) /* xorshift64: the same cookies every time */
     return dice;
 }
 
-/* --- connections
- * ------------------------------------------------------------------------------------ */
+/* --- connections ----------------------------------------------------------------------------- */
 
 /* A copy: a connection that ends with an error makes its session useless for the others. */
 static void offer_session(SSL *ssl)
@@ -193,8 +192,7 @@ static void client_write(struct client *client, const char *data, size_t len)
         client_fail(client);
 }
 
-/* --- requests
- * --------------------------------------------------------------------------------------- */
+/* --- requests -------------------------------------------------------------------------------- */
 
 static void send_h1_request(struct client *client)
 {
@@ -320,8 +318,7 @@ static bool take_h2(struct client *client, const char *data, size_t len)
     return ended;
 }
 
-/* --- what a mode does with an answer
- * ---------------------------------------------------------------- */
+/* --- what a mode does with an answer --------------------------------------------------------- */
 
 static double *latencies; /* microseconds, for mode rate */
 static size_t latency_count, latency_cap;
@@ -457,8 +454,7 @@ static void give_up_on_errors(void)
     }
 }
 
-/* --- modes
- * ------------------------------------------------------------------------------------------ */
+/* --- modes ----------------------------------------------------------------------------------- */
 
 /* A timer that ticks `rate` times a second, in the loop as the event without a client. */
 static int open_ticker(int rate)
@@ -657,8 +653,7 @@ static void run_closed(void)
     wait_for_input(false);
 }
 
-/* --- start
- * ------------------------------------------------------------------------------------------ */
+/* --- start ----------------------------------------------------------------------------------- */
 
 static const struct number_option {
     const char *name;

@@ -32,8 +32,7 @@ static void die(const char *what)
     exit(1);
 }
 
-/* --- the configuration --------------------------------------------------------------------------
- */
+/* --- the configuration ----------------------------------------------------------------------- */
 
 static char *read_file(const char *path)
 {
@@ -95,8 +94,7 @@ static struct config *load(const char *path, const char *text)
     return config;
 }
 
-/* --- requests ----------------------------------------------------------------------------------
- */
+/* --- requests -------------------------------------------------------------------------------- */
 
 struct request {
     struct facts facts;
@@ -168,8 +166,7 @@ static struct request *make_requests(const struct row *row, const struct config 
     return requests;
 }
 
-/* --- measuring ---------------------------------------------------------------------------------
- */
+/* --- measuring ------------------------------------------------------------------------------- */
 
 static int64_t now_ns(void)
 {

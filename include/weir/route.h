@@ -37,8 +37,7 @@ struct weir_text {
     size_t len;
 };
 
-/* --- configurations ----------------------------------------------------------------------------
- */
+/* --- configurations -------------------------------------------------------------------------- */
 
 /* A configuration, loaded, checked and compiled. */
 struct weir_routing;
@@ -69,8 +68,7 @@ WEIR_API const char *weir_routing_version(const struct weir_routing *routing);
 WEIR_API const struct weir_router *weir_router_find(const struct weir_routing *routing,
                                                     const char *name);
 
-/* --- deciding ----------------------------------------------------------------------------------
- */
+/* --- deciding -------------------------------------------------------------------------------- */
 
 struct weir_field {
     struct weir_text name; /* any case */

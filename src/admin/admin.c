@@ -16,8 +16,7 @@ struct admin {
     struct addr bound;
 };
 
-/* --- pages --------------------------------------------------------------------------------------
- */
+/* --- pages ----------------------------------------------------------------------------------- */
 
 static void metrics_page(const struct admin_source *source, struct page_reply *reply)
 {
@@ -74,8 +73,7 @@ static void index_page(const struct admin_source *source UNUSED, struct page_rep
         text_add(&reply->body, "%-20s %s\n", pages[i].path.ptr, pages[i].about.ptr);
 }
 
-/* --- who may ask --------------------------------------------------------------------------------
- */
+/* --- who may ask ----------------------------------------------------------------------------- */
 
 /* Is the name that the client used one that no stranger's DNS can have pointed here? */
 static bool is_own_host(const struct head *request, const struct addr *bound)
@@ -136,8 +134,7 @@ static void answer(void *arg, const struct head *request, struct page_reply *rep
     admin_answer(&admin->source, &admin->bound, request, reply);
 }
 
-/* --- life ---------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 struct admin *admin_new(struct loop *loop, const struct addr *bind,
                         const struct admin_source *source, struct err *err)

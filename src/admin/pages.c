@@ -31,8 +31,7 @@ struct client {
     struct reap reap;
 };
 
-/* --- end of life --------------------------------------------------------------------------------
- */
+/* --- end of life ----------------------------------------------------------------------------- */
 
 static void client_free(struct reap *reap)
 {
@@ -58,8 +57,7 @@ static void client_abort(struct client *client, enum reason reason)
     conn_abort(client->conn);
 }
 
-/* --- answering ----------------------------------------------------------------------------------
- */
+/* --- answering ------------------------------------------------------------------------------- */
 
 void page_reply_add_field(struct page_reply *reply, struct str name, struct str value)
 {
@@ -147,8 +145,7 @@ static const struct stream_handler stream_handler = {
     .on_reset = on_reset,
 };
 
-/* --- what the session wants ----------------------------------------------------------------------
- */
+/* --- what the session wants ------------------------------------------------------------------ */
 
 static void on_stream(struct session *session, struct stream *stream)
 {
@@ -223,8 +220,7 @@ static void on_deadline(struct deadline *deadline)
     }
 }
 
-/* --- what the connection has --------------------------------------------------------------------
- */
+/* --- what the connection has ----------------------------------------------------------------- */
 
 static void on_open(struct conn *conn UNUSED)
 {
@@ -292,8 +288,7 @@ static void on_accepted(void *arg, int fd, const struct addr *peer UNUSED)
     server->client_count++;
 }
 
-/* --- the server ---------------------------------------------------------------------------------
- */
+/* --- the server ------------------------------------------------------------------------------ */
 
 struct page_server *page_server_new(struct loop *loop, int fd, const struct page_limits *limits,
                                     page_answer *answer, void *arg)

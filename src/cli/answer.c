@@ -19,8 +19,7 @@ struct answer_names {
     size_t longest;        /* no line takes more, NUMBERS_ROOM aside */
 };
 
-/* --- names -------------------------------------------------------------------------------------
- */
+/* --- names ----------------------------------------------------------------------------------- */
 
 static struct str quoted(struct answer_names *names, const char *key, const struct str *value)
 {
@@ -119,8 +118,7 @@ void answer_names_free(struct answer_names *names)
     free(names);
 }
 
-/* --- the line ----------------------------------------------------------------------------------
- */
+/* --- the line -------------------------------------------------------------------------------- */
 
 bool answer_has_share(const struct decision *decision)
 {

@@ -101,8 +101,7 @@ static int parse_options(int argc, char **argv, struct options *options)
     return -1;
 }
 
-/* --- files -------------------------------------------------------------------------------------
- */
+/* --- files ----------------------------------------------------------------------------------- */
 
 static int check_readable(struct place place, const char *what, struct str path)
 {
@@ -158,8 +157,7 @@ static int check_files(struct options *options, const struct config *config)
     return errors;
 }
 
-/* --- the whole ---------------------------------------------------------------------------------
- */
+/* --- the whole ------------------------------------------------------------------------------- */
 
 static const char *plural(size_t count)
 {

@@ -16,8 +16,7 @@ enum {
     OUTCOMES_MAX = 64, /* different values of one thing in one case */
 };
 
-/* --- coverage ----------------------------------------------------------------------------------
- */
+/* --- coverage -------------------------------------------------------------------------------- */
 
 /* What some case reached, of one router. */
 struct coverage {
@@ -98,8 +97,7 @@ static void coverage_print(const struct coverage *coverage, const struct router_
            STR_FMT(conf->name), total - missing, total);
 }
 
-/* --- outcomes ----------------------------------------------------------------------------------
- */
+/* --- outcomes -------------------------------------------------------------------------------- */
 
 struct outcomes {
     struct str values[OUTCOMES_MAX]; /* borrow from the configuration or the arena */
@@ -226,8 +224,7 @@ static void look_at_all(struct runner *runner, const struct case_conf *wanted,
     }
 }
 
-/* --- comparing ---------------------------------------------------------------------------------
- */
+/* --- comparing ------------------------------------------------------------------------------- */
 
 /* "split" is both sides. */
 static struct outcomes expected_of(const struct expect_conf *expect, enum expectation what)
@@ -294,8 +291,7 @@ static bool compare(const struct case_conf *wanted, const struct outcomes got[EX
     return is_good;
 }
 
-/* --- cases -------------------------------------------------------------------------------------
- */
+/* --- cases ----------------------------------------------------------------------------------- */
 
 static const char *add_fields(struct question *question, const struct case_conf *wanted)
 {
@@ -354,8 +350,7 @@ static void run_case(struct runner *runner, const struct case_conf *wanted)
     arena_reset(&runner->arena);
 }
 
-/* --- files -------------------------------------------------------------------------------------
- */
+/* --- files ----------------------------------------------------------------------------------- */
 
 static int find_datacenter(const struct config *config, struct str name)
 {

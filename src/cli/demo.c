@@ -56,8 +56,7 @@ static const char *const certificate_names[] = {
     "*.wikimedia.org", "*.mediawiki.org", "*.wikinews.org",    "*.wiktionary.org",
 };
 
-/* --- arguments ----------------------------------------------------------------------------------
- */
+/* --- arguments ------------------------------------------------------------------------------- */
 
 static int parse_number(const char *name, const char *word, unsigned max, unsigned *number)
 {
@@ -110,8 +109,7 @@ static int parse(int argc, char **argv, struct demo_options *options)
     return rc == 0 ? 0 : rc + 1;
 }
 
-/* --- the configuration --------------------------------------------------------------------------
- */
+/* --- the configuration ----------------------------------------------------------------------- */
 
 static void set_address(const char *variable, unsigned port)
 {
@@ -156,8 +154,7 @@ static struct config *load(void *arg, struct complaints *complaints)
     return config;
 }
 
-/* --- what is shown ------------------------------------------------------------------------------
- */
+/* --- what is shown --------------------------------------------------------------------------- */
 
 static void print_commands(unsigned port)
 {
@@ -236,8 +233,7 @@ static void on_entry(void *arg, const struct access_entry *entry)
     demo_table_count(arg, entry);
 }
 
-/* --- life ---------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 static int prepare(struct demo *demo, struct err *err)
 {

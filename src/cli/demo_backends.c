@@ -25,8 +25,7 @@ struct demo_backends {
     pthread_t thread;
 };
 
-/* --- pages --------------------------------------------------------------------------------------
- */
+/* --- pages ----------------------------------------------------------------------------------- */
 
 /* What a reader wants to see of what weir did to the request. */
 static const enum header_id shown[] = {
@@ -100,8 +99,7 @@ static void answer(void *arg, const struct head *request, struct page_reply *rep
     }
 }
 
-/* --- the thread ---------------------------------------------------------------------------------
- */
+/* --- the thread ------------------------------------------------------------------------------ */
 
 static void *serve(void *arg)
 {
@@ -125,8 +123,7 @@ static void on_stop(void *arg)
     loop_stop(arg);
 }
 
-/* --- start and stop ------------------------------------------------------------------------------
- */
+/* --- start and stop -------------------------------------------------------------------------- */
 
 static int open_sockets(struct demo_backends *backends, const char *const *names, struct err *err)
 {

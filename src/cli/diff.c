@@ -39,8 +39,7 @@ struct side_conf {
     struct flat *flat;     /* owns */
 };
 
-/* --- the command line --------------------------------------------------------------------------
- */
+/* --- the command line ------------------------------------------------------------------------ */
 
 static int parse_options(int argc, char **argv, struct options *options)
 {
@@ -81,8 +80,7 @@ static int parse_options(int argc, char **argv, struct options *options)
     return -1;
 }
 
-/* --- keys --------------------------------------------------------------------------------------
- */
+/* --- keys ------------------------------------------------------------------------------------ */
 
 /* Shares are told by what they do. */
 static bool is_share(struct str path)
@@ -191,8 +189,7 @@ static struct key_changes diff_keys(const struct flat *old, const struct flat *n
     return changes;
 }
 
-/* --- shares and requests -----------------------------------------------------------------------
- */
+/* --- shares and requests --------------------------------------------------------------------- */
 
 static size_t diff_all_shares(const struct config *old, const struct config *new, bool shows_all)
 {
@@ -231,8 +228,7 @@ static int64_t replay(const struct options *options, const struct side_conf side
     return moved;
 }
 
-/* --- the whole ---------------------------------------------------------------------------------
- */
+/* --- the whole ------------------------------------------------------------------------------- */
 
 static int side_load(struct side_conf *side, const char *path)
 {

@@ -53,8 +53,7 @@ struct replay {
     uint64_t requests, moved, debug, no_host, unreadable, unplaced;
 };
 
-/* --- places ------------------------------------------------------------------------------------
- */
+/* --- places ---------------------------------------------------------------------------------- */
 
 static unsigned place_add(struct replay *replay, struct str service, struct str group, int status)
 {
@@ -104,8 +103,7 @@ static void move_add(struct replay *replay, unsigned from, unsigned to)
         replay->unplaced++;
 }
 
-/* --- hosts -------------------------------------------------------------------------------------
- */
+/* --- hosts ----------------------------------------------------------------------------------- */
 
 static void shares_compare(const struct replay *replay, struct str authority,
                            struct cached_host *cached)
@@ -163,8 +161,7 @@ static bool may_move(struct replay *replay, const struct facts *facts, const str
     return is_below(old->bucket, old->share) != is_below(old->bucket, cached->after[old->service]);
 }
 
-/* --- requests ----------------------------------------------------------------------------------
- */
+/* --- requests -------------------------------------------------------------------------------- */
 
 /* The same place and the same target behind it. */
 static bool is_same(const struct replay *replay, const struct decision *old,
@@ -254,8 +251,7 @@ static int replay_all(struct replay *replay, int fd)
     return result == LINES_FAILED ? -1 : 0;
 }
 
-/* --- telling -----------------------------------------------------------------------------------
- */
+/* --- telling --------------------------------------------------------------------------------- */
 
 static double percent(uint64_t part, uint64_t whole)
 {
@@ -350,8 +346,7 @@ static void print_replay(FILE *out, struct replay *replay)
     arena_reset(&arena);
 }
 
-/* --- the whole ---------------------------------------------------------------------------------
- */
+/* --- the whole ------------------------------------------------------------------------------- */
 
 static unsigned *known_new(const struct judge *judge)
 {

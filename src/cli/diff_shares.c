@@ -18,8 +18,7 @@ struct changes {
     size_t count, cap;
 };
 
-/* --- shares ------------------------------------------------------------------------------------
- */
+/* --- shares ---------------------------------------------------------------------------------- */
 
 static int compare_host(const void *key, const void *item)
 {
@@ -59,8 +58,7 @@ int service_find(const struct router_conf *conf, struct str name)
     return -1;
 }
 
-/* --- changes -----------------------------------------------------------------------------------
- */
+/* --- changes --------------------------------------------------------------------------------- */
 
 static void changes_add(struct changes *changes, struct change change)
 {
@@ -99,8 +97,7 @@ static void compare_shares(struct changes *changes, const struct router_conf *ol
     }
 }
 
-/* --- hosts -------------------------------------------------------------------------------------
- */
+/* --- hosts ----------------------------------------------------------------------------------- */
 
 struct hosts {
     struct str *items; /* owns the array, borrows the texts */
@@ -141,8 +138,7 @@ static struct hosts all_hosts(const struct config *before, const struct router_c
     return hosts;
 }
 
-/* --- telling -----------------------------------------------------------------------------------
- */
+/* --- telling --------------------------------------------------------------------------------- */
 
 static bool is_same_kind(const struct change *a, const struct change *b)
 {

@@ -72,8 +72,7 @@ static struct str trimmed(struct str text)
     return text;
 }
 
-/* --- the table of wikis ------------------------------------------------------------------------
- */
+/* --- the table of wikis ---------------------------------------------------------------------- */
 
 static struct str word_next(struct str *rest)
 {
@@ -112,8 +111,7 @@ int import_wikis(struct import *import, const char *path, struct err *err)
     return 0;
 }
 
-/* --- the Lua table -----------------------------------------------------------------------------
- */
+/* --- the Lua table --------------------------------------------------------------------------- */
 
 struct lua {
     struct import *import;
@@ -248,8 +246,7 @@ static void read_lua(struct import *import, const char *path, struct str text)
     }
 }
 
-/* --- lists -------------------------------------------------------------------------------------
- */
+/* --- lists ----------------------------------------------------------------------------------- */
 
 static void read_list(struct import *import, const char *path, const char *share, struct str text)
 {

@@ -15,8 +15,7 @@ static bool is_default(const struct import_entry *entry)
     return str_eq(entry->host, STR("default"));
 }
 
-/* --- values ------------------------------------------------------------------------------------
- */
+/* --- values ---------------------------------------------------------------------------------- */
 
 static double number_of(struct str text)
 {
@@ -49,8 +48,7 @@ static void read_share(struct import *import, struct import_entry *entry)
           value < 0 || value > 1 ? "outside of 0..1" : "finer than 0.001%", entry->share / 1000.0);
 }
 
-/* --- hosts -------------------------------------------------------------------------------------
- */
+/* --- hosts ----------------------------------------------------------------------------------- */
 
 static bool is_known_host(const struct import *import, struct str host)
 {
@@ -127,8 +125,7 @@ static void look_at_entries(struct import *import)
     }
 }
 
-/* --- lists -------------------------------------------------------------------------------------
- */
+/* --- lists ----------------------------------------------------------------------------------- */
 
 static int compare_name(const void *key, const void *item)
 {
@@ -187,8 +184,7 @@ static void look_at_lists(struct import *import)
     }
 }
 
-/* --- YAML --------------------------------------------------------------------------------------
- */
+/* --- YAML ------------------------------------------------------------------------------------ */
 
 /* Foreign text, of which YAML takes no control characters. */
 static void print_comment(FILE *out, const char *before, struct str text)

@@ -46,8 +46,7 @@ enum json_kind json_peek(struct json *json)
     }
 }
 
-/* --- strings -----------------------------------------------------------------------------------
- */
+/* --- strings --------------------------------------------------------------------------------- */
 
 /* Eight bytes at a time: the high bit of each byte that ends a plain run (quote, backslash or
  * control); exact for the lowest such byte, which is the one that counts. */
@@ -172,8 +171,7 @@ bool json_string(struct json *json, struct str *value)
     return true;
 }
 
-/* --- other scalars -----------------------------------------------------------------------------
- */
+/* --- other scalars --------------------------------------------------------------------------- */
 
 static bool word(struct json *json, struct str text)
 {
@@ -230,8 +228,7 @@ bool json_number(struct json *json, struct str *value)
     return true;
 }
 
-/* --- collections -------------------------------------------------------------------------------
- */
+/* --- collections ----------------------------------------------------------------------------- */
 
 bool json_enter(struct json *json, enum json_kind kind)
 {

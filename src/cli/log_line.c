@@ -4,8 +4,7 @@
 
 #include "cli/json.h"
 
-/* --- weir's JSON -------------------------------------------------------------------------------
- */
+/* --- weir's JSON ----------------------------------------------------------------------------- */
 
 enum { TIME_BYTES = 34 }; /* {"time":"2023-09-01T00:00:00.000Z" */
 
@@ -144,8 +143,7 @@ static enum log_result read_json(char *line, size_t len, struct question *questi
     return LOG_REQUEST;
 }
 
-/* --- combined ----------------------------------------------------------------------------------
- */
+/* --- combined -------------------------------------------------------------------------------- */
 
 /* The next word of `*rest`. */
 static struct str word_next(struct str *rest)

@@ -2,8 +2,7 @@
  * any router is asked is refused here too, so that the tools answer as the proxy does. */
 #include "cli/question.h"
 
-/* --- the parts ---------------------------------------------------------------------------------
- */
+/* --- the parts ------------------------------------------------------------------------------- */
 
 void question_init(struct question *question)
 {
@@ -125,8 +124,7 @@ const char *question_set_http(struct question *question, struct str version)
                                                               : "http must be \"1.0\" or \"1.1\"";
 }
 
-/* --- the judge ---------------------------------------------------------------------------------
- */
+/* --- the judge ------------------------------------------------------------------------------- */
 
 static int router_find(const struct config *config, const char *name)
 {
@@ -163,8 +161,7 @@ void judge_deinit(struct judge *judge)
     judge->router = NULL;
 }
 
-/* --- facts -------------------------------------------------------------------------------------
- */
+/* --- facts ----------------------------------------------------------------------------------- */
 
 static struct str field_find(const void *arg, struct str name)
 {

@@ -52,8 +52,7 @@ struct options {
     struct question *question; /* borrows: what -X and -H say */
 };
 
-/* --- the command line --------------------------------------------------------------------------
- */
+/* --- the command line ------------------------------------------------------------------------ */
 
 static int usage_error(const char *what, const char *value)
 {
@@ -158,8 +157,7 @@ static int parse_options(int argc, char **argv, struct options *options)
     return -1;
 }
 
-/* --- the request -------------------------------------------------------------------------------
- */
+/* --- the request ----------------------------------------------------------------------------- */
 
 static const struct wiki_conf *wiki_find(const struct config *config, const char *name)
 {
@@ -215,8 +213,7 @@ static int answer_one(const struct options *options, struct judge *judge)
     return 0;
 }
 
-/* --- the whole ---------------------------------------------------------------------------------
- */
+/* --- the whole ------------------------------------------------------------------------------- */
 
 static int pretend_datacenter(struct config *config, const char *name)
 {

@@ -21,8 +21,7 @@ static const char help[] = "One request per line:\n"
                            "  quit          the end (so is control-D)\n"
                            "Tab completes the hosts of the configuration.\n";
 
-/* --- words -------------------------------------------------------------------------------------
- */
+/* --- words ----------------------------------------------------------------------------------- */
 
 static bool is_blank(char c)
 {
@@ -136,8 +135,7 @@ const char *question_read_words(struct question *question, char **words, int cou
     return error;
 }
 
-/* --- completion --------------------------------------------------------------------------------
- */
+/* --- completion ------------------------------------------------------------------------------ */
 
 /* Hosts with a share, then hosts of the table of wikis. */
 static const char *host_at(const struct judge *judge, size_t index)
@@ -162,8 +160,7 @@ static const char *complete_host(void *arg, const char *text, size_t n)
     return NULL;
 }
 
-/* --- the loop ----------------------------------------------------------------------------------
- */
+/* --- the loop -------------------------------------------------------------------------------- */
 
 struct repl {
     struct judge *judge;

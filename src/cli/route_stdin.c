@@ -12,8 +12,7 @@
 
 enum { WRITE_BYTES = 256 << 10 };
 
-/* --- a line ------------------------------------------------------------------------------------
- */
+/* --- a line ---------------------------------------------------------------------------------- */
 
 static bool is_host(struct str name)
 {
@@ -141,8 +140,7 @@ const char *question_read_json(struct question *question, char *line, size_t len
     return (seen & BIT(KEY_URL)) != 0 ? NULL : "there is no url";
 }
 
-/* --- all of them -------------------------------------------------------------------------------
- */
+/* --- all of them ----------------------------------------------------------------------------- */
 
 struct stream {
     struct text out;

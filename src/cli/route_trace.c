@@ -21,8 +21,7 @@ static void put_place(const struct trace *trace, struct place place)
     putc('\n', trace->out);
 }
 
-/* --- request and rule --------------------------------------------------------------------------
- */
+/* --- request and rule ------------------------------------------------------------------------ */
 
 static const struct wiki_conf *wiki_of(const struct config *config, struct str host)
 {
@@ -80,8 +79,7 @@ static void trace_rule(const struct trace *trace)
     put_place(trace, service->place);
 }
 
-/* --- debug -------------------------------------------------------------------------------------
- */
+/* --- debug ----------------------------------------------------------------------------------- */
 
 static void trace_unknown_backend(const struct trace *trace)
 {
@@ -125,8 +123,7 @@ static void trace_debug(const struct trace *trace)
     put_place(trace, backend->place);
 }
 
-/* --- datacentre --------------------------------------------------------------------------------
- */
+/* --- datacentre ------------------------------------------------------------------------------ */
 
 static const char *role_of(const struct datacenters_conf *datacenters, int index)
 {
@@ -170,8 +167,7 @@ static void trace_datacenter(const struct trace *trace)
     put_place(trace, rule->place);
 }
 
-/* --- share and bucket --------------------------------------------------------------------------
- */
+/* --- share and bucket ------------------------------------------------------------------------ */
 
 static void trace_share(const struct trace *trace)
 {
@@ -241,8 +237,7 @@ static void trace_bucket(const struct trace *trace)
     putc('\n', trace->out);
 }
 
-/* --- group and endpoints -----------------------------------------------------------------------
- */
+/* --- group and endpoints --------------------------------------------------------------------- */
 
 static void put_ms(const struct trace *trace, const char *name, uint32_t ms)
 {

@@ -19,8 +19,7 @@ const char *expectation_word(enum expectation what)
     return words[what];
 }
 
-/* --- expectations ------------------------------------------------------------------------------
- */
+/* --- expectations ---------------------------------------------------------------------------- */
 
 /* Shares are compared as text, so they get one form. */
 static int load_expected(struct loader *loader, const struct node *node, enum expectation what,
@@ -91,8 +90,7 @@ static int load_expect(struct loader *loader, const struct node *node, void *out
     return result;
 }
 
-/* --- requests ----------------------------------------------------------------------------------
- */
+/* --- requests -------------------------------------------------------------------------------- */
 
 static int load_header(struct loader *loader, struct case_conf *made, const struct node *key,
                        const struct node *node)
@@ -173,8 +171,7 @@ static int load_case(struct loader *loader, const struct node *node, struct case
     return 0;
 }
 
-/* --- the whole ---------------------------------------------------------------------------------
- */
+/* --- the whole ------------------------------------------------------------------------------- */
 
 static int load_cases(struct loader *loader, const struct node *node, void *out)
 {

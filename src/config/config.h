@@ -13,8 +13,7 @@
 #include "config/place.h"
 #include "config/router_conf.h"
 
-/* --- listeners ---------------------------------------------------------------------------------
- */
+/* --- listeners ------------------------------------------------------------------------------- */
 
 struct certificate_conf {
     struct place place;
@@ -137,8 +136,7 @@ struct listener_conf {
     struct downstream_timeouts_conf timeouts;
 };
 
-/* --- groups ------------------------------------------------------------------------------------
- */
+/* --- groups ---------------------------------------------------------------------------------- */
 
 struct upstream_tls_conf {
     bool verify;            /* chain and name; default true */
@@ -205,8 +203,7 @@ struct group_conf {
     bool host_is_target; /* Host becomes the target's name; default false: unchanged */
 };
 
-/* --- the whole ---------------------------------------------------------------------------------
- */
+/* --- the whole ------------------------------------------------------------------------------- */
 
 struct access_log_conf {
     bool enabled;        /* default true */

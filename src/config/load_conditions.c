@@ -12,8 +12,7 @@
 
 enum { METHODS_MAX = 64 };
 
-/* --- host, path, method ------------------------------------------------------------------------
- */
+/* --- host, path, method ---------------------------------------------------------------------- */
 
 enum { PATTERN_BYTES_MAX = 1024 };
 
@@ -195,8 +194,7 @@ static int load_many(struct loader *loader, const struct node *node, load_fn *lo
     return result;
 }
 
-/* --- header, cookie, query ---------------------------------------------------------------------
- */
+/* --- header, cookie, query ------------------------------------------------------------------- */
 
 static int load_field_key(struct loader *loader, const struct node *key,
                           struct field_match_conf *match)
@@ -302,8 +300,7 @@ static int load_all_fields(struct loader *loader, const struct node *node, struc
     return result;
 }
 
-/* --- the whole ---------------------------------------------------------------------------------
- */
+/* --- the whole ------------------------------------------------------------------------------- */
 
 int load_conditions(struct loader *loader, const struct node *node, struct match_conf *match)
 {

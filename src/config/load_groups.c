@@ -4,8 +4,7 @@
 #include "config/loader_impl.h"
 #include "config/units.h"
 
-/* --- datacentres -------------------------------------------------------------------------------
- */
+/* --- datacentres ----------------------------------------------------------------------------- */
 
 /* The index of `node`'s name, added when it is new. */
 static int datacenter_index(struct loader *loader, struct datacenters_conf *datacenters,
@@ -49,8 +48,7 @@ int load_datacenters(struct loader *loader, const struct node *node, void *out)
     return 0;
 }
 
-/* --- targets -----------------------------------------------------------------------------------
- */
+/* --- targets --------------------------------------------------------------------------------- */
 
 /* "name:port", "192.0.2.1:443", "[2001:db8::1]:443", "unix:/path", and with a default port without
  * it. */
@@ -186,8 +184,7 @@ static int load_endpoints(struct loader *loader, const struct node *node, uint16
     return 0;
 }
 
-/* --- groups ------------------------------------------------------------------------------------
- */
+/* --- groups ---------------------------------------------------------------------------------- */
 
 static int load_upstream_tls(struct loader *loader, const struct node *node, void *out)
 {

@@ -2,8 +2,7 @@
 #include "config/loader_impl.h"
 #include "config/units.h"
 
-/* --- TLS ---------------------------------------------------------------------------------------
- */
+/* --- TLS ------------------------------------------------------------------------------------- */
 
 static int load_certificate(struct loader *loader, const struct node *node,
                             struct certificate_conf *certificate)
@@ -195,8 +194,7 @@ static int load_server_tls(struct loader *loader, const struct node *node, void 
     return result;
 }
 
-/* --- addresses ---------------------------------------------------------------------------------
- */
+/* --- addresses ------------------------------------------------------------------------------- */
 
 static int load_binds(struct loader *loader, const struct node *node, void *out)
 {
@@ -266,8 +264,7 @@ static int load_from(struct loader *loader, const struct node *node, void *out)
     return load_cidrs(loader, node, &conf->from, &conf->from_count);
 }
 
-/* --- the rest ----------------------------------------------------------------------------------
- */
+/* --- the rest -------------------------------------------------------------------------------- */
 
 static int load_client_ip(struct loader *loader, const struct node *node, void *out)
 {
@@ -488,8 +485,7 @@ static int load_listener(struct loader *loader, const struct node *node,
     return result;
 }
 
-/* --- all of them -------------------------------------------------------------------------------
- */
+/* --- all of them ----------------------------------------------------------------------------- */
 
 static bool is_any_port(const struct addr *addr)
 {

@@ -14,8 +14,7 @@
 
 enum { PARTS_MAX = 64, REWRITES_MAX = 64, HEADER_RULES_MAX = 256 };
 
-/* --- templates ---------------------------------------------------------------------------------
- */
+/* --- templates ------------------------------------------------------------------------------- */
 
 static const char *const variable_names[] = {
 #define X(id, name) name,
@@ -138,8 +137,7 @@ static int load_host_template(struct loader *loader, const struct node *node, vo
     return 0;
 }
 
-/* --- rewrites ----------------------------------------------------------------------------------
- */
+/* --- rewrites -------------------------------------------------------------------------------- */
 
 /* Only rules have patterns made ready. */
 static int refuse_patterns(struct loader *loader, const struct node *node,
@@ -247,8 +245,7 @@ int load_normalize(struct loader *loader, const struct node *node, void *out)
     return 0;
 }
 
-/* --- header fields -----------------------------------------------------------------------------
- */
+/* --- header fields --------------------------------------------------------------------------- */
 
 /* What frames a message or belongs to one connection is the codecs' alone. */
 static int check_name(struct loader *loader, const struct node *node)

@@ -5,8 +5,7 @@
 
 enum { RULES_MAX = 4096, BACKENDS_MAX = 4096 };
 
-/* --- services ----------------------------------------------------------------------------------
- */
+/* --- services -------------------------------------------------------------------------------- */
 
 static int load_weighted(struct loader *loader, const struct node *node, struct choice_conf *choice)
 {
@@ -142,8 +141,7 @@ static int service_of_group(struct loader *loader, const struct node *node)
     return (int)router->service_count++;
 }
 
-/* --- rules -------------------------------------------------------------------------------------
- */
+/* --- rules ----------------------------------------------------------------------------------- */
 
 static int load_answer(struct loader *loader, const struct node *node, void *out)
 {
@@ -217,8 +215,7 @@ static int load_rules(struct loader *loader, const struct node *node, struct rou
     return result;
 }
 
-/* --- debug -------------------------------------------------------------------------------------
- */
+/* --- debug ----------------------------------------------------------------------------------- */
 
 static int load_backend_hosts(struct loader *loader, const struct node *node, void *out)
 {
@@ -322,8 +319,7 @@ static int load_debug(struct loader *loader, const struct node *node, void *out)
     return LOAD_FIELDS(loader, node, fields, debug);
 }
 
-/* --- stickiness --------------------------------------------------------------------------------
- */
+/* --- stickiness ------------------------------------------------------------------------------ */
 
 /* "client-ip", "client-ip/24" or "client-ip/24/48": how much of an IPv4 and of an IPv6 address
  * counts. */
@@ -402,8 +398,7 @@ static int load_sticky(struct loader *loader, const struct node *node, void *out
     return LOAD_FIELDS(loader, node, fields, out);
 }
 
-/* --- routers -----------------------------------------------------------------------------------
- */
+/* --- routers --------------------------------------------------------------------------------- */
 
 static void router_defaults(struct loader *loader, struct router_conf *router)
 {

@@ -31,8 +31,7 @@ static void member_add(struct members *members, struct str host, struct place pl
     members->count++;
 }
 
-/* --- shares ------------------------------------------------------------------------------------
- */
+/* --- shares ---------------------------------------------------------------------------------- */
 
 static int load_share_of_service(struct loader *loader, const struct node *key,
                                  const struct node *node, uint32_t *by_service)
@@ -89,8 +88,7 @@ static bool shares_equal(const struct loader *loader, const struct share_conf *a
     return true;
 }
 
-/* --- who is meant ------------------------------------------------------------------------------
- */
+/* --- who is meant ---------------------------------------------------------------------------- */
 
 static const struct wiki_conf *wiki_find(const struct config *config, struct str name)
 {
@@ -190,8 +188,7 @@ static int add_list_file(struct loader *loader, const struct node *node, struct 
     return result;
 }
 
-/* --- entries -----------------------------------------------------------------------------------
- */
+/* --- entries --------------------------------------------------------------------------------- */
 
 /* `{ list: file, k8s: 100% }`, `{ hosts: [...], k8s: 0% }`, `{ wikis: [...], k8s: 0% }`. */
 static int load_entry(struct loader *loader, const struct node *node, struct members *members)
@@ -237,8 +234,7 @@ static int load_entries(struct loader *loader, const struct node *node, struct m
     return result;
 }
 
-/* --- who wins ----------------------------------------------------------------------------------
- */
+/* --- who wins -------------------------------------------------------------------------------- */
 
 static const struct split_entry_conf *entry_of(const struct split_conf *split,
                                                const struct member *member)
@@ -342,8 +338,7 @@ static void settle(struct loader *loader, const struct members *members)
     free(sorted);
 }
 
-/* --- aliases, the brake ------------------------------------------------------------------------
- */
+/* --- aliases, the brake ---------------------------------------------------------------------- */
 
 static int load_aliases(struct loader *loader, const struct node *node, void *out)
 {

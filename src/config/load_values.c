@@ -7,8 +7,7 @@
 
 enum { GUESS_DISTANCE_MAX = 3 };
 
-/* --- complaining -------------------------------------------------------------------------------
- */
+/* --- complaining ----------------------------------------------------------------------------- */
 
 int complain(struct loader *loader, const struct node *node, const char *fmt, ...)
 {
@@ -64,8 +63,7 @@ const char *guess_words(struct loader *loader, const struct guess *guess)
         .ptr;
 }
 
-/* --- collections -------------------------------------------------------------------------------
- */
+/* --- collections ----------------------------------------------------------------------------- */
 
 const struct node *node_find(const struct node *map, const char *key)
 {
@@ -158,8 +156,7 @@ int load_ignored(struct loader *loader UNUSED, const struct node *node UNUSED, v
     return 0;
 }
 
-/* --- text --------------------------------------------------------------------------------------
- */
+/* --- text ------------------------------------------------------------------------------------ */
 
 static bool has_control(struct str text)
 {
@@ -249,8 +246,7 @@ int load_tls_version(struct loader *loader, const struct node *node, void *out)
     return 0;
 }
 
-/* --- numbers -----------------------------------------------------------------------------------
- */
+/* --- numbers --------------------------------------------------------------------------------- */
 
 int load_ms_or_none(struct loader *loader, const struct node *node, void *out)
 {
@@ -358,8 +354,7 @@ int load_share(struct loader *loader, const struct node *node, void *out)
     return 0;
 }
 
-/* --- names -------------------------------------------------------------------------------------
- */
+/* --- names ----------------------------------------------------------------------------------- */
 
 bool is_token(struct str text)
 {

@@ -9,8 +9,7 @@
 
 #include <stdlib.h>
 
-/* --- lines -------------------------------------------------------------------------------------
- */
+/* --- lines ----------------------------------------------------------------------------------- */
 
 static bool is_blank(char c)
 {
@@ -55,8 +54,7 @@ static struct str next_word(struct str *line)
     return word;
 }
 
-/* --- the table ---------------------------------------------------------------------------------
- */
+/* --- the table ------------------------------------------------------------------------------- */
 
 static int load_wiki_line(struct loader *loader, struct place place, struct str line,
                           struct wiki_conf *wiki)

@@ -51,8 +51,7 @@ const struct node *node_find(const struct node *map, const char *key);
 /* The items of a list; a scalar or mapping counts as a list of one. */
 struct node *const *node_items(const struct node *const *node, size_t *count);
 
-/* --- values ------------------------------------------------------------------------------------
- */
+/* --- values ---------------------------------------------------------------------------------- */
 
 /* The node must be of this kind; complains otherwise. */
 bool expect_scalar(struct loader *loader, const struct node *node, const char *what);
@@ -91,8 +90,7 @@ int find_group(struct loader *loader, const struct node *node);
 int find_datacenter(struct loader *loader, const struct node *node);
 int find_router(struct loader *loader, const struct node *node);
 
-/* --- sections ----------------------------------------------------------------------------------
- */
+/* --- sections -------------------------------------------------------------------------------- */
 
 load_fn load_datacenters; /* struct datacenters_conf */
 int load_groups(struct loader *loader, const struct node *node);
@@ -104,7 +102,7 @@ int load_conditions(struct loader *loader, const struct node *node, struct match
 load_fn load_multi_dc;        /* struct multi_dc_conf */
 load_fn load_rewrites;        /* struct rule_conf */
 load_fn load_normalize;       /* struct normalize_conf *, made */
-load_fn load_header_rules;         /* struct headers_conf *, made */
+load_fn load_header_rules;    /* struct headers_conf *, made */
 load_fn load_session_cookies; /* struct multi_dc_conf */
 
 /* The keys of a mapping that conditions take; everything else belongs to the caller. */

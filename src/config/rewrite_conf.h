@@ -6,8 +6,7 @@
 #include "base/str.h"
 #include "config/place.h"
 
-/* --- templates: text with ${variables} ---------------------------------------------------------
- */
+/* --- templates: text with ${variables} ------------------------------------------------------- */
 
 /* What a request, its connection and its decision can be asked for. Those of TLS are "-" on a plain
  * connection. */
@@ -61,8 +60,7 @@ struct template_conf {
     size_t count; /* 0: not given */
 };
 
-/* --- rewrites ----------------------------------------------------------------------------------
- */
+/* --- rewrites -------------------------------------------------------------------------------- */
 
 /* Percent-encoding made uniform, for what is compared byte by byte further in (PURGE). */
 struct normalize_conf {
@@ -83,8 +81,7 @@ struct rewrite_conf {
     struct template_conf host; /* the new Host. count 0: unchanged */
 };
 
-/* --- header fields -----------------------------------------------------------------------------
- */
+/* --- header fields --------------------------------------------------------------------------- */
 
 enum header_op {
     HEADER_OP_SET, /* one field with this value, whatever was there */

@@ -11,8 +11,7 @@
 
 enum { SHARE_MAX = 100000 }; /* shares count in 0.001 % */
 
-/* --- what a request asks for -------------------------------------------------------------------
- */
+/* --- what a request asks for ----------------------------------------------------------------- */
 
 struct weight_conf {
     struct place place;
@@ -37,8 +36,7 @@ struct service_conf {
     bool multi_dc; /* the multi_dc rules apply; default: when is_split. Else always local */
 };
 
-/* --- conditions --------------------------------------------------------------------------------
- */
+/* --- conditions ------------------------------------------------------------------------------ */
 
 struct host_match_conf {
     struct place place;
@@ -88,8 +86,7 @@ struct match_conf {
     size_t field_count;
 };
 
-/* --- rules -------------------------------------------------------------------------------------
- */
+/* --- rules ----------------------------------------------------------------------------------- */
 
 struct answer_conf {
     uint16_t status;     /* 200..599 */
@@ -130,8 +127,7 @@ struct rule_conf {
     struct rate_limits_conf rate_limits;
 };
 
-/* --- debug -------------------------------------------------------------------------------------
- */
+/* --- debug ----------------------------------------------------------------------------------- */
 
 struct debug_backend_conf {
     struct place place;
@@ -153,8 +149,7 @@ struct debug_conf {
     struct headers_conf *headers; /* of requests that a backend of these serves; NULL: none */
 };
 
-/* --- split -------------------------------------------------------------------------------------
- */
+/* --- split ----------------------------------------------------------------------------------- */
 
 /* How much of something is on k8s. */
 struct share_conf {
@@ -199,8 +194,7 @@ struct split_conf {
     enum emergency emergency; /* overrides every share */
 };
 
-/* --- stickiness --------------------------------------------------------------------------------
- */
+/* --- stickiness ------------------------------------------------------------------------------ */
 
 enum sticky { STICKY_COOKIE, STICKY_HEADER, STICKY_CLIENT_IP, STICKY_NONE };
 
@@ -218,8 +212,7 @@ struct sticky_conf {
     struct str salt; /* default: the router's name */
 };
 
-/* --- datacentres -------------------------------------------------------------------------------
- */
+/* --- datacentres ----------------------------------------------------------------------------- */
 
 enum dc_mode { DC_PRIMARY, DC_LOCAL, DC_LOCAL_ANON };
 
@@ -250,8 +243,7 @@ struct multi_dc_conf {
     bool writes_to_primary; /* no primary_if given: the default above */
 };
 
-/* --- the whole ---------------------------------------------------------------------------------
- */
+/* --- the whole ------------------------------------------------------------------------------- */
 
 struct router_conf {
     struct place place;

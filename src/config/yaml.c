@@ -38,8 +38,7 @@ static struct node *complain_at(struct reader *reader, struct place place, const
     return NULL;
 }
 
-/* --- files -------------------------------------------------------------------------------------
- */
+/* --- files ----------------------------------------------------------------------------------- */
 
 struct str path_relative_to(struct arena *arena, struct str path, const struct place *from)
 {
@@ -111,8 +110,7 @@ int reader_slurp(struct reader *reader, struct str path, const struct place *fro
     return result;
 }
 
-/* --- ${VARIABLES} ------------------------------------------------------------------------------
- */
+/* --- ${VARIABLES} ---------------------------------------------------------------------------- */
 
 static bool is_variable_name(struct str name)
 {
@@ -179,8 +177,7 @@ static struct str expand(struct builder *builder, struct str text, struct place 
     return arena_join(arena, out, text);
 }
 
-/* --- nodes -------------------------------------------------------------------------------------
- */
+/* --- nodes ----------------------------------------------------------------------------------- */
 
 static struct place node_place(const struct builder *builder, const yaml_node_t *from)
 {
@@ -413,8 +410,7 @@ static struct node *build(struct builder *builder, int index)
     return builder->is_failed ? NULL : node;
 }
 
-/* --- documents ---------------------------------------------------------------------------------
- */
+/* --- documents ------------------------------------------------------------------------------- */
 
 static struct node *build_document(struct reader *reader, yaml_document_t *document,
                                    const char *file)

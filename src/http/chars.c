@@ -1,4 +1,5 @@
-/* The table behind char_is(): 1 token, 2 value, 4 path, 8 host, 16 plain name (see chars_impl.h). */
+/* The table behind char_is(): 1 token, 2 value, 4 path, 8 host, 16 plain name (see chars_impl.h).
+ */
 #include "http/chars_impl.h"
 
 /* clang-format off */

@@ -46,8 +46,7 @@ static struct h1_client *of_stream(struct stream *stream)
     return CONTAINER_OF(stream, struct h1_client, stream);
 }
 
-/* --- what the owner and the user are told
- * ------------------------------------------------------------ */
+/* --- what the owner and the user are told ---------------------------------------------------- */
 
 static void set_phase(struct h1_client *c, enum session_phase phase)
 {
@@ -85,8 +84,7 @@ static void fail_response(struct h1_client *c, enum reason reason)
     say_close(c, reason);
 }
 
-/* --- responses
- * ---------------------------------------------------------------------------------------- */
+/* --- responses ------------------------------------------------------------------------------- */
 
 static void begin_body(struct h1_client *c, const struct head *head)
 {
@@ -364,8 +362,7 @@ static struct stream *client_open(struct session *session, struct arena *arena,
     return &c->stream;
 }
 
-/* --- the request
- * --------------------------------------------------------------------------------------- */
+/* --- the request ----------------------------------------------------------------------------- */
 
 /* Methods whose request means nothing without a body say so with Content-Length: 0 (RFC 9110 8.6).
  */
@@ -524,8 +521,7 @@ static const struct stream_ops stream_ops = {
     .close = client_close,
 };
 
-/* --- life
- * ------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 static void client_free(struct session *session)
 {

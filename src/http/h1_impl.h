@@ -5,8 +5,7 @@
 #include "http/head.h"
 #include "http/session.h"
 
-/* --- finding the end of a head -------------------------------------------------------------------
- */
+/* --- finding the end of a head --------------------------------------------------------------- */
 
 /* Where the search for the empty line stands; zero it for every new head. Each byte is looked at
  * once, however the head is cut into packets. */
@@ -25,8 +24,7 @@ enum h1_kind { H1_REQUEST, H1_RESPONSE, H1_TRAILERS };
 enum reason h1_scan_head(struct h1_scan *scan, struct str data, enum h1_kind kind,
                          const struct session_limits *limits, size_t *head_len);
 
-/* --- parsing -------------------------------------------------------------------------------------
- */
+/* --- parsing --------------------------------------------------------------------------------- */
 
 /* Parses a whole request head, `block` being copied into head->arena first. Checks RFC 9112
  * sections 3 to 6 and what RFC 9110 says of Host, Content-Length and Expect; any doubt about
@@ -48,8 +46,7 @@ enum h1_framing { H1_NO_BODY, H1_LENGTH, H1_CHUNKED, H1_UNTIL_CLOSE };
 enum h1_framing h1_request_framing(const struct head *head);
 enum h1_framing h1_response_framing(const struct head *head, enum method method);
 
-/* --- chunked bodies (RFC 9112 section 7.1)
- * -------------------------------------------------------- */
+/* --- chunked bodies (RFC 9112 section 7.1) --------------------------------------------------- */
 
 struct h1_chunks {
     uint64_t left;      /* payload bytes of the current chunk still to come */
@@ -71,8 +68,7 @@ enum h1_chunk_news {
 enum h1_chunk_news h1_chunks_next(struct h1_chunks *chunks, struct str data, size_t *used,
                                   struct str *payload);
 
-/* --- writing -------------------------------------------------------------------------------------
- */
+/* --- writing --------------------------------------------------------------------------------- */
 
 /* What a codec adds to the fields of a head: the framing is ours alone. */
 struct h1_frame {

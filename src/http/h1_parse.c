@@ -5,8 +5,7 @@
 #include "http/chars_impl.h"
 #include "http/h1_impl.h"
 
-/* --- finding the end
- * ------------------------------------------------------------------------------ */
+/* --- finding the end ------------------------------------------------------------------------- */
 
 enum { REQUEST_LINE_REST = 64 }; /* method, spaces and version around a request target */
 
@@ -64,8 +63,7 @@ enum reason h1_scan_head(struct h1_scan *scan, struct str data, enum h1_kind kin
     return check_total(scan, data.len, limits);
 }
 
-/* --- fields
- * --------------------------------------------------------------------------------------- */
+/* --- fields ---------------------------------------------------------------------------------- */
 
 /* Takes the next line of `*rest` without its CRLF; false at the empty line. The scan has seen to it
  * that every line ends in CRLF. */
@@ -119,8 +117,7 @@ static enum reason parse_fields(struct head *head, struct str rest,
     return REASON_NONE;
 }
 
-/* --- the request line
- * ------------------------------------------------------------------------------ */
+/* --- the request line ------------------------------------------------------------------------ */
 
 /* scheme "://" authority path-abempty [ "?" query ] (RFC 9112 section 3.2.2). */
 static enum reason parse_absolute_target(struct head *head, struct str target)
@@ -191,8 +188,7 @@ static enum reason parse_request_line(struct head *head, struct str line,
     return parse_target(head, target, limits);
 }
 
-/* --- what the fields mean
- * -------------------------------------------------------------------------- */
+/* --- what the fields mean -------------------------------------------------------------------- */
 
 /* Exactly one Host (RFC 9112 section 3.2); an absolute target must agree with it. */
 static enum reason apply_host(struct head *head)
@@ -328,8 +324,7 @@ enum h1_framing h1_request_framing(const struct head *head)
     return head->content_length > 0 ? H1_LENGTH : H1_NO_BODY;
 }
 
-/* --- responses
- * ------------------------------------------------------------------------------------- */
+/* --- responses ------------------------------------------------------------------------------- */
 
 /* HTTP-version SP 3DIGIT SP [ reason-phrase ]; the last SP may be missing with the phrase. */
 static enum reason parse_status_line(struct head *head, struct str line)
@@ -394,8 +389,7 @@ enum h1_framing h1_response_framing(const struct head *head, enum method method)
     return head->content_length > 0 ? H1_LENGTH : H1_NO_BODY;
 }
 
-/* --- trailers
- * -------------------------------------------------------------------------------------- */
+/* --- trailers -------------------------------------------------------------------------------- */
 
 enum reason h1_parse_trailers(struct head *head, struct str block,
                               const struct session_limits *limits)

@@ -55,8 +55,7 @@ static struct h1_server *of_stream(struct stream *stream)
     return CONTAINER_OF(stream, struct h1_server, stream);
 }
 
-/* --- what the owner is told
- * ------------------------------------------------------------------------ */
+/* --- what the owner is told ------------------------------------------------------------------ */
 
 static void set_phase(struct h1_server *s, enum session_phase phase)
 {
@@ -92,8 +91,7 @@ static void start_reading(struct h1_server *s)
     s->session.owner->want_input(&s->session);
 }
 
-/* --- refusing
- * -------------------------------------------------------------------------------------- */
+/* --- refusing -------------------------------------------------------------------------------- */
 
 static void write_refusal(struct h1_server *s, int status, struct str word)
 {
@@ -151,8 +149,7 @@ static void fail_body(struct h1_server *s, enum reason reason)
         tell_reset(s, reason);
 }
 
-/* --- heads
- * ----------------------------------------------------------------------------------------- */
+/* --- heads ----------------------------------------------------------------------------------- */
 
 static void begin_request(struct h1_server *s, const struct head *head)
 {
@@ -248,8 +245,7 @@ static size_t feed_head(struct h1_server *s, struct str data)
     return head_len;
 }
 
-/* --- bodies
- * ---------------------------------------------------------------------------------------- */
+/* --- bodies ---------------------------------------------------------------------------------- */
 
 static bool body_is_too_large(struct h1_server *s, size_t more)
 {
@@ -337,8 +333,7 @@ static size_t feed_trailers(struct h1_server *s, struct str data)
     return len;
 }
 
-/* --- feed
- * ------------------------------------------------------------------------------------------ */
+/* --- feed ------------------------------------------------------------------------------------ */
 
 /* May the next bytes be looked at now? */
 static bool is_held_up(const struct h1_server *s)
@@ -452,8 +447,7 @@ static void server_expire(struct session *session, enum reason reason)
         say_close(s, reason);
 }
 
-/* --- the response
- * ----------------------------------------------------------------------------------- */
+/* --- the response ---------------------------------------------------------------------------- */
 
 static void choose_framing(struct h1_server *s, const struct head *head, enum end end,
                            struct h1_frame *frame)
@@ -647,8 +641,7 @@ static const struct stream_ops stream_ops = {
     .close = server_close,
 };
 
-/* --- life
- * ------------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 static void server_free(struct session *session)
 {

@@ -6,8 +6,7 @@
 #include "base/hash.h"
 #include "http/chars_impl.h"
 
-/* --- names -------------------------------------------------------------------------------------
- */
+/* --- names ----------------------------------------------------------------------------------- */
 
 enum { H = HEADER_HOP_BY_HOP, P = HEADER_PROTECTED, T = HEADER_NO_TRAILER };
 
@@ -87,8 +86,7 @@ unsigned header_flags(enum header_id id)
     return header_table[id].flags;
 }
 
-/* --- methods, versions, statuses -----------------------------------------------------------------
- */
+/* --- methods, versions, statuses ------------------------------------------------------------- */
 
 static const struct {
     struct str name;
@@ -233,8 +231,7 @@ bool response_has_body(enum method method, int status)
     return method != METHOD_HEAD && status >= 200 && status != 204 && status != 304;
 }
 
-/* --- fields --------------------------------------------------------------------------------------
- */
+/* --- fields ---------------------------------------------------------------------------------- */
 
 void head_init(struct head *head, struct arena *arena)
 {
@@ -366,8 +363,7 @@ bool head_has_token(const struct head *head, enum header_id id, struct str token
     return false;
 }
 
-/* --- checks --------------------------------------------------------------------------------------
- */
+/* --- checks ---------------------------------------------------------------------------------- */
 
 bool token_is_valid(struct str text)
 {
@@ -538,8 +534,7 @@ enum reason head_check_request(const struct head *head)
     return authority_is_valid(head->authority) ? REASON_NONE : REASON_BAD_HOST;
 }
 
-/* --- hop by hop ----------------------------------------------------------------------------------
- */
+/* --- hop by hop ------------------------------------------------------------------------------ */
 
 /* A field that Connection names goes with this hop, unless it is one that must never be dropped on
  * a client's word. "close" and "keep-alive" are options, not fields. */

@@ -172,8 +172,7 @@ struct str status_phrase(int status); /* "" when unknown */
 /* May a response to `method` with `status` have a body? (RFC 9112 section 6.3) */
 bool response_has_body(enum method method, int status);
 
-/* --- what is allowed on the wire (RFC 9110 section 5) --------------------------------------------
- */
+/* --- what is allowed on the wire (RFC 9110 section 5) ---------------------------------------- */
 bool token_is_valid(struct str text);       /* 1*tchar */
 bool field_value_is_valid(struct str text); /* no CTL but HTAB */
 

@@ -62,9 +62,9 @@ struct session_owner {
     /* Server: phase changes, for the owner's deadlines. Client: IDLE means it may take a stream. */
     void (*on_phase)(struct session *session);
 
-    /* May be NULL. A message was refused or a stream ended badly for what the peer sent: once each, to
-     * count and log. `stream` is NULL when nobody else hears of it (no stream had begun); else its user
-     * gets on_reset with the same reason. */
+    /* May be NULL. A message was refused or a stream ended badly for what the peer sent: once each,
+     * to count and log. `stream` is NULL when nobody else hears of it (no stream had begun); else
+     * its user gets on_reset with the same reason. */
     void (*on_bad)(struct session *session, struct stream *stream, enum reason reason);
 
     /* May be NULL. The Date of an answer that the codec gives itself (RFC 9110 section 6.6.1). */
@@ -96,10 +96,10 @@ struct session {
     struct bufq *out;      /* borrows: the connection's write queue */
     struct buf_pool *pool; /* borrows */
     struct session_limits limits;
-    int64_t now_ms;            /* set by the owner before it feeds: this room has no clock */
+    int64_t now_ms;           /* set by the owner before it feeds: this room has no clock */
     enum session_phase phase; /* read by the owner */
-    size_t held_bytes;         /* h2: body bytes that wait for the peer's windows */
-    uint64_t moved_bytes;      /* h2: body bytes that did not have to wait any longer, ever */
+    size_t held_bytes;        /* h2: body bytes that wait for the peer's windows */
+    uint64_t moved_bytes;     /* h2: body bytes that did not have to wait any longer, ever */
     uint32_t open_streams;
     uint64_t requests; /* begun so far */
     bool is_h2, is_server;

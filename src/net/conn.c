@@ -32,8 +32,7 @@ enum {
 
 static void conn_read(struct conn *conn);
 
-/* --- end of life ---------------------------------------------------------------------------------
- */
+/* --- end of life ----------------------------------------------------------------------------- */
 
 static void conn_free(struct reap *reap)
 {
@@ -74,8 +73,7 @@ static void conn_fail(struct conn *conn, enum reason reason)
     conn_end(conn, conn->reason != REASON_NONE ? (enum reason)conn->reason : reason);
 }
 
-/* --- interest ------------------------------------------------------------------------------------
- */
+/* --- interest -------------------------------------------------------------------------------- */
 
 static int wanted_events(const struct conn *conn)
 {
@@ -119,8 +117,7 @@ static void conn_do_later(struct conn *conn, unsigned todo)
     loop_defer(conn->loop, &conn->task);
 }
 
-/* --- writing -------------------------------------------------------------------------------------
- */
+/* --- writing --------------------------------------------------------------------------------- */
 
 static void conn_linger(struct conn *conn)
 {
@@ -213,8 +210,7 @@ static void conn_flush(struct conn *conn)
     tell_writable(conn);
 }
 
-/* --- reading -------------------------------------------------------------------------------------
- */
+/* --- reading --------------------------------------------------------------------------------- */
 
 static size_t unused_bytes(const struct conn *conn)
 {
@@ -415,8 +411,7 @@ static void conn_swallow(struct conn *conn)
     conn_watch(conn);
 }
 
-/* --- connect and handshake
- * ------------------------------------------------------------------------ */
+/* --- connect and handshake ------------------------------------------------------------------- */
 
 static void conn_opened(struct conn *conn)
 {
@@ -498,8 +493,7 @@ static void conn_start(struct conn *conn)
     }
 }
 
-/* --- the shells that the loop calls
- * ---------------------------------------------------------------- */
+/* --- the shells that the loop calls ---------------------------------------------------------- */
 
 static void conn_on_io(struct ev_loop *ev UNUSED, ev_io *io, int events)
 {
@@ -594,8 +588,7 @@ static void conn_on_deadline(struct deadline *deadline)
     }
 }
 
-/* --- doors
- * ----------------------------------------------------------------------------------------- */
+/* --- doors ----------------------------------------------------------------------------------- */
 
 static struct conn *conn_new(struct loop *loop, int fd, const struct conn_handler *handler,
                              void *arg, struct conn_limits limits)

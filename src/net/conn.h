@@ -112,8 +112,7 @@ void conn_close(struct conn *conn);
 /* Closes at once, without on_closed. Safe anywhere, and safe twice. */
 void conn_abort(struct conn *conn);
 
-/* --- facts for logs and decisions ---------------------------------------------------------------
- */
+/* --- facts for logs and decisions ------------------------------------------------------------ */
 
 /* What TLS agreed on; all zero and "" on plain connections. Strings borrow from the connection. */
 struct conn_tls_info {

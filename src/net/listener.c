@@ -35,8 +35,7 @@ struct listener_sock {
     struct reap reap;
 };
 
-/* --- opening -------------------------------------------------------------------------------------
- */
+/* --- opening --------------------------------------------------------------------------------- */
 
 /* Is somebody accepting on this unix socket? */
 static bool unix_is_live(const struct addr *addr)
@@ -129,8 +128,7 @@ int listener_check_free(const struct addr *addr, struct err *err)
     return rc;
 }
 
-/* --- accepting -----------------------------------------------------------------------------------
- */
+/* --- accepting ------------------------------------------------------------------------------- */
 
 static void listener_watch(struct listener_sock *listener)
 {

@@ -29,8 +29,7 @@ struct loop {
     struct wheel wheel;
 };
 
-/* --- end of turn -------------------------------------------------------------------------------
- */
+/* --- end of turn ----------------------------------------------------------------------------- */
 
 void task_init(struct task *task, void (*run)(struct task *))
 {
@@ -96,8 +95,7 @@ static void end_turn(struct loop *loop)
     }
 }
 
-/* --- the turn ----------------------------------------------------------------------------------
- */
+/* --- the turn -------------------------------------------------------------------------------- */
 
 static void arm_wheel(struct loop *loop)
 {
@@ -241,8 +239,7 @@ struct list *loop_conns(struct loop *loop)
     return &loop->conns;
 }
 
-/* --- deadlines ---------------------------------------------------------------------------------
- */
+/* --- deadlines ------------------------------------------------------------------------------- */
 
 void deadline_init(struct deadline *deadline, void (*fire)(struct deadline *))
 {

@@ -36,8 +36,7 @@ char *loop_scratch(struct loop *loop);
 /* For net/ only: the libev loop underneath. */
 struct ev_loop *loop_ev(struct loop *loop);
 
-/* --- deadlines ---------------------------------------------------------------------------------
- */
+/* --- deadlines ------------------------------------------------------------------------------- */
 
 /* A moment at which `fire` is called once. Moving a deadline later, the common case, is one store:
  * the wheel finds it too early and files it again. Precision is one wheel tick (16 ms), never
@@ -68,8 +67,7 @@ static inline bool deadline_is_set(const struct deadline *deadline)
     return deadline->at_ms != 0;
 }
 
-/* --- end of turn -------------------------------------------------------------------------------
- */
+/* --- end of turn ----------------------------------------------------------------------------- */
 
 /* Something to do once at the end of this turn, before the loop sleeps. */
 struct task {
@@ -97,8 +95,7 @@ struct reap {
 };
 void loop_reap(struct loop *loop, struct reap *reap, void (*free_fn)(struct reap *));
 
-/* --- news from other threads --------------------------------------------------------------------
- */
+/* --- news from other threads ----------------------------------------------------------------- */
 
 /* Makes the loop call `woken` soon. Several sends may become one call. */
 struct wakeup;
@@ -106,14 +103,12 @@ struct wakeup *wakeup_new(struct loop *loop, void (*woken)(void *arg), void *arg
 void wakeup_send(struct wakeup *wakeup); /* any thread; async-signal-safe */
 void wakeup_free(struct wakeup *wakeup); /* the loop's own thread */
 
-/* --- repeating timer: cold paths ----------------------------------------------------------------
- */
+/* --- repeating timer: cold paths ------------------------------------------------------------- */
 struct ticker;
 struct ticker *ticker_new(struct loop *loop, int64_t every_ms, void (*tick)(void *arg), void *arg);
 void ticker_free(struct ticker *ticker);
 
-/* --- a foreign descriptor in the loop (c-ares, inotify, signalfd) --------------------------------
- */
+/* --- a foreign descriptor in the loop (c-ares, inotify, signalfd) ---------------------------- */
 struct fd_watch;
 enum { FD_READABLE = 1, FD_WRITABLE = 2 };
 struct fd_watch *fd_watch_new(struct loop *loop, int fd, int events,

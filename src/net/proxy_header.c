@@ -16,8 +16,7 @@ enum {
     V2_TLV_CRC32C = 0x03,
 };
 
-/* --- version 1
- * --------------------------------------------------------------------------------------- */
+/* --- version 1 ------------------------------------------------------------------------------- */
 
 /* A word up to a space; false when there is none, or it is empty. */
 static bool take_word(struct str *line, struct str *word)
@@ -85,8 +84,7 @@ static enum proxy_header_answer parse_v1(struct str bytes, struct proxy_header *
     return is_good ? PROXY_HEADER_DONE : PROXY_HEADER_BAD;
 }
 
-/* --- version 2
- * --------------------------------------------------------------------------------------- */
+/* --- version 2 ------------------------------------------------------------------------------- */
 
 static unsigned read_u16(const char *at)
 {
@@ -194,8 +192,7 @@ static enum proxy_header_answer parse_v2(struct str bytes, struct proxy_header *
     return PROXY_HEADER_DONE;
 }
 
-/* --- the door
- * ---------------------------------------------------------------------------------------- */
+/* --- the door -------------------------------------------------------------------------------- */
 
 static bool begins_alike(struct str bytes, struct str wanted)
 {

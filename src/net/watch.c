@@ -9,8 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* --- news from other threads --------------------------------------------------------------------
- */
+/* --- news from other threads ----------------------------------------------------------------- */
 
 struct wakeup {
     ev_io io; /* its fd is an eventfd that we own */
@@ -68,8 +67,7 @@ void wakeup_free(struct wakeup *wakeup)
     free(wakeup);
 }
 
-/* --- repeating timer ----------------------------------------------------------------------------
- */
+/* --- repeating timer ------------------------------------------------------------------------- */
 
 struct ticker {
     ev_timer timer;
@@ -107,8 +105,7 @@ void ticker_free(struct ticker *ticker)
     free(ticker);
 }
 
-/* --- a foreign descriptor -----------------------------------------------------------------------
- */
+/* --- a foreign descriptor -------------------------------------------------------------------- */
 
 struct fd_watch {
     ev_io io;

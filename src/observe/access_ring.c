@@ -62,8 +62,7 @@ void access_ring_on_half_full(struct access_ring *ring, void (*wake)(void *arg),
     ring->wake_arg = arg;
 }
 
-/* --- writer -------------------------------------------------------------------------------------
- */
+/* --- writer ---------------------------------------------------------------------------------- */
 
 static bool has_room(struct access_ring *ring, uint64_t head, uint64_t bytes)
 {
@@ -124,8 +123,7 @@ void access_ring_commit(struct access_ring *ring)
     wake_when_half_full(ring, head);
 }
 
-/* --- reader -------------------------------------------------------------------------------------
- */
+/* --- reader ---------------------------------------------------------------------------------- */
 
 bool access_ring_peek(struct access_ring *ring, enum access_record_kind *kind, struct str *content)
 {
@@ -157,8 +155,7 @@ void access_ring_pop(struct access_ring *ring)
     atomic_store_explicit(&ring->tail, tail + bytes, memory_order_release);
 }
 
-/* --- what is put into it -------------------------------------------------------------------------
- */
+/* --- what is put into it --------------------------------------------------------------------- */
 
 /* An entry in the ring: the struct as it is, its texts' lengths, then their bytes. The pointers in
  * the copied struct are dead until access_entry_unpack sets them. */

@@ -110,8 +110,7 @@ void metrics_free(struct metrics *metrics);
 /* The worker's own thread: finds or makes the figures of a group. Cold: call once and keep it. */
 struct group_metrics *metrics_group(struct metrics *metrics, struct str name, struct str side);
 
-/* --- reading: control thread -------------------------------------------------------------------
- */
+/* --- reading: control thread ----------------------------------------------------------------- */
 
 /* Adds the page in Prometheus text format 0.0.4 to `out` (grows it with mem_resize): the sum over
  * `count` workers. */

@@ -33,8 +33,7 @@ void text_add_label(struct text *out, struct str value)
     }
 }
 
-/* --- counters and gauges of the workers ---------------------------------------------------------
- */
+/* --- counters and gauges of the workers ------------------------------------------------------ */
 
 static const struct {
     const char *name, *help;
@@ -137,8 +136,7 @@ static void print_duration(struct metrics *const *workers, size_t count, struct 
     print_histogram(out, "weir_request_duration_seconds", "", &sum);
 }
 
-/* --- groups -------------------------------------------------------------------------------------
- */
+/* --- groups ---------------------------------------------------------------------------------- */
 
 /* One group's figures of all workers. */
 struct group_sum {

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* --- what workers share
- * ----------------------------------------------------------------------------------- */
+/* --- what workers share ---------------------------------------------------------------------- */
 
 struct quotas *quotas_new(const struct config *config, unsigned worker_count)
 {
@@ -35,8 +34,7 @@ uint64_t quotas_key(const struct quotas *quotas, const void *data, size_t len, u
     return hash_sip13(key, data, len);
 }
 
-/* --- listeners
- * -------------------------------------------------------------------------------------------- */
+/* --- listeners ------------------------------------------------------------------------------- */
 
 bool admit_to_listener(struct proxy *proxy, const struct serving_listener *listener, int fd)
 {
@@ -58,8 +56,7 @@ void admit_release_listener(struct proxy *proxy, uint64_t listener_key)
         tally_give(proxy->quotas->connections, listener_key);
 }
 
-/* --- clients
- * ---------------------------------------------------------------------------------------------- */
+/* --- clients --------------------------------------------------------------------------------- */
 
 static bool is_exempt(const struct downstream *down)
 {
@@ -131,8 +128,7 @@ void admit_release(struct downstream *down)
     admit_release_listener(down->proxy, down->listener_key);
 }
 
-/* --- requests
- * --------------------------------------------------------------------------------------------- */
+/* --- requests -------------------------------------------------------------------------------- */
 
 /* The first cookie of that name in any Cookie line (RFC 6265 section 4.2.1). */
 static struct str cookie_value(const struct head *head, struct str wanted)
@@ -198,8 +194,7 @@ enum reason admit_request(struct exchange *x, const struct rate_limits_conf *lim
     return REASON_NONE;
 }
 
-/* --- handshakes
- * ------------------------------------------------------------------------------------------- */
+/* --- handshakes ------------------------------------------------------------------------------ */
 
 void admit_handshake(struct downstream *down)
 {

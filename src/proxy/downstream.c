@@ -16,8 +16,7 @@ static struct downstream *of_session(struct session *session)
     return session->owner_arg;
 }
 
-/* --- ending
- * ---------------------------------------------------------------------------------------------- */
+/* --- ending ---------------------------------------------------------------------------------- */
 
 static void on_reap(struct reap *reap)
 {
@@ -83,8 +82,7 @@ static void count_reason(struct downstream *down, enum reason reason)
     metric_add(&down->proxy->metrics->reasons[reason], 1);
 }
 
-/* --- deadlines
- * ------------------------------------------------------------------------------------------- */
+/* --- deadlines ------------------------------------------------------------------------------- */
 
 static void set_deadline(struct downstream *down)
 {
@@ -117,8 +115,7 @@ static void on_deadline(struct deadline *deadline)
     session_expire(down->session, is_head ? REASON_HEADER_TIMEOUT : REASON_IDLE_TIMEOUT);
 }
 
-/* --- progress of what is held back --------------------------------------------------------------
- */
+/* --- progress of what is held back ----------------------------------------------------------- */
 
 enum { PROGRESS_MIN_BYTES = 4096 }; /* less than this in a whole write timeout is no progress */
 
@@ -152,8 +149,7 @@ static void on_no_progress(struct deadline *deadline)
     watch_progress(down);
 }
 
-/* --- what the session wants
- * -------------------------------------------------------------------------------- */
+/* --- what the session wants ------------------------------------------------------------------ */
 
 static void on_stream(struct session *session, struct stream *stream)
 {
@@ -244,8 +240,7 @@ static const struct session_owner owner = {
     .date = date,
 };
 
-/* --- choosing the codec
- * --------------------------------------------------------------------------------------- */
+/* --- choosing the codec ---------------------------------------------------------------------- */
 
 static void start_session(struct downstream *down, bool is_h2)
 {
@@ -269,8 +264,7 @@ static enum preface sniff(struct downstream *down, struct slice data)
     return preface;
 }
 
-/* --- what the connection says
- * ---------------------------------------------------------------------------------- */
+/* --- what the connection says ---------------------------------------------------------------- */
 
 static void on_open(struct conn *conn)
 {

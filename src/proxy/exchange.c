@@ -45,8 +45,7 @@ static struct stream *up_of(const struct exchange *x)
     return x->lease.state == LEASE_HELD ? x->lease.stream : NULL;
 }
 
-/* --- the clock
- * ---------------------------------------------------------------------------------------------- */
+/* --- the clock ------------------------------------------------------------------------------- */
 
 enum { TUNNEL_LINGER_MS = 1000 }; /* how long the other side of a tunnel may go on alone */
 
@@ -200,8 +199,7 @@ static void on_deadline(struct deadline *deadline)
     }
 }
 
-/* --- relaying the request
- * ------------------------------------------------------------------------------------------ */
+/* --- relaying the request -------------------------------------------------------------------- */
 
 static void pause_down(struct exchange *x)
 {
@@ -306,8 +304,7 @@ static void on_up_writable(struct stream *up)
     touch(x);
 }
 
-/* --- relaying the response
- * ------------------------------------------------------------------------------------------ */
+/* --- relaying the response ------------------------------------------------------------------- */
 
 static void end_response(struct exchange *x)
 {
@@ -393,8 +390,7 @@ static void on_down_writable(struct stream *down)
     touch(x);
 }
 
-/* --- connecting, and trying again
- * -------------------------------------------------------------------------------------- */
+/* --- connecting, and trying again ------------------------------------------------------------ */
 
 static void connect_upstream(struct exchange *x, enum lease_want want,
                              const struct endpoint *avoid);

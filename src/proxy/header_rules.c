@@ -5,8 +5,7 @@
 
 enum { HEADER_VALUE_MAX = 4096 }; /* one configured value, filled in; longer ones are not set */
 
-/* --- variables ---------------------------------------------------------------------------------
- */
+/* --- variables ------------------------------------------------------------------------------- */
 
 static struct str bool_text(bool value)
 {
@@ -170,8 +169,7 @@ static struct str exchange_variable(const void *arg, enum variable variable, str
     UNREACHABLE("exchange_variable");
 }
 
-/* --- fields ------------------------------------------------------------------------------------
- */
+/* --- fields ---------------------------------------------------------------------------------- */
 
 static void remove_named(struct head *head, struct str name)
 {
@@ -297,8 +295,7 @@ static void do_rule(struct exchange *x, struct head *head, const struct header_r
     }
 }
 
-/* --- whose rules -------------------------------------------------------------------------------
- */
+/* --- whose rules ----------------------------------------------------------------------------- */
 
 enum { SOURCES = 4 };
 

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* --- serving: a configuration in use
- * ------------------------------------------------------------------ */
+/* --- serving: a configuration in use --------------------------------------------------------- */
 
 struct serving *serving_ref(struct serving *serving)
 {
@@ -93,8 +92,7 @@ static struct serving *serving_new(struct proxy *proxy, const struct config *con
     return serving;
 }
 
-/* --- adopting
- * ------------------------------------------------------------------------------------------- */
+/* --- adopting -------------------------------------------------------------------------------- */
 
 int proxy_adopt(struct proxy *proxy, const struct config *config, const struct routers *routers,
                 void (*release)(void *arg), void *arg, struct err *err)

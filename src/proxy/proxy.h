@@ -25,8 +25,8 @@ struct routers {
 struct proxy *proxy_new(struct loop *loop, struct tls_library *library, struct tls_tickets *tickets,
                         struct metrics *metrics, struct access_ring *ring);
 
-/* What all workers share of caps and rates; borrowed. Before the first proxy_accept; without it none
- * of them applies. */
+/* What all workers share of caps and rates; borrowed. Before the first proxy_accept; without it
+ * none of them applies. */
 void proxy_share(struct proxy *proxy, struct quotas *quotas);
 
 /* Every connection must be gone (proxy_close_all, then one more turn of the loop). */

@@ -14,8 +14,7 @@
 
 struct exchange;
 
-/* --- a configuration in use
- * ----------------------------------------------------------------------- */
+/* --- a configuration in use ------------------------------------------------------------------ */
 
 struct serving_listener {
     const struct listener_conf *conf; /* borrows */
@@ -37,8 +36,7 @@ struct serving {
 struct serving *serving_ref(struct serving *serving);
 void serving_unref(struct serving **serving);
 
-/* --- a worker's proxy
- * ------------------------------------------------------------------------------ */
+/* --- a worker's proxy ------------------------------------------------------------------------ */
 
 struct proxy {
     struct loop *loop;           /* borrows */
@@ -68,8 +66,7 @@ static inline void proxy_count(struct proxy *proxy, enum counter counter, uint64
     metric_add(&proxy->metrics->counters[counter], n);
 }
 
-/* --- a client's connection
- * -------------------------------------------------------------------------- */
+/* --- a client's connection ------------------------------------------------------------------- */
 
 struct downstream {
     struct list node;                        /* in proxy.downstreams */
@@ -120,8 +117,7 @@ static inline void proxy_count_reason(struct proxy *proxy, enum reason reason)
     metric_add(&proxy->metrics->reasons[reason], 1);
 }
 
-/* --- who may come in (admit.c)
- * -------------------------------------------------------------------------- */
+/* --- who may come in (admit.c) --------------------------------------------------------------- */
 
 /* False: the listener has all the connections it may have, and `fd` is closed. */
 bool admit_to_listener(struct proxy *proxy, const struct serving_listener *listener, int fd);
@@ -150,15 +146,13 @@ static inline enum overload_level proxy_overload(const struct proxy *proxy)
  * x->retry_after_s set. */
 enum reason admit_request(struct exchange *x, const struct rate_limits_conf *limits);
 
-/* --- connections whose PROXY header is awaited (gate.c)
- * -------------------------------------------------- */
+/* --- connections whose PROXY header is awaited (gate.c) -------------------------------------- */
 
 void gate_new(struct proxy *proxy, struct serving *serving, const struct serving_listener *listener,
               int fd, const struct addr *peer);
 void gates_abort(struct proxy *proxy);
 
-/* --- a request
- * ---------------------------------------------------------------------------------------- */
+/* --- a request ------------------------------------------------------------------------------- */
 
 enum exchange_state {
     EXCHANGE_CONNECTING, /* waiting for an upstream stream; entered again on retry */
@@ -220,8 +214,7 @@ void exchange_new(struct downstream *client, struct stream *down);
 /* Fills `facts` with what the router may look at. */
 void exchange_facts(const struct exchange *x, struct facts *facts);
 
-/* --- header rules (rewrite.c)
- * --------------------------------------------------------------------------- */
+/* --- header rules (rewrite.c) ---------------------------------------------------------------- */
 
 /* What goes upstream: hop-by-hop fields removed, trusted fields set or removed. NONE or the reason
  * to refuse. Sets x->client_ip, client_text and request_id. */
@@ -233,8 +226,7 @@ size_t rewrite_trailers(struct exchange *x, struct field *fields, size_t count);
 /* What goes to the client. NONE or UPSTREAM_PROTOCOL. */
 enum reason rewrite_response(struct exchange *x, struct head *head);
 
-/* --- configured header rules (header_rules.c)
- * ----------------------------------------------------------------------- */
+/* --- configured header rules (header_rules.c) ------------------------------------------------ */
 
 /* Takes out what only a trusted peer may send; before the router sees the request. */
 void header_rules_arrival(struct exchange *x);
@@ -245,8 +237,7 @@ enum reason header_rules_request(struct exchange *x);
 
 void header_rules_response(struct exchange *x, struct head *head);
 
-/* --- local replies (reply.c)
- * ---------------------------------------------------------------------------- */
+/* --- local replies (reply.c) ----------------------------------------------------------------- */
 
 /* Answers the client ourselves: status and short text of `reason`, with what is known of the group.
  */
@@ -261,8 +252,7 @@ void reply_redirect_https(struct exchange *x);
 /* What a rule answers itself. */
 void reply_answer(struct exchange *x, const struct answer_conf *answer);
 
-/* --- the log entry (record.c)
- * ----------------------------------------------------------------------------- */
+/* --- the log entry (record.c) ---------------------------------------------------------------- */
 
 /* Counts the finished exchange and pushes its access log entry. */
 void record_exchange(struct exchange *x);

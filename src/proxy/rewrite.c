@@ -4,8 +4,7 @@
  * client is and how it came; from everybody else those fields are removed and made anew. */
 #include "proxy/proxy_impl.h"
 
-/* --- the client's address
- * ----------------------------------------------------------------------------------- */
+/* --- the client's address -------------------------------------------------------------------- */
 
 static bool is_trusted_ip(const struct listener_conf *conf, const uint8_t ip[16])
 {

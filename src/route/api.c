@@ -26,8 +26,7 @@ int weir_route_version(void)
     return WEIR_ROUTE_VERSION;
 }
 
-/* --- configurations ----------------------------------------------------------------------------
- */
+/* --- configurations -------------------------------------------------------------------------- */
 
 static void tell(const struct complaints *complaints, weir_complaint_fn *complain, void *arg)
 {
@@ -117,8 +116,7 @@ const struct weir_router *weir_router_find(const struct weir_routing *routing, c
     return NULL;
 }
 
-/* --- facts -------------------------------------------------------------------------------------
- */
+/* --- facts ----------------------------------------------------------------------------------- */
 
 static struct str in(struct weir_text text)
 {
@@ -205,8 +203,7 @@ static void question_of(const struct weir_router *router, const struct weir_requ
                                               sizeof(question->debug), &facts->debug);
 }
 
-/* --- deciding ----------------------------------------------------------------------------------
- */
+/* --- deciding -------------------------------------------------------------------------------- */
 
 static void name_parts(const struct weir_router *router, const struct decision *decision,
                        struct weir_decision *out)
@@ -287,8 +284,7 @@ int weir_rewrite(const struct weir_router *router, const struct weir_request *re
     return 0;
 }
 
-/* --- explaining --------------------------------------------------------------------------------
- */
+/* --- explaining ------------------------------------------------------------------------------ */
 
 /* Text that is counted on when it does not fit. */
 struct page {

@@ -78,8 +78,7 @@ static bool host_patterns_match(const struct test *test, struct request *request
     return false;
 }
 
-/* --- methods -----------------------------------------------------------------------------------
- */
+/* --- methods --------------------------------------------------------------------------------- */
 
 uint32_t method_bit(struct str method)
 {
@@ -105,8 +104,7 @@ static bool other_method_matches(const struct match_conf *match, struct str meth
     return match->method_count == 0;
 }
 
-/* --- names that are looked for -----------------------------------------------------------------
- */
+/* --- names that are looked for --------------------------------------------------------------- */
 
 uint32_t names_add(struct names *names, struct str name)
 {
@@ -199,8 +197,7 @@ void request_see_params(struct request *request)
     }
 }
 
-/* --- header, cookie, query ---------------------------------------------------------------------
- */
+/* --- header, cookie, query ------------------------------------------------------------------- */
 
 static bool starts_nocase(struct str text, struct str prefix)
 {

@@ -21,8 +21,7 @@ static void answer(struct decision *decision, int status, enum why why)
     decision->group = decision->target = -1;
 }
 
-/* --- rules -------------------------------------------------------------------------------------
- */
+/* --- rules ----------------------------------------------------------------------------------- */
 
 /* The longest suffix of `host` that a rule names; NULL. */
 static const struct host_record *suffix_find(const struct router *router, struct str host)
@@ -57,8 +56,7 @@ static int rule_find(const struct candidates *candidates, struct request *reques
     return -1;
 }
 
-/* --- debug -------------------------------------------------------------------------------------
- */
+/* --- debug ----------------------------------------------------------------------------------- */
 
 static const struct debug_backend_conf *backend_find(const struct debug_conf *debug,
                                                      struct str name)
@@ -116,8 +114,7 @@ static void decide_debug(const struct router *router, const struct request *requ
     decision->why = WHY_DEBUG;
 }
 
-/* --- drawing lots ------------------------------------------------------------------------------
- */
+/* --- drawing lots ---------------------------------------------------------------------------- */
 
 static bool is_zero(const uint8_t ip[16])
 {
@@ -249,8 +246,7 @@ static int choose(const struct choice_conf *choice, uint32_t bucket)
     return choice->weights[choice->count - 1].group;
 }
 
-/* --- datacentre --------------------------------------------------------------------------------
- */
+/* --- datacentre ------------------------------------------------------------------------------ */
 
 enum { METHOD_BITS_READ = BIT(0) | BIT(2) | BIT(4) | BIT(8) }; /* GET, HEAD, OPTIONS, TRACE */
 
@@ -306,8 +302,7 @@ static bool may_stay_local(const struct router *router, struct request *request,
     return is_below((uint32_t)(lot >> 32), share);
 }
 
-/* --- side --------------------------------------------------------------------------------------
- */
+/* --- side ------------------------------------------------------------------------------------ */
 
 static enum why why_of_level(enum split_level level)
 {
@@ -408,8 +403,7 @@ static void decide_service(const struct router *router, struct request *request,
     place(router, decision, is_local);
 }
 
-/* --- the door ----------------------------------------------------------------------------------
- */
+/* --- the door -------------------------------------------------------------------------------- */
 
 static void decide_rule(const struct router *router, struct request *request,
                         const struct host_record *record, bool is_mobile, struct decision *decision)

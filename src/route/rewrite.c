@@ -2,8 +2,7 @@
  * then the path and the host that a rule gives. Pure text work into the caller's buffer. */
 #include "route/route_impl.h"
 
-/* --- templates ---------------------------------------------------------------------------------
- */
+/* --- templates ------------------------------------------------------------------------------- */
 
 int template_expand(const struct template_conf *template, variable_fn *variable, const void *arg,
                     char *out, size_t size, struct str *text)
@@ -25,8 +24,7 @@ int template_expand(const struct template_conf *template, variable_fn *variable,
     return 0;
 }
 
-/* --- percent-encoding --------------------------------------------------------------------------
- */
+/* --- percent-encoding ------------------------------------------------------------------------ */
 
 static const char hex_digits[] = "0123456789ABCDEF";
 
@@ -80,8 +78,7 @@ static int recode(const struct normalize_conf *normalize, struct str path, char 
     return 0;
 }
 
-/* --- what rewrites look at ---------------------------------------------------------------------
- */
+/* --- what rewrites look at ------------------------------------------------------------------- */
 
 struct subject {
     struct request request;
@@ -139,8 +136,7 @@ static const struct rewrite_conf *rewrite_find(const struct subject *subject)
     return NULL;
 }
 
-/* --- putting it together -----------------------------------------------------------------------
- */
+/* --- putting it together --------------------------------------------------------------------- */
 
 /* Takes `used` bytes off the buffer. */
 struct space {
@@ -256,8 +252,7 @@ int route_rewrite(const struct router *router, const struct facts *facts,
     return join_target(subject.path, query, &space, &rewritten->target);
 }
 
-/* --- the debug header as a cookie --------------------------------------------------------------
- */
+/* --- the debug header as a cookie ------------------------------------------------------------ */
 
 bool route_debug_cookie(const struct debug_conf *debug, struct str cookies, char *out, size_t size,
                         struct str *value)

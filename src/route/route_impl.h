@@ -10,8 +10,7 @@ enum {
     PATH_BYTES_MAX = 16384, /* longer paths are not routed, if they need normalising */
 };
 
-/* --- parsers (pure) ----------------------------------------------------------------------------
- */
+/* --- parsers (pure) -------------------------------------------------------------------------- */
 
 /* The path of a request target as the server behind will see it: without query, unreserved
  * characters decoded, percent-encodings in upper case, empty segments, "." and ".." resolved. Into
@@ -55,8 +54,7 @@ MUST_USE int target_read(struct str target, char *out, struct str *path, struct 
 /* host_canonical, and whether the host may have a label "m" to fold. */
 MUST_USE int host_read(struct str authority, char *out, struct str *host, bool *is_mobile);
 
-/* --- conditions --------------------------------------------------------------------------------
- */
+/* --- conditions ------------------------------------------------------------------------------ */
 
 /* The names of cookies, or of query parameters, that a router looks for: bit i of a set of them is
  * names[i]. What does not fit is looked for when it is asked for, one by one. */
@@ -154,8 +152,7 @@ static inline bool test_matches(const struct test *test, struct request *request
     return UNLIKELY((test->rejects & request->shape) == 0) && test_matches_shape(test, request);
 }
 
-/* --- compiled ----------------------------------------------------------------------------------
- */
+/* --- compiled -------------------------------------------------------------------------------- */
 
 /* The rules that a host can meet, in order; ends after one that takes everything. */
 struct candidates {

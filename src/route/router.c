@@ -5,8 +5,7 @@
 
 #include <stdlib.h>
 
-/* --- groups ------------------------------------------------------------------------------------
- */
+/* --- groups ---------------------------------------------------------------------------------- */
 
 /* How well a target suits requests that are sent to datacentre `datacenter`, reached through
  * `name`. */
@@ -63,8 +62,7 @@ static void groups_compile(struct router *router)
     }
 }
 
-/* --- tests -------------------------------------------------------------------------------------
- */
+/* --- tests ----------------------------------------------------------------------------------- */
 
 /* It compiled when it was loaded. */
 static struct regex *pattern_of(struct router *router, struct str text)
@@ -199,8 +197,7 @@ static struct room room_new(struct router *router)
     return (struct room){router->path_tests, router->field_tests};
 }
 
-/* --- candidates --------------------------------------------------------------------------------
- */
+/* --- candidates ------------------------------------------------------------------------------ */
 
 /* Whom a set of candidates is for. */
 enum scope { SCOPE_UNKNOWN, SCOPE_HOST, SCOPE_BELOW };
@@ -308,8 +305,7 @@ static void rules_compile(struct router *router, struct room *room)
     free(rules);
 }
 
-/* --- hosts -------------------------------------------------------------------------------------
- */
+/* --- hosts ----------------------------------------------------------------------------------- */
 
 /* Where unknown hosts are not served, every wiki's host is worth a record. */
 static void known_hosts_compile(struct router *router, const struct config *config)
@@ -339,8 +335,7 @@ static void hosts_compile(struct router *router)
         host_table_add(&router->hosts, conf->split.aliases[i].mobile)->alias = (int32_t)i;
 }
 
-/* --- datacentres, stickiness -------------------------------------------------------------------
- */
+/* --- datacentres, stickiness ----------------------------------------------------------------- */
 
 /* A rule for some hosts by name does not bother the others. */
 static struct test dc_test_of(struct router *router, const struct match_conf *match,

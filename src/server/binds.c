@@ -25,8 +25,7 @@ const struct bind *binds_find(const struct binds *binds, const struct bind *like
     return NULL;
 }
 
-/* --- opening ------------------------------------------------------------------------------------
- */
+/* --- opening --------------------------------------------------------------------------------- */
 
 static void close_fd(int *fd)
 {
@@ -68,8 +67,7 @@ static int open_sockets(struct bind *bind, size_t workers, struct err *err)
     return addr_is_unix(&bind->addr) ? open_unix(bind, workers, err) : open_tcp(bind, workers, err);
 }
 
-/* --- planning -----------------------------------------------------------------------------------
- */
+/* --- planning -------------------------------------------------------------------------------- */
 
 static size_t count_binds(const struct config *config)
 {
@@ -131,8 +129,7 @@ struct binds *binds_plan(const struct binds *current, const struct config *confi
     return next;
 }
 
-/* --- ending -------------------------------------------------------------------------------------
- */
+/* --- ending ---------------------------------------------------------------------------------- */
 
 static void bind_close(struct bind *bind, size_t workers)
 {

@@ -80,8 +80,7 @@ unsigned workers_for(unsigned cores, int64_t quota_thousandths)
     return (unsigned)MAX(workers, (uint64_t)1);
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading --------------------------------------------------------------------------------- */
 
 static struct str read_file(const char *path, char *out, size_t size)
 {

@@ -17,8 +17,7 @@
 
 enum { RESOLVE_MAX_MS = 5000, RESOLVE_STEP_MS = 20, WORKERS_MAX = 256 };
 
-/* --- saying what is wrong ------------------------------------------------------------------------
- */
+/* --- saying what is wrong -------------------------------------------------------------------- */
 
 /* The start: whoever typed the command reads along. */
 static void report_to_terminal(void *arg UNUSED, bool is_error UNUSED, const char *line)
@@ -45,8 +44,7 @@ static void report_err(snapshot_report *report, struct server *server, const str
     report(server, true, err_line(err, line, sizeof(line)));
 }
 
-/* --- preparing ----------------------------------------------------------------------------------
- */
+/* --- preparing ------------------------------------------------------------------------------- */
 
 static void reload_free(const struct binds *current, struct reload *reload)
 {
@@ -134,8 +132,7 @@ fail:
     return NULL;
 }
 
-/* --- taking effect ------------------------------------------------------------------------------
- */
+/* --- taking effect --------------------------------------------------------------------------- */
 
 static void warn_of_restart(const struct config *old, const struct config *new)
 {
@@ -207,8 +204,7 @@ static int adopt_everywhere(struct server *server, struct reload *reload, struct
     return 0;
 }
 
-/* --- the start ----------------------------------------------------------------------------------
- */
+/* --- the start ------------------------------------------------------------------------------- */
 
 static uint64_t count_connections(void *arg)
 {
@@ -300,8 +296,7 @@ int server_load_first(struct server *server)
     return 0;
 }
 
-/* --- the reload ---------------------------------------------------------------------------------
- */
+/* --- the reload ------------------------------------------------------------------------------ */
 
 static void end_reload(struct server *server, bool successful)
 {

@@ -22,8 +22,7 @@ enum {
     TICKET_ROTATE_MS = 8 * 3600 * 1000,
 };
 
-/* --- states -------------------------------------------------------------------------------------
- */
+/* --- states ---------------------------------------------------------------------------------- */
 
 static const char *const state_name[] = {"new",   "resolving", "running",
                                          "grace", "draining",  "stopped"};
@@ -117,8 +116,7 @@ static void on_step(struct deadline *deadline)
     }
 }
 
-/* --- logs of the workers
- * -------------------------------------------------------------------------- */
+/* --- logs of the workers --------------------------------------------------------------------- */
 
 static size_t empty_rings(struct server *server)
 {
@@ -150,8 +148,7 @@ static void on_log_wakeup(void *arg)
         server_write_logs(server);
 }
 
-/* --- signals ------------------------------------------------------------------------------------
- */
+/* --- signals --------------------------------------------------------------------------------- */
 
 void server_stop(struct server *server)
 {
@@ -209,8 +206,7 @@ static void on_ticket_tick(void *arg)
     tls_tickets_rotate(server->tickets);
 }
 
-/* --- overload -----------------------------------------------------------------------------------
- */
+/* --- overload -------------------------------------------------------------------------------- */
 
 static void gather(const struct server *server, struct overload_facts *facts)
 {
@@ -251,8 +247,7 @@ static void on_overload_tick(void *arg)
                  (unsigned long long)facts->connections, (long long)facts->lag_ms);
 }
 
-/* --- life ---------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 struct server *server_new(const struct server_options *options)
 {
@@ -334,8 +329,7 @@ void server_free(struct server *server)
     free(server);
 }
 
-/* --- facts --------------------------------------------------------------------------------------
- */
+/* --- facts ----------------------------------------------------------------------------------- */
 
 struct loop *server_loop(struct server *server)
 {

@@ -18,7 +18,7 @@ struct server;
 struct server_options {
     snapshot_source *source; /* asked at the start and at each reload, on the control thread */
     void *source_arg;
-    unsigned workers; /* 0: as configured */
+    unsigned workers;  /* 0: as configured */
     bool hangup_stops; /* SIGHUP means that the terminal is gone, not "reload" */
     /* Sees every access log entry, logged or not; may be NULL. Control thread. */
     void (*watch)(void *arg, const struct access_entry *entry);
@@ -40,8 +40,7 @@ void server_stop(struct server *server);
 
 void server_free(struct server *server);
 
-/* --- for who runs it: control thread
- * ---------------------------------------------------------------- */
+/* --- for who runs it: control thread --------------------------------------------------------- */
 
 struct loop *server_loop(struct server *server);
 struct metrics *const *server_metrics(struct server *server, size_t *count);

@@ -53,8 +53,7 @@ struct snapshot *snapshot_new(struct config *config, struct err *err)
     return snapshot;
 }
 
-/* --- loading ------------------------------------------------------------------------------------
- */
+/* --- loading --------------------------------------------------------------------------------- */
 
 struct reporter {
     snapshot_report *report;
@@ -173,8 +172,7 @@ struct snapshot *snapshot_load(snapshot_source *source, void *source_arg, snapsh
     return snapshot;
 }
 
-/* --- counting -----------------------------------------------------------------------------------
- */
+/* --- counting -------------------------------------------------------------------------------- */
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot)
 {

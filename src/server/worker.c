@@ -73,8 +73,7 @@ struct worker {
     unsigned turns_told;
 };
 
-/* --- accepting ----------------------------------------------------------------------------------
- */
+/* --- accepting ------------------------------------------------------------------------------- */
 
 static bool is_at_connection_cap(struct worker *worker)
 {
@@ -102,8 +101,7 @@ static void on_accepted(void *arg, int fd, const struct addr *peer)
     proxy_accept(worker->proxy, door->bind.listener, fd, peer);
 }
 
-/* --- doors --------------------------------------------------------------------------------------
- */
+/* --- doors ----------------------------------------------------------------------------------- */
 
 static void door_open(struct door *door, int fd)
 {
@@ -211,8 +209,7 @@ static void shut_all_doors(struct worker *worker)
     forget_shut_doors(worker);
 }
 
-/* --- orders -------------------------------------------------------------------------------------
- */
+/* --- orders ---------------------------------------------------------------------------------- */
 
 static void release_snapshot(void *arg)
 {
@@ -297,8 +294,7 @@ static void on_wakeup(void *arg)
     pthread_mutex_unlock(&worker->mutex);
 }
 
-/* --- the thread ---------------------------------------------------------------------------------
- */
+/* --- the thread ------------------------------------------------------------------------------ */
 
 /* A full ring loses log lines; nobody could be told in a better way. */
 static void log_to_ring(void *arg, const char *line, size_t len)
@@ -382,8 +378,7 @@ static void *thread_run(void *arg)
     return NULL;
 }
 
-/* --- the control thread's side -------------------------------------------------------------------
- */
+/* --- the control thread's side --------------------------------------------------------------- */
 
 static void give_order(struct worker *worker, struct order *order)
 {

@@ -16,8 +16,7 @@
  * costs about 0.15 ms, an RSA one 0.8 ms. */
 enum { TURN_CREDIT = 8, COST_FAST = 2, COST_SLOW = 8 };
 
-/* --- the worker's turns
- * -------------------------------------------------------------------------- */
+/* --- the worker's turns ---------------------------------------------------------------------- */
 
 static unsigned cost_of(enum key_speed speed)
 {
@@ -87,8 +86,7 @@ static bool wait_for_helper(struct tls_library *library, struct tls_step *step)
     return true;
 }
 
-/* --- doors
- * ---------------------------------------------------------------------------------------- */
+/* --- doors ----------------------------------------------------------------------------------- */
 
 bool tls_may_sign(struct tls_stream *s, enum key_speed speed)
 {
@@ -141,8 +139,7 @@ bool tls_step_abandon(struct tls_stream *s)
     return true;
 }
 
-/* --- coming back from a helper
- * -------------------------------------------------------------------- */
+/* --- coming back from a helper --------------------------------------------------------------- */
 
 /* Its connection may have gone meanwhile: then nobody but us knows of the stream any more. */
 static void step_returns(struct tls_step *step)

@@ -19,8 +19,7 @@ enum {
     EXPIRES_SOON_DAYS = 14, /* warned of */
 };
 
-/* --- reading
- * ----------------------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------------------------- */
 
 const char *certificate_file(const struct certificate_conf *conf, char *out, size_t size)
 {
@@ -128,8 +127,7 @@ static int read_key(struct certificate *cert, struct tls_library *library, struc
     return err_set(err, "%s: no private key in PEM form in it", file);
 }
 
-/* --- checking
- * ---------------------------------------------------------------------------------------- */
+/* --- checking -------------------------------------------------------------------------------- */
 
 static const char *subject_text(X509 *x509, char *out, size_t size)
 {
@@ -229,8 +227,7 @@ const char *certificate_warning(const struct certificate *cert, char *out, size_
     return out;
 }
 
-/* --- OCSP
- * -------------------------------------------------------------------------------------------- */
+/* --- OCSP ------------------------------------------------------------------------------------ */
 
 enum { STAPLE_MAX = 16 * 1024 };
 
@@ -319,8 +316,7 @@ static int read_staple(struct certificate *cert, struct err *err)
     return parse_staple(cert, file, err);
 }
 
-/* --- names
- * ------------------------------------------------------------------------------------------- */
+/* --- names ----------------------------------------------------------------------------------- */
 
 static void add_name(struct certificate *cert, const char *text, size_t len)
 {
@@ -372,8 +368,7 @@ bool certificate_covers(const struct certificate *cert, const char *name)
     return false;
 }
 
-/* --- doors
- * ------------------------------------------------------------------------------------------- */
+/* --- doors ----------------------------------------------------------------------------------- */
 
 int certificate_load(struct certificate *cert, struct tls_library *library,
                      const struct certificate_conf *conf, struct err *err)

@@ -40,8 +40,7 @@ struct saved_session {
     uint64_t policy;
 };
 
-/* --- hashing what belongs together
- * ------------------------------------------------------------------- */
+/* --- hashing what belongs together ----------------------------------------------------------- */
 
 static uint64_t mix(uint64_t seed, const void *ptr, size_t len)
 {
@@ -53,8 +52,7 @@ static uint64_t mix_str(uint64_t seed, struct str text)
     return mix(seed, text.ptr, text.len);
 }
 
-/* --- CA stores
- * --------------------------------------------------------------------------------------- */
+/* --- CA stores ------------------------------------------------------------------------------- */
 
 /* A file that was replaced is another key: a reload sees the new bundle. */
 static uint64_t ca_key(const struct upstream_tls_conf *conf)
@@ -172,8 +170,7 @@ static void ca_store_unref(struct ca_store *ca)
     free(ca);
 }
 
-/* --- sessions
- * ---------------------------------------------------------------------------------------- */
+/* --- sessions -------------------------------------------------------------------------------- */
 
 void tls_session_slot_clear(struct tls_session_slot *slot)
 {
@@ -218,8 +215,7 @@ static void offer_session(struct tls_stream *s)
     SSL_SESSION_free(copy);
 }
 
-/* --- the client
- * -------------------------------------------------------------------------------------- */
+/* --- the client ------------------------------------------------------------------------------ */
 
 static int set_ciphers(SSL_CTX *ctx, struct str ciphers, struct err *err)
 {

@@ -40,8 +40,7 @@ struct tls_helpers {
     unsigned count;
 };
 
-/* --- a helper's thread
- * --------------------------------------------------------------------------- */
+/* --- a helper's thread ----------------------------------------------------------------------- */
 
 static void helper_leave(struct helper *helper)
 {
@@ -95,8 +94,7 @@ static void *helper_run(void *arg)
     return NULL;
 }
 
-/* --- the workers' side
- * --------------------------------------------------------------------------- */
+/* --- the workers' side ----------------------------------------------------------------------- */
 
 bool helpers_queue(struct tls_helpers *helpers, struct tls_step *step)
 {
@@ -153,8 +151,7 @@ void helpers_leave(struct tls_helpers *helpers, struct tls_library *library)
     pthread_mutex_unlock(&helpers->mutex);
 }
 
-/* --- life
- * ---------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 static int helper_start(struct tls_helpers *helpers, struct helper *helper)
 {

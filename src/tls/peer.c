@@ -23,8 +23,7 @@ struct tls_peer_text {
     char names[NAMES_MAX];
 };
 
-/* --- text that grows up to a limit
- * ---------------------------------------------------------------- */
+/* --- text that grows up to a limit ----------------------------------------------------------- */
 
 struct words {
     char *ptr;
@@ -63,8 +62,7 @@ static void words_add_escaped(struct words *words, const unsigned char *ptr, siz
     }
 }
 
-/* --- the parts
- * ------------------------------------------------------------------------------------ */
+/* --- the parts ------------------------------------------------------------------------------- */
 
 /* RFC 2253 with everything escaped that is not printable ASCII. */
 static struct str subject_of(X509 *x509, char out[SUBJECT_MAX])
@@ -163,8 +161,7 @@ static struct str fingerprint_of(struct tls_library *library, X509 *x509,
     return str_make(out, ok ? 2 * SHA256_DIGEST_LENGTH : 0);
 }
 
-/* --- doors
- * ---------------------------------------------------------------------------------------- */
+/* --- doors ----------------------------------------------------------------------------------- */
 
 static struct tls_peer_text *peer_new(struct tls_stream *s, X509 *x509)
 {

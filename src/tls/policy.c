@@ -16,8 +16,7 @@
 
 enum { CLIENT_CHAIN_MAX = 5, CLIENT_CHAIN_BYTES = 32 * 1024 };
 
-/* --- digests
- * -------------------------------------------------------------------------------------- */
+/* --- digests --------------------------------------------------------------------------------- */
 
 struct digest {
     EVP_MD *sha256;
@@ -96,8 +95,7 @@ static void make_id(struct tls_policy *policy, struct tls_library *library,
     digest_end(&digest, policy->id);
 }
 
-/* --- client certificates
- * -------------------------------------------------------------------------- */
+/* --- client certificates --------------------------------------------------------------------- */
 
 static int load_authorities(struct tls_policy *policy, struct tls_library *library,
                             const struct client_certificate_conf *conf, struct err *err)
@@ -208,8 +206,7 @@ static int verify_mode(const struct tls_policy *policy)
     return SSL_VERIFY_NONE;
 }
 
-/* --- doors
- * ---------------------------------------------------------------------------------------- */
+/* --- doors ----------------------------------------------------------------------------------- */
 
 struct tls_policy *tls_policy_new(struct tls_library *library, const struct tls_server_conf *conf,
                                   enum tls_version min_version,

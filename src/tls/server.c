@@ -74,8 +74,7 @@ struct tls_server {
     size_t policy_count;
 };
 
-/* --- the table of names
- * ------------------------------------------------------------------------------ */
+/* --- the table of names ---------------------------------------------------------------------- */
 
 static struct sni_entry *sni_place(const struct tls_server *server, struct str name)
 {
@@ -129,8 +128,7 @@ const struct tls_policy *tls_policy_of(SSL *ssl)
     return site_of_ssl(ssl)->policy;
 }
 
-/* --- callbacks during the handshake
- * ------------------------------------------------------------------ */
+/* --- callbacks during the handshake ---------------------------------------------------------- */
 
 /* The host name in a server_name extension (RFC 6066 section 3); empty when there is none. */
 static struct str hello_name(SSL *ssl)
@@ -294,8 +292,7 @@ static int on_status(SSL *ssl, void *arg UNUSED)
     return SSL_TLSEXT_ERR_NOACK;
 }
 
-/* --- contexts
- * ---------------------------------------------------------------------------------------- */
+/* --- contexts -------------------------------------------------------------------------------- */
 
 static const char *or_default(struct str text, const char *fallback, char *out, size_t size)
 {
@@ -387,8 +384,7 @@ static int site_use(struct site *site, const struct certificate *cert, struct er
                    tls_error_text(why, sizeof(why)));
 }
 
-/* --- which certificates serve which name
- * ------------------------------------------------------------- */
+/* --- which certificates serve which name ----------------------------------------------------- */
 
 static bool combo_has_kind(const struct combo *combo, const struct certificate *certs, int kind)
 {
@@ -564,8 +560,7 @@ static int compile_names(struct tls_server *server, const struct tls_server_conf
     return 0;
 }
 
-/* --- building
- * ---------------------------------------------------------------------------------------- */
+/* --- building -------------------------------------------------------------------------------- */
 
 static void err_place(struct err *err, const struct place *place)
 {

@@ -32,8 +32,7 @@ enum {
 };
 _Static_assert(GATHER_MAX + RECORD_PLAIN <= LOOP_SCRATCH_BYTES, "scratch holds records and stage");
 
-/* --- the socket side
- * --------------------------------------------------------------------------------- */
+/* --- the socket side ------------------------------------------------------------------------- */
 
 static size_t left_bytes(const struct tls_stream *s)
 {
@@ -195,8 +194,7 @@ BIO_METHOD *tls_bio_method_new(void)
     return method;
 }
 
-/* --- operations
- * -------------------------------------------------------------------------------------- */
+/* --- operations ------------------------------------------------------------------------------ */
 
 static void op_begin(struct tls_stream *s)
 {
@@ -347,8 +345,7 @@ static enum io tls_handshake(struct conn *conn)
     return out == IO_WANT_WRITE ? out : io;
 }
 
-/* --- chatter
- * ---------------------------------------------------------------------------------------- */
+/* --- chatter --------------------------------------------------------------------------------- */
 
 /* A client may change its keys (KeyUpdate, RFC 8446 section 4.6.3) as often as it likes, and ask
  * for a renegotiation that it will not get: a few bytes each, and work for us. OpenSSL tells of

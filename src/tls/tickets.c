@@ -23,8 +23,7 @@ struct tls_tickets {
     struct ticket_keys slots[TICKET_SLOTS];
 };
 
-/* --- keys
- * ---------------------------------------------------------------------------------------- */
+/* --- keys ------------------------------------------------------------------------------------ */
 
 static void key_make(struct ticket_key *key)
 {
@@ -79,8 +78,7 @@ static int keys_read(struct ticket_keys *keys, const struct str *paths, size_t c
     return 0;
 }
 
-/* --- slots
- * --------------------------------------------------------------------------------------- */
+/* --- slots ----------------------------------------------------------------------------------- */
 
 static struct ticket_keys *slot_next(struct tls_tickets *tickets)
 {
@@ -104,8 +102,7 @@ static void make_first(struct tls_tickets *tickets)
     slot_publish(tickets, keys);
 }
 
-/* --- doors
- * --------------------------------------------------------------------------------------- */
+/* --- doors ----------------------------------------------------------------------------------- */
 
 struct tls_tickets *tls_tickets_new(void)
 {

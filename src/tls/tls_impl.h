@@ -28,8 +28,7 @@ struct tls_library {
     struct tls_figures figures;
 };
 
-/* --- one connection ------------------------------------------------------------------------------
- */
+/* --- one connection -------------------------------------------------------------------------- */
 
 /* What signing with a key costs: RSA (and whatever we do not know) is slow. */
 enum key_speed { KEY_FAST, KEY_SLOW };
@@ -83,8 +82,7 @@ void tls_ctx_common(SSL_CTX *ctx, enum tls_version min_version);
 /* The first line of OpenSSL's error queue into `out`; empties the queue. */
 const char *tls_error_text(char *out, size_t size);
 
-/* --- admission of full handshakes ----------------------------------------------------------------
- */
+/* --- admission of full handshakes ------------------------------------------------------------ */
 
 /* Asked in the middle of a full handshake: may it go on to use the private key, here and now? If
  * not, the step must end and tls_postpone be called. On a helper thread always. */
@@ -98,8 +96,7 @@ enum io tls_postpone(struct tls_stream *s);
 bool tls_step_abandon(struct tls_stream *s);
 void tls_step_free(struct tls_step *step);
 
-/* --- tickets
- * -------------------------------------------------------------------------------------- */
+/* --- tickets --------------------------------------------------------------------------------- */
 
 struct ticket_key {
     unsigned char name[16], hmac[32], aes[32];
@@ -119,8 +116,7 @@ struct ticket_keys {
 /* The present keys. Valid for several rotations: hours. */
 const struct ticket_keys *tls_tickets_keys(const struct tls_tickets *tickets);
 
-/* --- certificates
- * --------------------------------------------------------------------------------- */
+/* --- certificates ---------------------------------------------------------------------------- */
 
 struct certificate {
     const struct certificate_conf *conf; /* borrows, while loading */

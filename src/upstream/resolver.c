@@ -48,8 +48,7 @@ struct resolver {
     uint64_t failures;
 };
 
-/* --- c-ares in the loop
- * --------------------------------------------------------------------------- */
+/* --- c-ares in the loop ---------------------------------------------------------------------- */
 
 static void set_timeout(struct resolver *r)
 {
@@ -160,8 +159,7 @@ static void channel_close(struct resolver *r)
     deadline_clear(&r->timeout);
 }
 
-/* --- answers
- * -------------------------------------------------------------------------------------- */
+/* --- answers --------------------------------------------------------------------------------- */
 
 static void tell_workers(struct resolver *r, struct address_set *set, enum news news)
 {
@@ -315,8 +313,7 @@ static void on_again(struct deadline *deadline)
     look_up(CONTAINER_OF(deadline, struct watched_name, again));
 }
 
-/* --- names
- * ---------------------------------------------------------------------------------------- */
+/* --- names ----------------------------------------------------------------------------------- */
 
 static struct watched_name *find_name(struct resolver *r, struct str text)
 {
@@ -383,8 +380,7 @@ static void want_names_of(struct resolver *r, const struct config *config)
     }
 }
 
-/* --- doors
- * ---------------------------------------------------------------------------------------- */
+/* --- doors ----------------------------------------------------------------------------------- */
 
 struct resolver *resolver_new(struct loop *control)
 {

@@ -1,6 +1,7 @@
 /* DNS on the control thread (c-ares): resolves every host name of the configuration, again by TTL
- * (between 5 s and 5 min), keeps the last good answer when one fails, and hands results to all workers.
- * Workers get address sets as immutable counted objects through a mailbox that wakes their loop. */
+ * (between 5 s and 5 min), keeps the last good answer when one fails, and hands results to all
+ * workers. Workers get address sets as immutable counted objects through a mailbox that wakes their
+ * loop. */
 #pragma once
 
 #include "config/config.h"
@@ -13,9 +14,11 @@ struct resolver;
 struct resolver *resolver_new(struct loop *control);
 void resolver_free(struct resolver *resolver);
 
-/* A worker's mailbox: made by the worker (it owns the wake-up), known to the resolver until removed. */
+/* A worker's mailbox: made by the worker (it owns the wake-up), known to the resolver until
+ * removed. */
 struct resolver_mailbox;
-struct resolver_mailbox *upstream_mailbox(struct upstream *upstream); /* worker: made once, owned by it */
+struct resolver_mailbox *
+upstream_mailbox(struct upstream *upstream); /* worker: made once, owned by it */
 void resolver_add_mailbox(struct resolver *resolver, struct resolver_mailbox *mailbox);
 void resolver_remove_mailbox(struct resolver *resolver, struct resolver_mailbox *mailbox);
 

@@ -12,8 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- choosing ------------------------------------------------------------------------------------
- */
+/* --- choosing -------------------------------------------------------------------------------- */
 
 static int index_of(const struct target *t, const struct endpoint *endpoint)
 {
@@ -39,8 +38,7 @@ static struct endpoint *pick(struct target *t, const struct lease *lease)
     return i != BALANCE_NONE ? t->endpoints[i] : NULL;
 }
 
-/* --- leases --------------------------------------------------------------------------------------
- */
+/* --- leases ---------------------------------------------------------------------------------- */
 
 /* `endpoint` may be NULL. */
 static void lease_set_endpoint(struct lease *lease, struct endpoint *endpoint)
@@ -116,8 +114,7 @@ static void fail_lease(struct target *t, struct lease *lease, enum reason reason
     lease->on_failed(lease, reason);
 }
 
-/* --- making connections --------------------------------------------------------------------------
- */
+/* --- making connections ---------------------------------------------------------------------- */
 
 /* Starts a connection at `e`, giving up a cold one where only a fresh one will do. */
 static bool try_connect(struct endpoint *e, const struct lease *lease)
@@ -164,8 +161,7 @@ static void provide(struct target *t)
     }
 }
 
-/* --- serving the queue ---------------------------------------------------------------------------
- */
+/* --- serving the queue ----------------------------------------------------------------------- */
 
 static bool try_endpoint(struct lease *lease, struct endpoint *e)
 {
@@ -278,8 +274,7 @@ static void on_late(struct deadline *deadline)
     target_unref(t);
 }
 
-/* --- doors of the lease --------------------------------------------------------------------------
- */
+/* --- doors of the lease ---------------------------------------------------------------------- */
 
 enum reason upstream_acquire(struct target *t, struct lease *lease, struct arena *arena,
                              const struct stream_handler *handler, void *arg, enum lease_want want,
@@ -344,8 +339,7 @@ void upstream_release(struct lease *lease, bool ok)
     lease_forget(lease);
 }
 
-/* --- endpoints come and go -----------------------------------------------------------------------
- */
+/* --- endpoints come and go ------------------------------------------------------------------- */
 
 struct wanted {
     struct endpoint **items;
@@ -461,8 +455,7 @@ bool target_uses_name(const struct target *t, struct str name)
     return false;
 }
 
-/* --- life ----------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 static char *copy_text(struct str s)
 {
@@ -596,8 +589,7 @@ void target_retire(struct target *t)
     target_unref(t);
 }
 
-/* --- facts ---------------------------------------------------------------------------------------
- */
+/* --- facts ----------------------------------------------------------------------------------- */
 
 const struct group_conf *target_group_conf(const struct target *t)
 {

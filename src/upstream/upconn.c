@@ -12,8 +12,7 @@
 
 #include <stdlib.h>
 
-/* --- lists --------------------------------------------------------------------------------------
- */
+/* --- lists ----------------------------------------------------------------------------------- */
 
 static void leave_list(struct upconn *u)
 {
@@ -77,8 +76,7 @@ static void enter_list(struct upconn *u, enum pool_list in)
     endpoint_publish(e);
 }
 
-/* --- ends ---------------------------------------------------------------------------------------
- */
+/* --- ends ------------------------------------------------------------------------------------ */
 
 static void upconn_free(struct reap *reap)
 {
@@ -150,8 +148,7 @@ void upconn_close(struct upconn *u)
     conn_close(u->conn);
 }
 
-/* --- where it belongs ---------------------------------------------------------------------------
- */
+/* --- where it belongs ------------------------------------------------------------------------ */
 
 static bool may_carry_more(const struct upconn *u)
 {
@@ -275,8 +272,7 @@ static void on_idle_too_long(struct deadline *deadline)
         upconn_close(u);
 }
 
-/* --- what the session asks for -------------------------------------------------------------------
- */
+/* --- what the session asks for --------------------------------------------------------------- */
 
 static void on_session_want_write(struct session *session)
 {
@@ -337,8 +333,7 @@ static const struct session_owner session_owner = {
     .on_phase = on_session_phase,
 };
 
-/* --- what the connection tells
- * -------------------------------------------------------------------- */
+/* --- what the connection tells --------------------------------------------------------------- */
 
 static struct session_limits session_limits_of(const struct group_conf *group)
 {
@@ -528,8 +523,7 @@ static const struct conn_handler conn_handler = {
     .on_closed = on_conn_closed,
 };
 
-/* --- making one
- * ----------------------------------------------------------------------------------- */
+/* --- making one ------------------------------------------------------------------------------ */
 
 static uint32_t streams_expected(const struct endpoint *e)
 {
@@ -588,8 +582,7 @@ void upconn_connect(struct endpoint *e)
     enter_list(u, IN_CONNECTING);
 }
 
-/* --- streams
- * -------------------------------------------------------------------------------------- */
+/* --- streams --------------------------------------------------------------------------------- */
 
 struct stream *upconn_open_stream(struct upconn *u, struct lease *lease)
 {

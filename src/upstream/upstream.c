@@ -43,8 +43,7 @@ void upstream_free(struct upstream *upstream)
     free(upstream);
 }
 
-/* --- adopting ------------------------------------------------------------------------------------
- */
+/* --- adopting -------------------------------------------------------------------------------- */
 
 static void unref_clients(struct tls_client **clients, size_t count)
 {
@@ -180,8 +179,7 @@ unsigned upstream_open_connections(const struct upstream *upstream)
     return upstream->open_connections;
 }
 
-/* --- news from the resolver ----------------------------------------------------------------------
- */
+/* --- news from the resolver ------------------------------------------------------------------ */
 
 static size_t answer_index(const struct upstream *upstream, struct str name)
 {

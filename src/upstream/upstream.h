@@ -1,9 +1,10 @@
-/* Where requests go: per worker, every group's targets with their endpoints, and the connections to them
- * that are open, warm or being made. The exchange asks for a stream and gets one now, later, or a reason.
+/* Where requests go: per worker, every group's targets with their endpoints, and the connections to
+ * them that are open, warm or being made. The exchange asks for a stream and gets one now, later,
+ * or a reason.
  *
- * Targets outlive configurations: upstream_adopt() matches them by group and target name, so a reload
- * neither drops warm connections nor forgets what was learnt. All calls on the worker's own thread, but
- * for the resolver, which lives on the control thread and sends its results over. */
+ * Targets outlive configurations: upstream_adopt() matches them by group and target name, so a
+ * reload neither drops warm connections nor forgets what was learnt. All calls on the worker's own
+ * thread, but for the resolver, which lives on the control thread and sends its results over. */
 #pragma once
 
 #include "base/addr.h"
@@ -25,19 +26,21 @@ struct endpoint;
 struct upstream *upstream_new(struct loop *loop, struct tls_library *library,
                               struct metrics *metrics);
 
-/* Closes every connection at once; no lease may be open, and the configuration last adopted must still be
- * there. What they were made of goes at the end of the loop's turn: free `library` after the loop has run
- * once more, or after loop_free. */
+/* Closes every connection at once; no lease may be open, and the configuration last adopted must
+ * still be there. What they were made of goes at the end of the loop's turn: free `library` after
+ * the loop has run once more, or after loop_free. */
 void upstream_free(struct upstream *upstream);
 
 /* Makes the targets of `config` (borrowed until the next adopt has returned and no lease is open).
- * Loads CA bundles. On failure nothing has changed. Targets that are gone finish their leases, then go. */
-MUST_USE int upstream_adopt(struct upstream *upstream, const struct config *config, struct err *err);
+ * Loads CA bundles. On failure nothing has changed. Targets that are gone finish their leases, then
+ * go. */
+MUST_USE int upstream_adopt(struct upstream *upstream, const struct config *config,
+                            struct err *err);
 
 /* The target of a decision under the configuration last adopted. A lease keeps its target alive. */
 struct target *upstream_target(struct upstream *upstream, int group, int target);
 
-/* --- leases ------------------------------------------------------------------------------------- */
+/* --- leases ---------------------------------------------------------------------------------- */
 
 enum lease_state { LEASE_NONE, LEASE_WAITING, LEASE_HELD };
 
@@ -48,7 +51,7 @@ struct lease {
     struct endpoint *endpoint; /* borrows: valid while HELD, and after a failure for the log */
     struct stream *stream;     /* valid while HELD */
     enum lease_state state;
-    bool was_reused;           /* the connection had carried requests before */
+    bool was_reused; /* the connection had carried requests before */
     int64_t asked_at_ms;
     /* When state was WAITING: exactly one of these comes, from the loop. */
     void (*on_ready)(struct lease *lease);
@@ -63,24 +66,25 @@ struct lease {
 
 enum lease_want { LEASE_ANY, LEASE_FRESH };
 
-/* Asks for a stream on a good endpoint of `target`: a warm connection if there is one (the last used
- * first; LEASE_FRESH: never a used one), else a new one. NONE: lease->state says HELD (stream is ready
- * for send_head) or WAITING (a callback comes). Another reason: refused at once, nothing is pending.
- * `handler` and `arg` become the stream's; `arena` is the exchange's. `avoid` (may be NULL) is the
- * endpoint that just failed. For methods that are not idempotent the connection is checked with a peek
- * before it is handed out. */
+/* Asks for a stream on a good endpoint of `target`: a warm connection if there is one (the last
+ * used first; LEASE_FRESH: never a used one), else a new one. NONE: lease->state says HELD (stream
+ * is ready for send_head) or WAITING (a callback comes). Another reason: refused at once, nothing
+ * is pending. `handler` and `arg` become the stream's; `arena` is the exchange's. `avoid` (may be
+ * NULL) is the endpoint that just failed. For methods that are not idempotent the connection is
+ * checked with a peek before it is handed out. */
 enum reason upstream_acquire(struct target *target, struct lease *lease, struct arena *arena,
                              const struct stream_handler *handler, void *arg, enum lease_want want,
                              const struct endpoint *avoid, bool is_idempotent);
 
-/* Ends a lease in any state, and must be called at the end of every lease that was ever asked for: a
- * failed one still shares its target and endpoint for the log. WAITING is cancelled without a callback; HELD closes the stream
- * (stream_close) and returns its connection to the pool if it is reusable. `ok` tells the balancer
- * whether the endpoint answered. Safe with state NONE, and safe inside callbacks. Afterwards
- * lease->endpoint and lease->target are NULL. Asking again without it (a retry) is fine, too. */
+/* Ends a lease in any state, and must be called at the end of every lease that was ever asked for:
+ * a failed one still shares its target and endpoint for the log. WAITING is cancelled without a
+ * callback; HELD closes the stream (stream_close) and returns its connection to the pool if it is
+ * reusable. `ok` tells the balancer whether the endpoint answered. Safe with state NONE, and safe
+ * inside callbacks. Afterwards lease->endpoint and lease->target are NULL. Asking again without it
+ * (a retry) is fine, too. */
 void upstream_release(struct lease *lease, bool ok);
 
-/* --- facts --------------------------------------------------------------------------------------- */
+/* --- facts ----------------------------------------------------------------------------------- */
 struct str endpoint_name(const struct endpoint *endpoint); /* "10.2.1.3:4450", "unix:/run/x.sock";
                                                             * "" of NULL */
 const struct group_conf *target_group_conf(const struct target *target);

@@ -39,8 +39,7 @@ struct upstream {
     size_t answer_count;
 };
 
-/* --- target.c -----------------------------------------------------------------------------------
- */
+/* --- target.c -------------------------------------------------------------------------------- */
 
 struct target {
     struct list node; /* in upstream->all */
@@ -109,8 +108,7 @@ void target_serve_later(struct target *target);
 void target_connect_failed(struct target *target, struct endpoint *endpoint, uint32_t streams,
                            enum reason reason);
 
-/* --- endpoint.c ---------------------------------------------------------------------------------
- */
+/* --- endpoint.c ------------------------------------------------------------------------------ */
 
 enum { ENDPOINT_GONE = -1 };
 enum speaks { SPEAKS_UNKNOWN, SPEAKS_H1, SPEAKS_H2 };
@@ -168,8 +166,7 @@ void endpoint_make_room(struct endpoint *endpoint);
 /* Gives `lease` a stream of a connection that is there. False when none is to be had. */
 bool endpoint_take(struct endpoint *endpoint, struct lease *lease);
 
-/* --- upconn.c -----------------------------------------------------------------------------------
- */
+/* --- upconn.c -------------------------------------------------------------------------------- */
 
 enum upconn_state {
     UPCONN_CONNECTING, /* TCP and TLS on their way */

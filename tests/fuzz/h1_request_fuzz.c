@@ -26,8 +26,7 @@ struct client {
     bool closed, was_reset, has_answered;
 };
 
-/* --- writing it again
- * ------------------------------------------------------------------------------ */
+/* --- writing it again ------------------------------------------------------------------------ */
 
 static struct str take_out(struct bufq *out, struct arena *arena)
 {
@@ -97,8 +96,7 @@ static void check_rewritten(struct client *c, const struct head *head)
     arena_reset(&arena);
 }
 
-/* --- the user
- * -------------------------------------------------------------------------------------- */
+/* --- the user -------------------------------------------------------------------------------- */
 
 static void close_stream(struct client *c)
 {
@@ -173,8 +171,7 @@ static const struct stream_handler user = {
     .on_reset = on_reset,
 };
 
-/* --- the owner
- * ------------------------------------------------------------------------------------- */
+/* --- the owner ------------------------------------------------------------------------------- */
 
 static void on_stream(struct session *session, struct stream *stream)
 {
@@ -212,8 +209,7 @@ static const struct session_owner owner = {
     .on_phase = ignore,
 };
 
-/* --- the connection
- * -------------------------------------------------------------------------------- */
+/* --- the connection -------------------------------------------------------------------------- */
 
 static void run(struct client *c, struct str text)
 {

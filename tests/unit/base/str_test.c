@@ -1,10 +1,10 @@
 /* Borrowed text: numbers, cutting, distance. */
 #include "base/str.h"
 
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <cmocka.h>
 
 static void numbers_are_digits_only_and_fit(void **state UNUSED)
 {
@@ -13,11 +13,11 @@ static void numbers_are_digits_only_and_fit(void **state UNUSED)
         bool ok;
         uint64_t value;
     } cases[] = {
-        {"0", true, 0},       {"18446744073709551615", true, UINT64_MAX},
-        {"", false, 0},       {"18446744073709551616", false, 0},
-        {"+5", false, 0},     {" 5", false, 0},
-        {"0x5", false, 0},    {"5,5", false, 0},
-        {"007", true, 7},     {"-1", false, 0},
+        {"0", true, 0},    {"18446744073709551615", true, UINT64_MAX},
+        {"", false, 0},    {"18446744073709551616", false, 0},
+        {"+5", false, 0},  {" 5", false, 0},
+        {"0x5", false, 0}, {"5,5", false, 0},
+        {"007", true, 7},  {"-1", false, 0},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         uint64_t value = 42;

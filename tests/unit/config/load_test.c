@@ -164,8 +164,7 @@ static void aliases_and_variables_are_filled_in(void **state UNUSED)
     config_free(config);
 }
 
-/* --- files -------------------------------------------------------------------------------------
- */
+/* --- files ----------------------------------------------------------------------------------- */
 
 static char directory[64];
 

@@ -37,8 +37,7 @@ static bool is_reusable(struct peer *p)
     return p->session->phase == SESSION_IDLE && !p->session->wants_early_close && !p->wants_close;
 }
 
-/* --- requests
- * -------------------------------------------------------------------------------------- */
+/* --- requests -------------------------------------------------------------------------------- */
 
 static void a_request_is_written_in_one_canonical_form(void **state UNUSED)
 {
@@ -151,8 +150,7 @@ static void close_in_the_head_makes_it_the_last_request(void **state UNUSED)
     peer_free(p);
 }
 
-/* --- responses
- * ------------------------------------------------------------------------------------- */
+/* --- responses ------------------------------------------------------------------------------- */
 
 static const struct response_case {
     const char *method, *text, *heard;
@@ -346,8 +344,7 @@ static void fail_resets_the_stream_unless_its_response_is_whole(void **state UNU
     }
 }
 
-/* --- surplus bytes
- * --------------------------------------------------------------------------------- */
+/* --- surplus bytes --------------------------------------------------------------------------- */
 
 static void bytes_on_an_idle_connection_end_it(void **state UNUSED)
 {
@@ -427,8 +424,7 @@ static void a_stream_closed_in_the_callback_leaves_the_connection_fit(void **sta
     peer_free(p);
 }
 
-/* --- no reuse after anything unclean
- * --------------------------------------------------------------- */
+/* --- no reuse after anything unclean --------------------------------------------------------- */
 
 static void a_response_before_the_request_is_whole_ends_the_connection(void **state UNUSED)
 {
@@ -488,8 +484,7 @@ static void a_stream_closed_before_its_request_leaves_the_connection_fit(void **
     peer_free(p);
 }
 
-/* --- tunnels
- * --------------------------------------------------------------------------------------- */
+/* --- tunnels --------------------------------------------------------------------------------- */
 
 static void ask_upgrade(struct peer *p)
 {
@@ -552,8 +547,7 @@ static void a_declined_upgrade_is_answered_but_its_connection_not_reused(void **
     peer_free(p);
 }
 
-/* --- flow, ends
- * ------------------------------------------------------------------------------------ */
+/* --- flow, ends ------------------------------------------------------------------------------ */
 
 static void a_paused_stream_gets_no_more_bytes_until_resumed(void **state UNUSED)
 {

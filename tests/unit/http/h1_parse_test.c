@@ -39,8 +39,7 @@ static void assert_str(struct str got, const char *wanted)
         fail_msg("\"%.*s\" is not \"%s\"", STR_FMT(got), wanted);
 }
 
-/* --- reading, cut anywhere
- * ------------------------------------------------------------------------- */
+/* --- reading, cut anywhere ------------------------------------------------------------------- */
 
 struct verdict {
     enum reason reason;
@@ -137,8 +136,7 @@ static void check_table(enum h1_kind kind, const struct head_case *cases, size_t
     }
 }
 
-/* --- request lines
- * --------------------------------------------------------------------------------- */
+/* --- request lines --------------------------------------------------------------------------- */
 
 #define END_OF_HEAD "\r\nHost: a\r\n\r\n"
 #define LINE(text) STR_INIT(text END_OF_HEAD)
@@ -218,8 +216,7 @@ static void request_lines_are_read_strictly(void **state UNUSED)
     check_table(H1_REQUEST, request_lines, ARRAY_LEN(request_lines));
 }
 
-/* --- fields of requests
- * ---------------------------------------------------------------------------- */
+/* --- fields of requests ---------------------------------------------------------------------- */
 
 #define FIELDS(text) STR_INIT("POST / HTTP/1.1\r\nHost: a\r\n" text "\r\n")
 #define FIELDS10(text) STR_INIT("POST / HTTP/1.0\r\nHost: a\r\n" text "\r\n")
@@ -357,8 +354,7 @@ static void request_fields_are_read_strictly(void **state UNUSED)
     check_table(H1_REQUEST, request_fields, ARRAY_LEN(request_fields));
 }
 
-/* --- what a good head becomes
- * ---------------------------------------------------------------------- */
+/* --- what a good head becomes ---------------------------------------------------------------- */
 
 static void a_request_becomes_its_parts(void **state UNUSED)
 {
@@ -503,8 +499,7 @@ static void an_unfinished_head_is_neither_good_nor_bad(void **state UNUSED)
     }
 }
 
-/* --- limits, at n and n + 1
- * ------------------------------------------------------------------------ */
+/* --- limits, at n and n + 1 ------------------------------------------------------------------ */
 
 static const struct session_limits small = {
     .max_header_bytes = 400,
@@ -622,8 +617,7 @@ static void a_body_that_is_announced_too_large_is_refused(void **state UNUSED)
     assert_int_equal(read_as(H1_REQUEST, over, METHOD_GET, &limits).reason, REASON_BODY_TOO_LARGE);
 }
 
-/* --- responses
- * ------------------------------------------------------------------------------------- */
+/* --- responses ------------------------------------------------------------------------------- */
 
 #define RESPONSE(text) STR_INIT("HTTP/1.1 200 OK\r\n" text "\r\n")
 #define STATUS(text) STR_INIT(text "\r\n\r\n")
@@ -724,8 +718,7 @@ static void framing_of_responses_follows_rfc_9112_section_6_3(void **state UNUSE
     }
 }
 
-/* --- trailers
- * -------------------------------------------------------------------------------------- */
+/* --- trailers -------------------------------------------------------------------------------- */
 
 static const struct head_case trailers[] = {
     {STR_INIT("\r\n"), REASON_NONE},

@@ -56,8 +56,7 @@ static inline void peer_close_stream(struct peer *p)
     stream_close(stream);
 }
 
-/* --- the user
- * -------------------------------------------------------------------------------------- */
+/* --- the user -------------------------------------------------------------------------------- */
 
 static inline void tell(struct peer *p, enum end end)
 {
@@ -128,8 +127,7 @@ static const struct stream_handler user = {
     .on_reset = user_on_reset,
 };
 
-/* --- the owner
- * ------------------------------------------------------------------------------------- */
+/* --- the owner ------------------------------------------------------------------------------- */
 
 static inline void owner_on_stream(struct session *session, struct stream *stream)
 {
@@ -185,8 +183,7 @@ static const struct session_owner owner = {
     .on_bad = owner_on_bad,
 };
 
-/* --- its connection
- * -------------------------------------------------------------------------------- */
+/* --- its connection -------------------------------------------------------------------------- */
 
 static const struct session_limits peer_limits = {
     .max_header_bytes = 4096,

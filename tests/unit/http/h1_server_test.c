@@ -36,8 +36,7 @@ static void answer_ok(struct peer *p)
 #define OK_CLOSE "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
 
-/* --- requests
- * -------------------------------------------------------------------------------------- */
+/* --- requests -------------------------------------------------------------------------------- */
 
 static const struct input_case {
     const char *text, *heard;
@@ -171,8 +170,7 @@ static void limits_have_their_own_statuses(void **state UNUSED)
     }
 }
 
-/* --- one after the other
- * --------------------------------------------------------------------------- */
+/* --- one after the other --------------------------------------------------------------------- */
 
 static void a_connection_carries_one_request_after_the_other(void **state UNUSED)
 {
@@ -286,8 +284,7 @@ static void the_last_of_max_requests_says_close(void **state UNUSED)
     peer_free(p);
 }
 
-/* --- responses
- * ------------------------------------------------------------------------------------- */
+/* --- responses ------------------------------------------------------------------------------- */
 
 static void a_body_without_length_is_chunked(void **state UNUSED)
 {
@@ -436,8 +433,7 @@ static void an_early_response_waits_for_the_rest_of_the_body(void **state UNUSED
     peer_free(p);
 }
 
-/* --- HTTP/1.0
- * -------------------------------------------------------------------------------------- */
+/* --- HTTP/1.0 -------------------------------------------------------------------------------- */
 
 static void http_1_0_gets_its_body_until_close(void **state UNUSED)
 {
@@ -480,8 +476,7 @@ static void http_1_0_gets_no_interim_heads(void **state UNUSED)
     peer_free(p);
 }
 
-/* --- Expect, interim heads
- * ------------------------------------------------------------------------- */
+/* --- Expect, interim heads ------------------------------------------------------------------- */
 
 static void continue_is_sent_by_the_user_and_the_body_follows(void **state UNUSED)
 {
@@ -511,8 +506,7 @@ static void a_final_answer_instead_of_continue_ends_the_connection(void **state 
     peer_free(p);
 }
 
-/* --- tunnels
- * --------------------------------------------------------------------------------------- */
+/* --- tunnels --------------------------------------------------------------------------------- */
 
 #define ASK_UPGRADE                                                                                \
     "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -563,8 +557,7 @@ static void a_declined_upgrade_is_an_ordinary_exchange(void **state UNUSED)
     peer_free(p);
 }
 
-/* --- flow
- * ------------------------------------------------------------------------------------------ */
+/* --- flow ------------------------------------------------------------------------------------ */
 
 static void a_paused_stream_gets_no_more_bytes_until_resumed(void **state UNUSED)
 {
@@ -626,8 +619,7 @@ static void a_body_that_grows_over_its_limit_is_refused(void **state UNUSED)
     peer_free(p);
 }
 
-/* --- ends
- * ------------------------------------------------------------------------------------------ */
+/* --- ends ------------------------------------------------------------------------------------ */
 
 static void eof_between_requests_is_an_orderly_end(void **state UNUSED)
 {

@@ -39,8 +39,7 @@ static void assert_str(struct str got, const char *wanted)
         fail_msg("\"%.*s\" is not \"%s\"", STR_FMT(got), wanted);
 }
 
-/* --- names
- * ----------------------------------------------------------------------------------------- */
+/* --- names ----------------------------------------------------------------------------------- */
 
 static char swapped_case(char c, size_t i)
 {
@@ -134,8 +133,7 @@ static void heads_and_bodiless_statuses_have_no_body(void **state UNUSED)
     assert_false(response_has_body(METHOD_GET, 304));
 }
 
-/* --- fields
- * ---------------------------------------------------------------------------------------- */
+/* --- fields ---------------------------------------------------------------------------------- */
 
 static void fields_are_found_by_id_and_by_name(void **state)
 {
@@ -217,8 +215,7 @@ static void tokens_are_found_in_all_lines_of_a_list(void **state)
     assert_false(head_has_token(head, HEADER_TE, STR("trailers")));
 }
 
-/* --- hop by hop
- * ------------------------------------------------------------------------------------ */
+/* --- hop by hop ------------------------------------------------------------------------------ */
 
 static void hop_by_hop_fields_and_those_named_in_connection_go(void **state)
 {
@@ -295,8 +292,7 @@ static void connection_holds_tokens_only(void **state)
     }
 }
 
-/* --- bytes
- * ----------------------------------------------------------------------------------------- */
+/* --- bytes ----------------------------------------------------------------------------------- */
 
 static void tokens_are_what_rfc_9110_allows(void **state UNUSED)
 {

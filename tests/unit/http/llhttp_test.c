@@ -20,8 +20,7 @@ static const struct session_limits usual = {
     .allow_websocket = true,
 };
 
-/* --- llhttp's reading
- * ------------------------------------------------------------------------------ */
+/* --- llhttp's reading ------------------------------------------------------------------------ */
 
 enum { TEXT_MAX = 32768, MESSAGES_MAX = 4 };
 
@@ -152,8 +151,7 @@ static enum llhttp_errno read_all(struct reading *r, llhttp_type_t type, bool an
     return llhttp_execute(&r->parser, text.ptr, text.len);
 }
 
-/* --- ours
- * ------------------------------------------------------------------------------------------ */
+/* --- ours ------------------------------------------------------------------------------------ */
 
 static struct reading reading; /* too large for the stack */
 static struct arena arena;
@@ -331,8 +329,7 @@ static bool check_accepted(struct str text, size_t len, const struct head *head)
     return is_known;
 }
 
-/* --- requests
- * -------------------------------------------------------------------------------------- */
+/* --- requests -------------------------------------------------------------------------------- */
 
 static const char *const good[] = {
     "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -455,8 +452,7 @@ static void whatever_we_accept_reads_the_same_in_llhttp(void **state UNUSED)
     assert_true(compared > 10000);
 }
 
-/* --- responses
- * ------------------------------------------------------------------------------------- */
+/* --- responses ------------------------------------------------------------------------------- */
 
 static const struct response_case {
     enum method method;
@@ -518,8 +514,7 @@ static void responses_we_write_read_the_same_in_llhttp(void **state UNUSED)
     }
 }
 
-/* --- where llhttp is looser
- * ------------------------------------------------------------------------ */
+/* --- where llhttp is looser ------------------------------------------------------------------ */
 
 #define REQUEST(fields) STR_INIT("GET / HTTP/1.1\r\nHost: a\r\n" fields "\r\n")
 #define CHUNKED(body)                                                                              \

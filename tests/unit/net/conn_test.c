@@ -15,8 +15,7 @@
 
 #include <cmocka.h>
 
-/* --- a handler that remembers
- * ---------------------------------------------------------------------- */
+/* --- a handler that remembers ---------------------------------------------------------------- */
 
 struct watcher {
     struct loop *loop;
@@ -124,8 +123,7 @@ static void send_all(int fd, const void *bytes, size_t len)
     assert_int_equal(send(fd, bytes, len, MSG_NOSIGNAL), (ssize_t)len);
 }
 
-/* --- promises
- * -------------------------------------------------------------------------------------- */
+/* --- promises -------------------------------------------------------------------------------- */
 
 static void bytes_come_back_and_the_slab_goes_home(void **state UNUSED)
 {
@@ -413,8 +411,7 @@ static void the_loop_closes_what_is_left(void **state UNUSED)
     close(peer);
 }
 
-/* --- loopback: listener and connect
- * ---------------------------------------------------------------- */
+/* --- loopback: listener and connect ---------------------------------------------------------- */
 
 struct acceptor {
     struct loop *loop;

@@ -239,8 +239,7 @@ static void a_hundred_thousand_hosts_are_found(void **state UNUSED)
     free(text);
 }
 
-/* --- September 2023 ----------------------------------------------------------------------------
- */
+/* --- September 2023 -------------------------------------------------------------------------- */
 
 static struct built build_edge(void)
 {

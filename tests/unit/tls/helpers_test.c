@@ -16,8 +16,7 @@
 
 enum { CLIENTS = 12 };
 
-/* --- a server with an RSA key, and clients on socket pairs in the same loop
- * ------------------------------- */
+/* --- a server with an RSA key, and clients on socket pairs in the same loop ------------------ */
 
 struct world {
     struct loop *loop;
@@ -164,8 +163,7 @@ static size_t answered(int fd)
     return n > 0 ? (size_t)n : 0;
 }
 
-/* --- promises
- * ----------------------------------------------------------------------------------------- */
+/* --- promises -------------------------------------------------------------------------------- */
 
 static void the_flight_comes_back_to_the_loop(void **state UNUSED)
 {

@@ -20,8 +20,7 @@
 
 #include <cmocka.h>
 
-/* --- certificates
- * ------------------------------------------------------------------------------------- */
+/* --- certificates ---------------------------------------------------------------------------- */
 
 struct pem {
     char *chain, *key;
@@ -88,8 +87,7 @@ static struct certificate_conf conf_of(const struct pem *pem)
     return (struct certificate_conf){.chain_pem = str_of(pem->chain), .key_pem = str_of(pem->key)};
 }
 
-/* --- both ends in one loop
- * ---------------------------------------------------------------------------- */
+/* --- both ends in one loop ------------------------------------------------------------------- */
 
 enum { BIG = 300 * 1000 };
 
@@ -278,8 +276,7 @@ static struct visit visit(struct world *w, struct tls_client *client, const char
     return v;
 }
 
-/* --- promises
- * ----------------------------------------------------------------------------------------- */
+/* --- promises -------------------------------------------------------------------------------- */
 
 static void the_name_chooses_the_certificate(void **state UNUSED)
 {
@@ -575,8 +572,7 @@ static void plaintext_before_the_handshake_is_an_error(void **state UNUSED)
     pem_free(&pem);
 }
 
-/* --- words for certificates
- * --------------------------------------------------------------------------- */
+/* --- words for certificates ------------------------------------------------------------------ */
 
 static void assert_refused(const struct certificate_conf *cert, const char *words)
 {

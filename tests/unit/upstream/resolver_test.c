@@ -16,8 +16,7 @@
 
 enum { PATIENCE_MS = 5000, ADDRESSES_MAX = 4, TYPE_A = 1, RCODE_NXDOMAIN = 3 };
 
-/* --- a DNS server
- * ------------------------------------------------------------------------------------- */
+/* --- a DNS server ---------------------------------------------------------------------------- */
 
 struct dns {
     int fd;
@@ -106,8 +105,7 @@ static void dns_close(struct dns *dns)
     close(dns->fd);
 }
 
-/* --- a world
- * ------------------------------------------------------------------------------------------ */
+/* --- a world --------------------------------------------------------------------------------- */
 
 struct world {
     struct loop *loop;
@@ -206,8 +204,7 @@ static void assert_address(size_t i, const char *ip)
     assert_true(str_eq(str_make(text, addr_format_ip(&w.set->addrs[i], text)), str_of(ip)));
 }
 
-/* --- promises
- * ----------------------------------------------------------------------------------------- */
+/* --- promises -------------------------------------------------------------------------------- */
 
 static void all_addresses_of_a_name_are_told(void **state UNUSED)
 {

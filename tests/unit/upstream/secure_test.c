@@ -15,8 +15,7 @@
 
 enum { PATIENCE_MS = 5000, CONNS_MAX = 4096, CALLS_MAX = 8, STORM_CALLS = 24, STORM_TICKS = 600 };
 
-/* --- the origin
- * ---------------------------------------------------------------------------------------- */
+/* --- the origin ------------------------------------------------------------------------------ */
 
 struct origin_conn {
     struct conn *conn;
@@ -207,8 +206,7 @@ static void origin_start(bool alpn_h2, bool alpn_h1)
     w.origin.listener = listener_start(w.loop, fd, origin_accepted, NULL, NULL);
 }
 
-/* --- the world
- * ----------------------------------------------------------------------------------------- */
+/* --- the world ------------------------------------------------------------------------------- */
 
 static int setup(void **state UNUSED)
 {
@@ -274,8 +272,7 @@ static void adopt(void)
         fail_msg("%s", err.text);
 }
 
-/* --- users
- * --------------------------------------------------------------------------------------------- */
+/* --- users ----------------------------------------------------------------------------------- */
 
 struct call {
     struct lease lease;
@@ -353,8 +350,7 @@ static void finish(struct call *call)
     arena_reset(&call->arena);
 }
 
-/* --- the loop
- * ------------------------------------------------------------------------------------------ */
+/* --- the loop -------------------------------------------------------------------------------- */
 
 struct wait {
     const unsigned *counter;
@@ -559,8 +555,7 @@ static void a_broken_h2_connection_resets_all_its_requests(void **state UNUSED)
     assert_int_equal(upstream_open_connections(w.upstream), 0);
 }
 
-/* --- a storm
- * -------------------------------------------------------------------------------------------- */
+/* --- a storm --------------------------------------------------------------------------------- */
 
 struct storm {
     struct call calls[STORM_CALLS];

@@ -17,8 +17,7 @@ enum { PATIENCE_MS = 5000, HOSTS_MAX = 4 };
 
 static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/* --- a worker and its configuration
- * ---------------------------------------------------------------- */
+/* --- a worker and its configuration ---------------------------------------------------------- */
 
 struct world {
     struct loop *loop;
@@ -78,8 +77,7 @@ static struct target *target(void)
     return upstream_target(w.upstream, 0, 0);
 }
 
-/* --- the loop, until something is so
- * ---------------------------------------------------------------- */
+/* --- the loop, until something is so --------------------------------------------------------- */
 
 struct wait {
     bool (*is_so)(const void *arg);
@@ -119,8 +117,7 @@ static bool all_closed(const void *arg UNUSED)
     return upstream_open_connections(w.upstream) == 0;
 }
 
-/* --- origins
- * ----------------------------------------------------------------------------------------- */
+/* --- origins --------------------------------------------------------------------------------- */
 
 static int origin_open(size_t host)
 {
@@ -183,8 +180,7 @@ static void origin_expect_end(int fd)
     close(fd);
 }
 
-/* --- a user
- * ------------------------------------------------------------------------------------------- */
+/* --- a user ---------------------------------------------------------------------------------- */
 
 struct call {
     struct lease lease;
@@ -313,8 +309,7 @@ static int exchange_on_new_connection(int origin)
     return fd;
 }
 
-/* --- reuse
- * --------------------------------------------------------------------------------------------- */
+/* --- reuse ----------------------------------------------------------------------------------- */
 
 static void a_connection_is_used_again(void **state UNUSED)
 {
@@ -457,8 +452,7 @@ static void limits_end_connections(void **state UNUSED)
     close(origin);
 }
 
-/* --- the queue
- * ----------------------------------------------------------------------------------------- */
+/* --- the queue ------------------------------------------------------------------------------- */
 
 static void requests_beyond_the_limit_wait_their_turn(void **state UNUSED)
 {
@@ -542,8 +536,7 @@ static void a_cancelled_request_closes_its_connection(void **state UNUSED)
     close(origin);
 }
 
-/* --- failures
- * ------------------------------------------------------------------------------------------ */
+/* --- failures -------------------------------------------------------------------------------- */
 
 static void a_refused_connection_fails_its_request_by_name(void **state UNUSED)
 {
@@ -629,8 +622,7 @@ static void a_connection_that_breaks_resets_its_request(void **state UNUSED)
     close(origin);
 }
 
-/* --- configurations come and go
- * ------------------------------------------------------------------------ */
+/* --- configurations come and go -------------------------------------------------------------- */
 
 static void a_reload_keeps_warm_connections(void **state UNUSED)
 {
@@ -726,8 +718,7 @@ static void without_groups_everything_goes(void **state UNUSED)
     close(origin);
 }
 
-/* --- names
- * ---------------------------------------------------------------------------------------------- */
+/* --- names ----------------------------------------------------------------------------------- */
 
 static void name_host(size_t i, uint16_t port)
 {
