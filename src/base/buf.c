@@ -133,34 +133,45 @@ static struct bufq_seg *seg_push(struct bufq *q)
     return seg_at(q, q->count++);
 }
 
-/* The last segment when at least `len` bytes may be appended to it, else a new one in a fresh slab.
- */
-static struct bufq_seg *seg_with_room(struct bufq *q, size_t len)
+/* The end of our own slab when at least `len` bytes go there, else the front of a fresh one. It
+ * stays ours when slices of other slabs follow: the heads between the payloads of h2 frames share
+ * one slab. */
+static struct buf *own_with_room(struct bufq *q, size_t len)
 {
-    struct bufq_seg *seg = seg_last(q);
-
-    if (seg != NULL && seg->tail_is_ours && seg->buf->size - (seg->off + seg->len) >= len)
-        return seg;
-    struct buf *buf = buf_new(q->pool);
-    seg = seg_push(q);
-    *seg = (struct bufq_seg){.buf = buf, .tail_is_ours = true};
-    return seg;
+    if (q->own != NULL && buf_room(q->own) >= len)
+        return q->own;
+    buf_unref(&q->own);
+    q->own = buf_new(q->pool);
+    return q->own;
 }
 
 char *bufq_reserve(struct bufq *q, size_t len)
 {
     ASSERT(len <= BUF_SIZE);
-    struct bufq_seg *seg = seg_with_room(q, len);
-    return seg->buf->data + seg->off + seg->len;
+    struct buf *own = own_with_room(q, len);
+    return own->data + own->len;
+}
+
+/* Appends to the last segment if that ends where the new one begins. */
+static void append(struct bufq *q, struct buf *buf, uint32_t off, uint32_t len)
+{
+    struct bufq_seg *last = seg_last(q);
+
+    q->bytes += len;
+    if (last != NULL && last->buf == buf && last->off + last->len == off) {
+        last->len += len;
+        return;
+    }
+    *seg_push(q) = (struct bufq_seg){.buf = buf_ref(buf), .off = off, .len = len};
 }
 
 void bufq_commit(struct bufq *q, size_t len)
 {
-    struct bufq_seg *seg = seg_last(q);
-
-    ASSERT(seg != NULL && seg->tail_is_ours && seg->off + seg->len + len <= seg->buf->size);
-    seg->len += (uint32_t)len;
-    q->bytes += len;
+    ASSERT(q->own != NULL && buf_room(q->own) >= len);
+    if (len == 0)
+        return;
+    append(q, q->own, q->own->len, (uint32_t)len);
+    q->own->len += (uint32_t)len;
 }
 
 void bufq_copy(struct bufq *q, const void *ptr, size_t len)
@@ -168,10 +179,9 @@ void bufq_copy(struct bufq *q, const void *ptr, size_t len)
     const char *from = ptr;
 
     while (len > 0) {
-        struct bufq_seg *seg = seg_with_room(q, 1);
-        size_t room = seg->buf->size - (seg->off + seg->len);
-        size_t n = MIN(len, room);
-        memcpy(seg->buf->data + seg->off + seg->len, from, n);
+        struct buf *own = own_with_room(q, 1);
+        size_t n = MIN(len, buf_room(own));
+        memcpy(own->data + own->len, from, n);
         bufq_commit(q, n);
         from += n;
         len -= n;
@@ -184,15 +194,7 @@ void bufq_add(struct bufq *q, struct slice slice)
         bufq_copy(q, slice.ptr, slice.len);
         return;
     }
-    struct bufq_seg *last = seg_last(q);
-    uint32_t off = (uint32_t)(slice.ptr - slice.buf->data);
-    q->bytes += slice.len;
-    if (last != NULL && last->buf == slice.buf && last->off + last->len == off) {
-        last->len += (uint32_t)slice.len; /* it goes on where the last one ended */
-        return;
-    }
-    struct bufq_seg *seg = seg_push(q);
-    *seg = (struct bufq_seg){.buf = buf_ref(slice.buf), .off = off, .len = (uint32_t)slice.len};
+    append(q, slice.buf, (uint32_t)(slice.ptr - slice.buf->data), (uint32_t)slice.len);
 }
 
 struct slice bufq_front(const struct bufq *q)
@@ -221,6 +223,7 @@ void bufq_drop(struct bufq *q, size_t len)
         q->first = (q->first + 1) & (q->cap - 1);
         q->count--;
     }
+    buf_unref(&q->own);
 }
 
 int bufq_iovec(const struct bufq *q, struct iovec *iov, int max)
@@ -231,6 +234,17 @@ int bufq_iovec(const struct bufq *q, struct iovec *iov, int max)
         const struct bufq_seg *seg = seg_at(q, i);
         if (seg->len > 0)
             iov[n++] = (struct iovec){seg->buf->data + seg->off, seg->len};
+    }
+    return n;
+}
+
+int bufq_slices(const struct bufq *q, struct slice *slices, int max)
+{
+    int n = 0;
+
+    for (uint32_t i = 0; i < q->count && n < max; i++) {
+        const struct bufq_seg *seg = seg_at(q, i);
+        slices[n++] = (struct slice){seg->buf, seg->buf->data + seg->off, seg->len};
     }
     return n;
 }
@@ -246,7 +260,6 @@ void bufq_move(struct bufq *to, struct bufq *from)
     for (uint32_t i = 0; i < from->count; i++) {
         struct bufq_seg *seg = seg_push(to);
         *seg = *seg_at(from, i);
-        seg->tail_is_ours = false; /* the next segment's bytes may lie behind it only in `from` */
         to->bytes += seg->len;
     }
     from->count = 0;
@@ -258,6 +271,7 @@ void bufq_clear(struct bufq *q)
 {
     for (uint32_t i = 0; i < q->count; i++)
         buf_unref(&seg_at(q, i)->buf);
+    buf_unref(&q->own);
     free(q->segs);
     *q = (struct bufq){.pool = q->pool};
 }

@@ -75,6 +75,7 @@ struct slice {
 struct bufq {
     struct buf_pool *pool; /* borrows */
     struct bufq_seg *segs; /* owns: ring of `cap` segments */
+    struct buf *own;       /* shares: where copies go, one behind the other; NULL when empty */
     uint32_t first, count, cap;
     size_t bytes; /* all bytes queued */
 };
@@ -82,7 +83,6 @@ struct bufq {
 struct bufq_seg {
     struct buf *buf;   /* shares */
     uint32_t off, len; /* the bytes in it */
-    bool tail_is_ours; /* we filled buf from off+len on and may append to it */
 };
 
 void bufq_init(struct bufq *q, struct buf_pool *pool);
@@ -108,6 +108,9 @@ void bufq_drop(struct bufq *q, size_t len);
 /* Fills `iov` (struct iovec) with up to `max` segments from the front; how many. */
 struct iovec;
 int bufq_iovec(const struct bufq *q, struct iovec *iov, int max);
+
+/* The same with the buffers that keep them alive. */
+int bufq_slices(const struct bufq *q, struct slice *slices, int max);
 
 /* Moves everything from `from` to the end of `to` (same pool). */
 void bufq_move(struct bufq *to, struct bufq *from);

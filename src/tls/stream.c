@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 enum {
     RECORD_PLAIN = 16384,            /* RFC 8446 section 5.1 */
@@ -26,7 +25,8 @@ enum {
     GATHER_MAX = 5 * RECORD_MAX,     /* records sent in one go: the front of the scratch area */
     STAGE_AT = GATHER_MAX,           /* small segments are joined behind it */
     STAGE_SMALL = 4096,              /* a front segment shorter than this looks for company */
-    STAGE_COPY_MAX = 8192,           /* longer segments are not worth copying */
+    STAGE_COPY_MAX = 8192,           /* more of a long segment is not worth copying */
+    LOAN_MAX = 512,                  /* bytes put in front of a long segment */
     LEFT_MAX =
         GATHER_MAX + RECORD_MAX, /* kept at most; then OpenSSL must wait (KeyUpdate floods) */
 };
@@ -401,37 +401,102 @@ static bool tls_has_pending(struct conn *conn)
     return !s->starved && !s->broken && SSL_has_pending(s->ssl) == 1;
 }
 
-/* The next bytes for one record: the front segment, or several small ones joined in the stage, so
- * that a head and the first bytes of its body share a record. */
-static struct str next_piece(struct tls_stream *s, const struct bufq *q)
+/* Bytes in front of a segment that were overwritten for the time of one SSL_write. */
+struct loan {
+    char *at;
+    size_t len;
+    char saved[LOAN_MAX];
+};
+
+/* How many short slices stand before a long one that has as many bytes of its slab in front of it;
+ * 0: none, or there is no such one. */
+static int loan_count(const struct slice *slices, int count, size_t *len)
 {
-    struct slice front = bufq_front(q);
-    struct iovec iov[16];
+    int i = 0;
+
+    for (*len = 0; i < count && *len + slices[i].len <= LOAN_MAX; i++)
+        *len += slices[i].len;
+    if (i == 0 || i == count || slices[i].len < STAGE_SMALL)
+        return 0;
+    return (size_t)(slices[i].ptr - slices[i].buf->data) >= *len ? i : 0;
+}
+
+/* The head of an h2 frame is to share a record with its payload, and SSL_write wants its bytes in a
+ * row. Rather than copy the payload we write the head in front of it, whatever stands there, and
+ * put that back afterwards: the slab is our thread's, and nobody looks meanwhile. */
+static struct str piece_on_loan(const struct slice *slices, int count, size_t len,
+                                struct loan *loan)
+{
+    const struct slice *payload = &slices[count];
+    char heads[LOAN_MAX]; /* they may lie where they will be put */
+    size_t at = 0;
+
+    for (int i = 0; i < count; i++) {
+        memcpy(heads + at, slices[i].ptr, slices[i].len);
+        at += slices[i].len;
+    }
+    loan->at = payload->buf->data + (payload->ptr - payload->buf->data) - len;
+    loan->len = len;
+    memcpy(loan->saved, loan->at, len);
+    memcpy(loan->at, heads, len);
+    return str_make(loan->at, MIN(len + payload->len, RECORD_PLAIN));
+}
+
+static void loan_return(struct loan *loan)
+{
+    if (loan->len > 0)
+        memcpy(loan->at, loan->saved, loan->len);
+    loan->len = 0;
+}
+
+/* Slices joined in the stage: the short ones, and as much of the first long one as is cheap. */
+static struct str piece_staged(struct tls_stream *s, const struct slice *slices, int count)
+{
     char *stage = s->gather + STAGE_AT;
     size_t len = 0;
 
-    if (front.len >= STAGE_SMALL || front.len == q->bytes)
-        return str_make(front.ptr, MIN(front.len, RECORD_PLAIN));
-    int count = bufq_iovec(q, iov, ARRAY_LEN(iov));
-    for (int i = 0; i < count; i++) {
-        if (iov[i].iov_len > STAGE_COPY_MAX || len + iov[i].iov_len > RECORD_PLAIN)
+    for (int i = 0; i < count && len < RECORD_PLAIN; i++) {
+        bool is_long = slices[i].len > STAGE_COPY_MAX;
+        size_t n = MIN(MIN(slices[i].len, STAGE_COPY_MAX), RECORD_PLAIN - len);
+        memcpy(stage + len, slices[i].ptr, n);
+        len += n;
+        if (is_long)
             break;
-        memcpy(stage + len, iov[i].iov_base, iov[i].iov_len);
-        len += iov[i].iov_len;
     }
     return str_make(stage, len);
 }
 
+/* The next bytes for one record: of the front segment, or of several when that is short, so that a
+ * head and the first bytes of its body share a record. */
+static struct str next_piece(struct tls_stream *s, const struct bufq *q, struct loan *loan)
+{
+    struct slice front = bufq_front(q), slices[16];
+    size_t loan_len;
+
+    if (front.len >= STAGE_SMALL || front.len == q->bytes)
+        return str_make(front.ptr, MIN(front.len, RECORD_PLAIN));
+    int count = bufq_slices(q, slices, ARRAY_LEN(slices));
+    int heads = loan_count(slices, count, &loan_len);
+    if (heads > 0)
+        return piece_on_loan(slices, heads, loan_len, loan);
+    return piece_staged(s, slices, count);
+}
+
 static enum io write_records(struct tls_stream *s, struct bufq *q)
 {
+    struct loan loan; /* 512 bytes: not worth clearing */
+
+    loan.len = 0;
+
     while (!bufq_is_empty(q)) {
         if (s->gathered + RECORD_MAX > GATHER_MAX) {
             enum io io = gather_send(s);
             if (io != IO_OK)
                 return io;
         }
-        struct str piece = next_piece(s, q);
+        struct str piece = next_piece(s, q, &loan);
         int n = SSL_write(s->ssl, piece.ptr, (int)piece.len);
+        loan_return(&loan);
         if (n <= 0)
             return io_of(s, n);
         bufq_drop(q, (size_t)n);
