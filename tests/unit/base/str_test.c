@@ -1,10 +1,11 @@
 /* Borrowed text: numbers, cutting, distance. */
 #include "base/str.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 static void numbers_are_digits_only_and_fit(void **state UNUSED)
 {

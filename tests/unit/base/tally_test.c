@@ -4,11 +4,12 @@
 
 #include "base/hash.h"
 
-#include <cmocka.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
 
 static uint64_t key_of(uint64_t n)
 {
