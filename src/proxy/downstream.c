@@ -336,9 +336,7 @@ static const struct conn_handler handler = {
     .on_closed = on_closed,
 };
 
-/* --- beginning
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- beginning ------------------------------------------------------------------------------- */
 
 static bool is_trusted(const struct listener_conf *conf, bool is_unix, const uint8_t ip[16])
 {

@@ -116,9 +116,7 @@ int proxy_adopt(struct proxy *proxy, const struct config *config, const struct r
     return 0;
 }
 
-/* --- life
- * ------------------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------ */
 
 struct proxy *proxy_new(struct loop *loop, struct tls_library *library, struct tls_tickets *tickets,
                         struct metrics *metrics, struct access_ring *ring)

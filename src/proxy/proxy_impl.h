@@ -211,8 +211,13 @@ struct exchange {
 /* A request begins: makes its exchange in the stream's arena. */
 void exchange_new(struct downstream *client, struct stream *down);
 
+/* --- deciding (facts.c) ---------------------------------------------------------------------- */
+
 /* Fills `facts` with what the router may look at. */
 void exchange_facts(const struct exchange *x, struct facts *facts);
+
+/* Asks the router, or takes the listener's one group; the answer is in x->decision. */
+void exchange_decide(struct exchange *x);
 
 /* --- header rules (rewrite.c) ---------------------------------------------------------------- */
 

@@ -82,9 +82,7 @@ static void find_client(struct exchange *x)
         client_from_forwarded_for(x, joined(x->request, HEADER_X_FORWARDED_FOR));
 }
 
-/* --- requests
- * ------------------------------------------------------------------------------------------------
- */
+/* --- requests -------------------------------------------------------------------------------- */
 
 /* What only a trusted peer may say. */
 static const enum header_id trusted_fields[] = {
@@ -287,9 +285,7 @@ enum reason rewrite_request(struct exchange *x)
     return REASON_NONE;
 }
 
-/* --- responses
- * ------------------------------------------------------------------------------------------------
- */
+/* --- responses ------------------------------------------------------------------------------- */
 
 static void show_group(struct exchange *x, struct head *head)
 {

@@ -388,9 +388,7 @@ static void expect_failure(enum reason reason)
     finish(&call);
 }
 
-/* --- TLS
- * ------------------------------------------------------------------------------------------------
- */
+/* --- TLS ------------------------------------------------------------------------------------- */
 
 static void a_verified_origin_answers(void **state UNUSED)
 {
@@ -453,9 +451,7 @@ static void a_bundle_that_does_not_load_changes_nothing(void **state UNUSED)
     finish(&call);
 }
 
-/* --- h2
- * -------------------------------------------------------------------------------------------------
- */
+/* --- h2 -------------------------------------------------------------------------------------- */
 
 static void ask_all(struct call *calls, unsigned count)
 {
