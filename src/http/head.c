@@ -497,18 +497,50 @@ static struct str without_query(struct str target)
     return mark >= 0 ? str_make(target.ptr, (size_t)mark) : target;
 }
 
+static bool has_dot_segment(struct str path)
+{
+    const char *end = path.ptr + path.len;
+
+    for (const char *slash = path.ptr; slash != NULL && slash + 1 < end;
+         slash = memchr(slash + 1, '/', (size_t)(end - slash - 1))) {
+        if (slash[1] == '.')
+            return true;
+    }
+    return false;
+}
+
+/* Is there a backslash, or a control, ".", "/", or backslash in disguise? Titles in most languages
+ * are full of escapes that are none of these. */
+static bool hides_something(struct str path)
+{
+    const char *end = path.ptr + path.len, *at = path.ptr;
+
+    if (memchr(path.ptr, '\\', path.len) != NULL)
+        return true;
+    while ((at = memchr(at, '%', (size_t)(end - at))) != NULL && end - at >= 3) {
+        char high = at[1], low = ascii_lower(at[2]);
+        if (high == '0' || high == '1' || (high == '2' && (low == 'e' || low == 'f')) ||
+            (high == '5' && low == 'c') || (high == '7' && low == 'f'))
+            return true;
+        at++;
+    }
+    return false;
+}
+
 /* Origin form. Most paths have no escape, no backslash and no segment that begins with a dot: one
  * pass says so. */
 static bool origin_form_is_valid(struct str path)
 {
-    bool is_odd = false;
+    uint8_t all = CHAR_PATH, some = 0;
 
     for (size_t i = 0; i < path.len; i++) {
-        char c = path.ptr[i];
-        if (!char_is(c, CHAR_PATH))
-            return false;
-        is_odd |= c == '%' || c == '\\' || (c == '.' && path.ptr[i - 1] == '/');
+        uint8_t classes = char_table[(uint8_t)path.ptr[i]];
+        all &= classes;
+        some |= classes;
     }
+    if (all == 0)
+        return false;
+    bool is_odd = ((some & CHAR_HIDES) != 0 && hides_something(path)) || has_dot_segment(path);
     return !is_odd || segments_are_valid(without_query(path));
 }
 
@@ -559,13 +591,53 @@ static enum reason strip_named(struct head *head, struct str name)
     return REASON_NONE;
 }
 
+/* Sixteen bytes at a time, in whatever the processor has for it. */
+typedef uint8_t block __attribute__((vector_size(16)));
+
+static bool block_is_plain(block bytes)
+{
+    block letter = (bytes | 0x20) - 'a', digit = bytes - '0';
+    block plain = (block)(letter < 26) | (block)(digit < 10) | (block)(bytes == '-');
+    uint64_t halves[2];
+
+    memcpy(halves, &plain, sizeof(halves));
+    return (halves[0] & halves[1]) == UINT64_MAX;
+}
+
+/* A block of the first and the last `half` bytes, which may overlap; the rest is plain. */
+static bool ends_are_plain(struct str name, size_t half)
+{
+    char text[sizeof(block)] = "----------------";
+    block bytes;
+
+    memcpy(text, name.ptr, half);
+    memcpy(text + 8, name.ptr + name.len - half, half);
+    memcpy(&bytes, text, sizeof(bytes));
+    return block_is_plain(bytes);
+}
+
 bool field_name_is_odd(struct str name)
 {
-    for (size_t i = 0; i < name.len; i++) {
-        if (!char_is(name.ptr[i], CHAR_PLAIN))
+    if (name.len < 4) {
+        for (size_t i = 0; i < name.len; i++) {
+            if (!char_is(name.ptr[i], CHAR_PLAIN))
+                return true;
+        }
+        return false;
+    }
+    if (name.len < 8)
+        return !ends_are_plain(name, 4);
+    for (size_t at = 0; at + sizeof(block) < name.len; at += sizeof(block)) {
+        block bytes;
+        memcpy(&bytes, name.ptr + at, sizeof(bytes));
+        if (!block_is_plain(bytes))
             return true;
     }
-    return false;
+    if (name.len <= sizeof(block))
+        return !ends_are_plain(name, 8);
+    block last;
+    memcpy(&last, name.ptr + name.len - sizeof(last), sizeof(last));
+    return !block_is_plain(last);
 }
 
 unsigned head_remove_odd_names(struct head *head)

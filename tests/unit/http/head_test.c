@@ -1,6 +1,7 @@
 /* The message model: names, fields, what may stand in a request, and what ends with this hop. */
 #include "http/head.h"
 
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -479,6 +480,22 @@ static void names_that_servers_behind_would_confuse_are_removed(void **state)
     assert_int_equal(head_remove_odd_names(head), 0);
 }
 
+static void a_name_is_odd_wherever_its_odd_byte_stands(void **state UNUSED)
+{
+    char name[40];
+
+    for (size_t len = 1; len <= sizeof(name); len++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            bool is_plain = byte < 128 && (isalnum((int)byte) || byte == '-');
+            for (size_t at = 0; at < len; at++) {
+                memset(name, 'a', sizeof(name));
+                name[at] = (char)byte;
+                assert_int_equal(field_name_is_odd(str_make(name, len)), !is_plain);
+            }
+        }
+    }
+}
+
 static void a_path_holds_no_control_no_space_and_no_high_byte(void **state)
 {
     for (unsigned c = 0; c < 256; c++) {
@@ -516,6 +533,7 @@ int main(void)
         cmocka_unit_test(only_http_1_0_may_come_without_host),
         cmocka_unit_test(paths_begin_with_a_slash_and_hold_visible_ascii),
         cmocka_unit_test(names_that_servers_behind_would_confuse_are_removed),
+        cmocka_unit_test(a_name_is_odd_wherever_its_odd_byte_stands),
         cmocka_unit_test(a_path_holds_no_control_no_space_and_no_high_byte),
     };
 
