@@ -54,9 +54,7 @@ const char *overload_word(enum overload_level level)
     return words[level];
 }
 
-/* --- memory
- * -----------------------------------------------------------------------------------------------
- */
+/* --- memory ---------------------------------------------------------------------------------- */
 
 static struct str read_small(const char *path, char *out, size_t size)
 {
