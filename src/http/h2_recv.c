@@ -379,6 +379,15 @@ static void on_ping_frame(struct h2_session *h2, const nghttp2_frame *frame)
     }
 }
 
+/* A window is opened because data came through it; one that is opened byte by byte is a flood. */
+static void on_window_update(struct h2_session *h2)
+{
+    if (h2->updates_left > 0)
+        h2->updates_left--;
+    else
+        h2_glitch(h2, H2_COST_FRAME);
+}
+
 /* Frames that nghttp2 ignores without a word are counted here. */
 int h2_on_begin_frame(nghttp2_session *ng UNUSED, const nghttp2_frame_hd *hd, void *arg)
 {
@@ -408,6 +417,9 @@ int h2_on_frame_recv(nghttp2_session *ng UNUSED, const nghttp2_frame *frame, voi
         break;
     case NGHTTP2_PING:
         on_ping_frame(h2, frame);
+        break;
+    case NGHTTP2_WINDOW_UPDATE:
+        on_window_update(h2);
         break;
     case NGHTTP2_GOAWAY:
         h2->peer_leaves = true;

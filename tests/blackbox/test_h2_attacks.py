@@ -163,6 +163,7 @@ def test_cookie_crumbs_count(rig, crumbs, served):
     ("empty data", frame(0, 0, 1)),
     ("priority", frame(PRIORITY, 0, 1, b"\0\0\0\3\x10")),
     ("reset of an idle stream", frame(RST, 0, 9, struct.pack(">I", 8))),
+    ("window by one", frame(WINDOW, 0, 0, struct.pack(">I", 1))),
 ])
 def test_floods_of_small_frames(rig, name, data):
     raw = Raw(rig)
