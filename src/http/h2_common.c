@@ -56,6 +56,15 @@ void h2_glitch(struct h2_session *h2, unsigned cost)
 
 /* --- the pump -------------------------------------------------------------------------------- */
 
+void h2_note_held(struct h2_session *h2)
+{
+    bool is_news = h2->session.held_bytes == 0 && h2->queued > 0;
+
+    h2->session.held_bytes = h2->queued;
+    if (is_news)
+        h2->session.owner->want_write(&h2->session);
+}
+
 /* Bodies stop at the high mark of `out` (their read callback pauses); control frames always pass,
  * and h2_feed takes no more input when they pile up. */
 static void pump_now(struct h2_session *h2)
@@ -71,7 +80,7 @@ static void pump_now(struct h2_session *h2)
     while ((len = nghttp2_session_mem_send(h2->ng, &bytes)) > 0)
         bufq_copy(h2->session.out, bytes, (size_t)len);
     h2->pumping = false;
-    h2->session.held_bytes = h2->queued;
+    h2_note_held(h2);
     if (len < 0 && h2->dying == REASON_NONE)
         h2->dying = REASON_INTERNAL; /* no memory */
     if (h2->session.out->bytes != before)

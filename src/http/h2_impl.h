@@ -198,6 +198,10 @@ static inline uint32_t h2_out_high(const struct h2_session *h2)
     return h2->session.limits.out_high;
 }
 
+/* Tells the owner when body bytes begin to wait for the peer's windows: it watches their progress.
+ */
+void h2_note_held(struct h2_session *h2);
+
 /* A PING came back: the drain that sent it may name the last stream now. */
 void h2_on_drain_ack(struct h2_session *h2, const uint8_t *opaque);
 

@@ -362,6 +362,7 @@ static void send_now(struct h2_stream *st, struct slice data)
     struct slice rest = st->now;
     st->now = (struct slice){0};
     enqueue(st, rest);
+    h2_note_held(st->h2);
 }
 
 enum stream_status h2_send_body(struct stream *stream, struct slice data, enum end end)
