@@ -122,7 +122,9 @@ struct session *h2_client_new(const struct session_owner *owner, void *owner_arg
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, h2->session.limits.max_header_bytes},
     };
 
+    h2_mem_session_begin();
     ASSERT(nghttp2_session_client_new3(&h2->ng, callbacks, h2, option, &h2_mem) == 0);
+    h2_mem_session_end();
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_option_del(option);
     ASSERT(nghttp2_submit_settings(h2->ng, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) == 0);

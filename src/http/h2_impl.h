@@ -150,6 +150,10 @@ extern nghttp2_mem h2_mem;      /* for nghttp2_session_*_new3 */
 void *h2_mem_take(size_t size); /* not zeroed; aborts when there is none */
 void h2_mem_give(void *memory); /* NULL is fine */
 
+/* Around nghttp2_session_*_new3: what it takes first is the session's frame buffer. */
+void h2_mem_session_begin(void);
+void h2_mem_session_end(void);
+
 /* --- h2_common.c ----------------------------------------------------------------------------- */
 static inline struct h2_session *h2_of(struct session *session)
 {

@@ -169,7 +169,9 @@ struct session *h2_server_new(const struct session_owner *owner, void *owner_arg
     };
 
     h2->session.is_server = true;
+    h2_mem_session_begin();
     ASSERT(nghttp2_session_server_new3(&h2->ng, callbacks, h2, option, &h2_mem) == 0);
+    h2_mem_session_end();
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_option_del(option);
     ASSERT(nghttp2_submit_settings(h2->ng, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) == 0);
