@@ -18,7 +18,6 @@
 enum {
     READ_MIN = 1024,            /* less room than this is not worth a read */
     READ_TURN = 4 * BUF_SIZE,   /* bytes read per readiness event; then others get their turn */
-    EARLY_FLUSH = 64 * 1024,    /* queued bytes that are not kept for the end of the turn */
     CLOSE_FLUSH_MS = 30 * 1000, /* write progress of last words when no write deadline is set */
     SWALLOW_MAX = 1024 * 1024,  /* bytes swallowed after conn_close; then the peer gets a reset */
     RING_KEEP = 4,              /* a drained queue keeps a ring up to this size */
@@ -689,31 +688,12 @@ struct bufq *conn_out(struct conn *conn)
     return &conn->out;
 }
 
-/* Much is queued: what was just read is still in the cache, and would not be after the other
- * connections' turns. No callback may come from here; the flush at the end of the turn finds out
- * what this one has left, and why. */
-static void flush_early(struct conn *conn)
-{
-    size_t written = 0;
-    enum io io = conn->ops->write(conn, &conn->out, &written);
-
-    conn->bytes_out += written;
-    if (io != IO_WANT_WRITE)
-        return;
-    conn->write_wait = true;
-    write_deadline(conn, written > 0);
-    conn_watch(conn);
-}
-
 void conn_flush_later(struct conn *conn)
 {
-    if (conn->state != CONN_OPEN)
-        return;
-    conn_do_later(conn, TODO_FLUSH);
+    if (conn->state == CONN_OPEN)
+        conn_do_later(conn, TODO_FLUSH);
     if (conn->out.bytes > CONN_HIGH_MARK)
         conn->was_full = true;
-    if (conn->out.bytes >= EARLY_FLUSH && !conn->write_wait && !conn->busy)
-        flush_early(conn);
 }
 
 bool conn_is_full(const struct conn *conn)
