@@ -186,8 +186,9 @@ void h2_mem_session_end(void)
 static bool is_kept(unsigned class)
 {
     int count = shelf.count[class];
+    size_t bytes = ((size_t)count + 1) * class_bytes(class);
 
-    return count < CLASS_KEEP && (size_t)count * class_bytes(class) < CLASS_KEEP_BYTES;
+    return count < CLASS_KEEP && bytes <= CLASS_KEEP_BYTES;
 }
 
 void h2_mem_give(void *memory)
