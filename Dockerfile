@@ -6,7 +6,7 @@ ARG BASE=debian:trixie-slim
 FROM ${BASE} AS build
 WORKDIR /src
 COPY . .
-RUN ./dev build && DESTDIR=/out cmake --install build --prefix /usr --strip
+RUN ./dev build && DESTDIR=/out cmake --install build --component program --prefix /usr --strip
 # The packages of the libraries that the program loads, by name: they differ between releases of Debian.
 RUN ldd /out/usr/bin/weir | sed -n 's/.* => .*\/\(lib[^ ]*\) .*/\1/p' \
     | while read -r library; do dpkg -S "*/$library"; done \
