@@ -205,4 +205,5 @@ def test_without_sni_a_guarded_name_stays_closed(weir, upstream, ca, leaf):
 def test_the_client_is_told_whose_certificates_count(weir, upstream, ca, leaf):
     w = weir(upstream(), listener=asking(ca, leaf, "optional"))
     out = s_client(w.address(), "-servername", "wiki.example", "-CAfile", ca.file).stdout
-    assert "CN = weir test CA" in out[out.index("Acceptable client certificate CA names") :]
+    names = out[out.index("Acceptable client certificate CA names") :]
+    assert "CN=weir test CA" in names.replace(" = ", "=")  # OpenSSL 3.0 writes spaces, 3.5 none
