@@ -20,7 +20,7 @@ enum { CLIENTS = 12 };
 
 struct world {
     struct loop *loop;
-    struct tls_library *library;
+    struct tls_library *tls_library;
     struct tls_helpers *helpers;
     struct tls_server *server;
     struct tls_client *client;
@@ -67,16 +67,16 @@ static void world_init(struct world *w, unsigned threads, unsigned queue_max)
     struct tls_server_conf conf = {.certificates = &cert, .certificate_count = 1, .alpn_h1 = true};
     struct upstream_tls_conf trust = {.verify = false};
 
-    *w = (struct world){.loop = loop_new(), .library = tls_library_new()};
+    *w = (struct world){.loop = loop_new(), .tls_library = tls_library_new()};
     if (threads > 0) {
         w->helpers = tls_helpers_new(threads, queue_max, &err);
         assert_non_null(w->helpers);
     }
-    tls_library_attach(w->library, w->loop, w->helpers, queue_max);
-    w->server = tls_server_new(w->library, NULL, &conf, &err);
+    tls_library_attach(w->tls_library, w->loop, w->helpers, queue_max);
+    w->server = tls_server_new(w->tls_library, NULL, &conf, &err);
     assert_string_equal(err.text, "");
     assert_non_null(w->server);
-    w->client = tls_client_new(w->library, &trust, false, &err);
+    w->client = tls_client_new(w->tls_library, &trust, false, &err);
     assert_non_null(w->client);
     free(chain);
     free(key);
@@ -84,12 +84,12 @@ static void world_init(struct world *w, unsigned threads, unsigned queue_max)
 
 static void world_deinit(struct world *w)
 {
-    tls_library_detach(w->library);
+    tls_library_detach(w->tls_library);
     tls_helpers_free(w->helpers);
     loop_free(w->loop);
     tls_server_unref(&w->server);
     tls_client_unref(&w->client);
-    tls_library_free(w->library);
+    tls_library_free(w->tls_library);
 }
 
 static void stop_when_all(struct world *w)
@@ -174,7 +174,7 @@ static void the_flight_comes_back_to_the_loop(void **state UNUSED)
     world_init(&w, 2, CLIENTS);
     for (int i = 0; i < CLIENTS; i++)
         fds[i] = hello_fd(&w, &served[i]);
-    while (tls_library_figures(w.library)->offloaded < CLIENTS)
+    while (tls_library_figures(w.tls_library)->offloaded < CLIENTS)
         run_for(&w, 20);
     for (int i = 0; i < CLIENTS; i++) {
         while (answered(fds[i]) == 0)
@@ -217,7 +217,7 @@ static void a_connection_may_go_while_a_helper_has_its_stream(void **state UNUSE
     world_init(&w, 1, CLIENTS);
     for (int i = 0; i < CLIENTS; i++)
         fds[i] = hello_fd(&w, &served[i]);
-    while (tls_library_figures(w.library)->offloaded < CLIENTS)
+    while (tls_library_figures(w.tls_library)->offloaded < CLIENTS)
         run_for(&w, 1);
     for (int i = 0; i < CLIENTS; i++) {
         conn_abort(served[i]);
@@ -240,7 +240,7 @@ static void without_helpers_the_worker_signs_in_turns(void **state UNUSED)
         while (answered(fds[i]) == 0)
             run_for(&w, 20);
     }
-    assert_int_equal(tls_library_figures(w.library)->offloaded, 0);
+    assert_int_equal(tls_library_figures(w.tls_library)->offloaded, 0);
     for (int i = 0; i < CLIENTS; i++)
         close(fds[i]);
     while (w.closed < CLIENTS)

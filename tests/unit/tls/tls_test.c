@@ -93,7 +93,7 @@ enum { BIG = 300 * 1000 };
 
 struct world {
     struct loop *loop;
-    struct tls_library *library;
+    struct tls_library *tls_library;
     struct tls_server *server;
     struct listener_sock *listener;
     struct addr addr;
@@ -228,8 +228,8 @@ static void world_init(struct world *w, struct tls_tickets *tickets,
 {
     struct err err = {0};
 
-    *w = (struct world){.loop = loop_new(), .library = tls_library_new()};
-    w->server = tls_server_new(w->library, tickets, conf, &err);
+    *w = (struct world){.loop = loop_new(), .tls_library = tls_library_new()};
+    w->server = tls_server_new(w->tls_library, tickets, conf, &err);
     assert_string_equal(err.text, "");
     assert_non_null(w->server);
     assert_int_equal(addr_parse(STR("127.0.0.1:0"), &w->addr), 0);
@@ -245,13 +245,13 @@ static void world_deinit(struct world *w)
     listener_stop(w->listener);
     loop_free(w->loop);
     tls_server_unref(&w->server);
-    tls_library_free(w->library);
+    tls_library_free(w->tls_library);
 }
 
 static struct tls_client *client_new(struct world *w, const struct upstream_tls_conf *conf, bool h2)
 {
     struct err err = {0};
-    struct tls_client *client = tls_client_new(w->library, conf, h2, &err);
+    struct tls_client *client = tls_client_new(w->tls_library, conf, h2, &err);
 
     assert_string_equal(err.text, "");
     assert_non_null(client);

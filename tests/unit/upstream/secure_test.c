@@ -33,7 +33,7 @@ struct origin {
 
 struct world {
     struct loop *loop;
-    struct tls_library *library;
+    struct tls_library *tls_library;
     struct tls_tickets *tickets;
     struct metrics *metrics;
     struct upstream *upstream;
@@ -195,7 +195,7 @@ static void origin_start(bool alpn_h2, bool alpn_h1)
     struct err err;
 
     if (alpn_h2 || alpn_h1) {
-        w.origin.tls = tls_server_new(w.library, w.tickets, &conf, &err);
+        w.origin.tls = tls_server_new(w.tls_library, w.tickets, &conf, &err);
         assert_non_null(w.origin.tls);
     }
     assert_int_equal(addr_parse(STR("127.0.0.1:0"), &addr), 0);
@@ -215,10 +215,10 @@ static int setup(void **state UNUSED)
 
     memset(&w, 0, sizeof(w));
     w.loop = loop_new();
-    w.library = tls_library_new();
+    w.tls_library = tls_library_new();
     w.tickets = tls_tickets_new();
     w.metrics = metrics_new();
-    w.upstream = upstream_new(w.loop, w.library, w.metrics);
+    w.upstream = upstream_new(w.loop, w.tls_library, w.metrics);
     if (tls_self_signed(names, 1, &w.chain_pem, &w.key_pem, &err) < 0)
         return -1;
     w.origin.max_streams = 100;
@@ -257,7 +257,7 @@ static int teardown(void **state UNUSED)
     loop_free(w.loop);
     tls_server_unref(&w.origin.tls);
     tls_tickets_free(w.tickets);
-    tls_library_free(w.library);
+    tls_library_free(w.tls_library);
     metrics_free(w.metrics);
     free(w.chain_pem);
     free(w.key_pem);

@@ -21,7 +21,7 @@ static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 struct world {
     struct loop *loop;
-    struct tls_library *library;
+    struct tls_library *tls_library;
     struct metrics *metrics;
     struct upstream *upstream;
     struct host_conf hosts[HOSTS_MAX];
@@ -36,9 +36,9 @@ static int setup(void **state UNUSED)
 {
     memset(&w, 0, sizeof(w));
     w.loop = loop_new();
-    w.library = tls_library_new();
+    w.tls_library = tls_library_new();
     w.metrics = metrics_new();
-    w.upstream = upstream_new(w.loop, w.library, w.metrics);
+    w.upstream = upstream_new(w.loop, w.tls_library, w.metrics);
     w.target_conf = (struct target_conf){.name = STR("web"), .datacenter = -1, .hosts = w.hosts};
     w.group = (struct group_conf){
         .name = STR("mw-web"),
@@ -60,7 +60,7 @@ static int teardown(void **state UNUSED)
 {
     upstream_free(w.upstream);
     loop_free(w.loop);
-    tls_library_free(w.library);
+    tls_library_free(w.tls_library);
     metrics_free(w.metrics);
     return 0;
 }
