@@ -47,6 +47,7 @@
     X(HANDSHAKE_OVERFLOW, 0, "handshake_overflow", RETRY_NEVER)                                    \
     X(HANDSHAKE_CAP, 0, "handshake_cap", RETRY_NEVER)                                              \
     X(CONNECTION_CAP, 0, "connection_cap", RETRY_NEVER)                                            \
+    X(DESCRIPTORS, 0, "descriptors", RETRY_NEVER)                                                  \
     X(CLIENT_CONNECTIONS, 0, "client_connections", RETRY_NEVER)                                    \
     X(CLIENT_ARRIVALS, 0, "client_arrivals", RETRY_NEVER)                                          \
     X(PROXY_HEADER_BAD, 0, "proxy_header_bad", RETRY_NEVER)                                        \

@@ -8,6 +8,7 @@
 #include "net/conn.h"
 
 #include "net/conn_impl.h"
+#include "net/loop_impl.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -621,10 +622,22 @@ struct conn *conn_accepted(struct loop *loop, int fd, const struct conn_handler 
     return conn;
 }
 
+/* -1 with errno, EMFILE also when the last descriptors are not for us. */
+static int connect_socket(const struct loop *loop, int family)
+{
+    int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || LIKELY(loop_may_connect(loop, fd)))
+        return fd;
+    close(fd);
+    errno = EMFILE;
+    return -1;
+}
+
 struct conn *conn_connect(struct loop *loop, const struct addr *addr,
                           const struct conn_handler *handler, void *arg, struct conn_limits limits)
 {
-    int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = connect_socket(loop, addr->sa.sa_family);
     int errnum = fd < 0 ? errno : 0;
     struct conn *conn = conn_new(loop, fd, handler, arg, limits);
 

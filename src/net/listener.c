@@ -1,10 +1,12 @@
 /* Listening sockets: opening them with words for every way to fail, and accepting in batches. When
- * the process is out of descriptors, accept would fail for ever while epoll keeps calling; so one
- * descriptor is held in reserve, given up to take and close a waiting connection (the client sees
- * an end, not a hang), and taken again. */
+ * connections have all the descriptors that are for them, one that waits is taken and closed (its
+ * client sees an end, not a hang) and the listener pauses: those who wait find room after it. Where
+ * the kernel itself has none left, accept would fail for ever while epoll keeps calling; for that
+ * one descriptor is held in reserve, given up for a moment and taken again. */
 #include "net/listener.h"
 
 #include "base/log.h"
+#include "net/loop_impl.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -27,10 +29,9 @@ struct listener_sock {
     struct loop *loop;
     listener_accepted *accepted;
     void *arg;
-    uint64_t *refused; /* borrows; may be NULL */
-    int reserve_fd;    /* owns; -1 when even that could not be had */
-    bool paused;       /* by the user */
-    bool exhausted;    /* by us, until the deadline */
+    struct listener_figures *figures; /* borrows; may be NULL */
+    int reserve_fd;                   /* owns; -1 when even that could not be had */
+    bool exhausted;                   /* pauses until the deadline */
     struct deadline again;
     struct reap reap;
 };
@@ -132,17 +133,22 @@ int listener_check_free(const struct addr *addr, struct err *err)
 
 static void listener_watch(struct listener_sock *listener)
 {
-    bool want = !listener->paused && !listener->exhausted;
-
-    if (want && !ev_is_active(&listener->io))
+    if (!listener->exhausted)
         ev_io_start(loop_ev(listener->loop), &listener->io);
-    else if (!want)
+    else
         ev_io_stop(loop_ev(listener->loop), &listener->io);
 }
 
 static int reserve_open(void)
 {
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void refuse(struct listener_sock *listener, int fd)
+{
+    close(fd);
+    if (listener->figures != NULL)
+        listener->figures->refused++;
 }
 
 /* Gives up the reserve for a moment to end one waiting connection. */
@@ -152,11 +158,8 @@ static void refuse_one(struct listener_sock *listener)
         return;
     close(listener->reserve_fd);
     int fd = accept4(listener->io.fd, NULL, NULL, SOCK_CLOEXEC);
-    if (fd >= 0) {
-        close(fd);
-        if (listener->refused != NULL)
-            (*listener->refused)++;
-    }
+    if (fd >= 0)
+        refuse(listener, fd);
     listener->reserve_fd = reserve_open();
 }
 
@@ -164,8 +167,8 @@ static void on_exhausted(struct listener_sock *listener, int errnum)
 {
     LOG_LIMITED(LOG_LEVEL_WARN, "accept_exhausted", "error=\"%s\" pause_ms=%d", strerror(errnum),
                 EXHAUSTED_PAUSE_MS);
-    if (errnum == EMFILE || errnum == ENFILE)
-        refuse_one(listener);
+    if (listener->figures != NULL)
+        listener->figures->pauses++;
     listener->exhausted = true;
     listener_watch(listener);
     deadline_set(listener->loop, &listener->again, EXHAUSTED_PAUSE_MS);
@@ -187,6 +190,11 @@ static int accept_one(struct listener_sock *listener)
     struct addr peer = {.len = sizeof(peer.un)};
     int fd = accept4(listener->io.fd, &peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+    if (UNLIKELY(fd >= 0 && !loop_may_accept(listener->loop, fd))) {
+        refuse(listener, fd);
+        errno = EMFILE;
+        return -1;
+    }
     if (fd >= 0) {
         listener->accepted(listener->arg, fd, &peer);
         return 1;
@@ -196,6 +204,9 @@ static int accept_one(struct listener_sock *listener)
         return 0;
     case EMFILE:
     case ENFILE:
+        refuse_one(listener);
+        errno = EMFILE;
+        return -1;
     case ENOBUFS:
     case ENOMEM:
         return -1;
@@ -218,14 +229,14 @@ static void on_acceptable(struct ev_loop *ev UNUSED, ev_io *io, int events UNUSE
 }
 
 struct listener_sock *listener_start(struct loop *loop, int fd, listener_accepted *accepted,
-                                     void *arg, uint64_t *refused)
+                                     void *arg, struct listener_figures *figures)
 {
     struct listener_sock *listener = mem_new(sizeof(*listener));
 
     listener->loop = loop;
     listener->accepted = accepted;
     listener->arg = arg;
-    listener->refused = refused;
+    listener->figures = figures;
     listener->reserve_fd = reserve_open();
     deadline_init(&listener->again, on_again);
 
@@ -252,16 +263,4 @@ void listener_stop(struct listener_sock *listener)
     if (listener->reserve_fd >= 0)
         close(listener->reserve_fd);
     loop_reap(listener->loop, &listener->reap, listener_free);
-}
-
-void listener_pause(struct listener_sock *listener)
-{
-    listener->paused = true;
-    listener_watch(listener);
-}
-
-void listener_resume(struct listener_sock *listener)
-{
-    listener->paused = false;
-    listener_watch(listener);
 }

@@ -1,5 +1,5 @@
 /* A listening socket in one worker's loop (SO_REUSEPORT: each worker has its own for the same
- * address), and the accept path with its answers to EMFILE and to the connection cap. */
+ * address), and the accept path with its answer to a want of descriptors. */
 #pragma once
 
 #include "base/addr.h"
@@ -21,16 +21,18 @@ MUST_USE int listener_check_free(const struct addr *addr, struct err *err);
 /* Called for every accepted connection with a non-blocking fd that the callee now owns. */
 typedef void listener_accepted(void *arg, int fd, const struct addr *peer);
 
-/* Starts accepting on `fd` (owned from now on). At most 32 connections are taken per turn. When the
- * process is out of descriptors the listener sacrifices its reserve descriptor to refuse politely,
- * pauses for 100 ms and goes on; `*refused` (may be NULL) counts. */
+struct listener_figures {
+    uint64_t refused; /* connections closed at once for want of descriptors */
+    uint64_t pauses;  /* … and pauses after it */
+};
+
+/* Starts accepting on `fd` (owned from now on). At most 32 connections are taken per turn. When
+ * descriptors run out (loop_limit_descriptors, or the kernel's EMFILE) the listener refuses one
+ * connection, pauses for 100 ms, in which others wait in the kernel's backlog, and goes on;
+ * `figures` (may be NULL) counts. */
 struct listener_sock *listener_start(struct loop *loop, int fd, listener_accepted *accepted,
-                                     void *arg, uint64_t *refused);
+                                     void *arg, struct listener_figures *figures);
 
 /* Stops accepting; what was accepted stays. Connections still in the kernel's backlog are taken and
  * handed over first, so that a drain loses none. Closes the fd. */
 void listener_stop(struct listener_sock *listener);
-
-/* Stops and starts accepting for a while (connection cap). */
-void listener_pause(struct listener_sock *listener);
-void listener_resume(struct listener_sock *listener);

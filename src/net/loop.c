@@ -24,8 +24,9 @@ struct loop {
     ev_check after_wait;
     ev_prepare before_wait;
     ev_timer wheel_timer;
-    ev_timer next_timer; /* due at once while next_tasks is not empty */
-    int64_t armed_tick;  /* what wheel_timer is set to */
+    ev_timer next_timer;         /* due at once while next_tasks is not empty */
+    int64_t armed_tick;          /* what wheel_timer is set to */
+    int accept_max, connect_max; /* descriptors; 0: any */
     struct wheel wheel;
 };
 
@@ -195,6 +196,22 @@ void loop_run(struct loop *loop)
     loop->now_us = clock_mono_us();
     ev_run(loop->ev, 0);
     end_turn(loop);
+}
+
+void loop_limit_descriptors(struct loop *loop, int accept_max, int connect_max)
+{
+    loop->accept_max = accept_max;
+    loop->connect_max = connect_max;
+}
+
+bool loop_may_accept(const struct loop *loop, int fd)
+{
+    return loop->accept_max == 0 || fd < loop->accept_max;
+}
+
+bool loop_may_connect(const struct loop *loop, int fd)
+{
+    return loop->connect_max == 0 || fd < loop->connect_max;
 }
 
 void loop_stop(struct loop *loop)

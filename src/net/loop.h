@@ -33,6 +33,11 @@ struct buf_pool *loop_bufs(struct loop *loop);
 enum { LOOP_SCRATCH_BYTES = 112 * 1024 };
 char *loop_scratch(struct loop *loop);
 
+/* Descriptors from this number on are not for connections: the kernel gives the lowest that is
+ * free, so a number tells how many are taken. Accepting stops before connecting does, so that those
+ * who were let in can be served. 0 and 0: no bound, which is how a loop begins. */
+void loop_limit_descriptors(struct loop *loop, int accept_max, int connect_max);
+
 /* For net/ only: the libev loop underneath. */
 struct ev_loop *loop_ev(struct loop *loop);
 

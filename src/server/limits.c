@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { OWN_DESCRIPTORS = 64 }; /* listeners, loops, logs, DNS */
+/* Listeners, loops, logs, DNS, the admin port, what a reload reads; and how many of them
+ * connections to upstreams may have when clients have taken all others. */
+enum { OWN_DESCRIPTORS = 64, LENT_DESCRIPTORS = 32 };
 
 void limits_raise_descriptors(uint32_t max_connections)
 {
@@ -28,12 +30,13 @@ void limits_raise_descriptors(uint32_t max_connections)
                  (unsigned long long)limit.rlim_cur, (unsigned long long)wanted, max_connections);
 }
 
-uint64_t limits_descriptors(void)
+struct descriptor_limits limits_descriptors(void)
 {
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY ||
         limit.rlim_cur <= OWN_DESCRIPTORS)
-        return 0;
-    return limit.rlim_cur - OWN_DESCRIPTORS;
+        return (struct descriptor_limits){0};
+    uint32_t accept_max = (uint32_t)MIN(limit.rlim_cur, (rlim_t)INT32_MAX) - OWN_DESCRIPTORS;
+    return (struct descriptor_limits){accept_max, accept_max + LENT_DESCRIPTORS};
 }

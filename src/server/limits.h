@@ -5,7 +5,11 @@
 
 /* Raises the number of descriptors to the hard limit, and warns when that is too few for
  * `max_connections` clients with an upstream connection each. */
-/* How many descriptors there may be for connections. */
-uint64_t limits_descriptors(void);
-
 void limits_raise_descriptors(uint32_t max_connections);
+
+/* How many descriptors clients' connections may take, and those to upstreams: the rest is for the
+ * admin port, for files and for DNS. 0: no bound. */
+struct descriptor_limits {
+    uint32_t accept_max, connect_max;
+};
+struct descriptor_limits limits_descriptors(void);

@@ -208,6 +208,15 @@ static void on_ticket_tick(void *arg)
 
 /* --- overload -------------------------------------------------------------------------------- */
 
+/* What is open beside connections, at least: they have the lowest numbers, those that limits.h
+ * counts. A worker has its loop and wake-ups, and for each address a socket and a reserve. */
+static uint64_t own_descriptors(const struct server *server)
+{
+    enum { PROCESS = 8, WORKER = 4, LISTENER = 2 };
+
+    return PROCESS + server->worker_count * (WORKER + LISTENER * server->binds->count);
+}
+
 static void gather(const struct server *server, struct overload_facts *facts)
 {
     const struct config *config = server_config(server);
@@ -217,7 +226,7 @@ static void gather(const struct server *server, struct overload_facts *facts)
     *facts = (struct overload_facts){
         .memory_bytes = overload_memory_now(),
         .memory_max = memory > 0 ? memory : server->memory_limit,
-        .descriptors_max = limits_descriptors(),
+        .descriptors_max = limits_descriptors().accept_max,
         .connections_max = config->max_connections,
     };
     for (size_t w = 0; w < server->worker_count; w++) {
@@ -225,7 +234,7 @@ static void gather(const struct server *server, struct overload_facts *facts)
         up += metric_get(&server->metrics[w]->gauges[GAUGE_UP_CONNECTIONS_OPEN]);
         facts->lag_ms = MAX(facts->lag_ms, worker_lag_ms(server->workers[w]));
     }
-    facts->descriptors = facts->connections + up;
+    facts->descriptors = own_descriptors(server) + facts->connections + up;
 }
 
 static void on_overload_tick(void *arg)

@@ -63,7 +63,8 @@ static void print_metrics(void *arg, struct text *out)
                server->overload.level);
     add_number(out, "weir_memory_limit_bytes", "gauge", "What memory is held against; 0: nothing",
                server->overload_facts.memory_max);
-    add_number(out, "weir_descriptors_limit", "gauge", "Descriptors that connections may take",
+    add_number(out, "weir_descriptors_limit", "gauge",
+               "Descriptors for clients, upstreams, and what weir has open itself",
                server->overload_facts.descriptors_max);
     add_number(out, "weir_loop_lag_milliseconds", "gauge", "How late the slowest worker's loop is",
                (uint64_t)server->overload_facts.lag_ms);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/listener.h"
+#include "server/limits.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -66,10 +67,10 @@ struct worker {
     struct proxy *proxy;
     struct resolver_mailbox *mailbox; /* borrows from proxy's upstream */
     struct ticker *ticker, *pulse;
-    struct door *doors;             /* owns */
-    const struct config *config;    /* borrows: of the snapshot last adopted */
-    uint64_t refused, refused_told; /* connections refused by listeners for want of descriptors */
-    uint64_t offloaded_told;        /* handshakes */
+    struct door *doors;          /* owns */
+    const struct config *config; /* borrows: of the snapshot last adopted */
+    struct listener_figures listening, listening_told;
+    uint64_t offloaded_told; /* handshakes */
     unsigned turns_told;
 };
 
@@ -107,7 +108,7 @@ static void door_open(struct door *door, int fd)
 {
     door->fd = fd;
     door->listener =
-        listener_start(door->worker->loop, fd, on_accepted, door, &door->worker->refused);
+        listener_start(door->worker->loop, fd, on_accepted, door, &door->worker->listening);
 }
 
 /* What waits in the backlog is taken first, under the configuration that is still in force. */
@@ -302,17 +303,33 @@ static void log_to_ring(void *arg, const char *line, size_t len)
     (void)access_ring_push_line(arg, line, len);
 }
 
+static void tell_listening(struct worker *worker)
+{
+    const struct listener_figures *now = &worker->listening, *told = &worker->listening_told;
+    uint64_t refused = now->refused - told->refused;
+
+    metric_add(&worker->metrics->counters[COUNTER_CONNECTIONS_REFUSED], refused);
+    metric_add(&worker->metrics->reasons[REASON_DESCRIPTORS], refused);
+    metric_add(&worker->metrics->counters[COUNTER_ACCEPT_PAUSED], now->pauses - told->pauses);
+    worker->listening_told = *now;
+}
+
+/* Asked again and again: somebody may change them from outside (prlimit). */
+static void limit_descriptors(struct loop *loop)
+{
+    struct descriptor_limits limits = limits_descriptors();
+
+    loop_limit_descriptors(loop, (int)limits.accept_max, (int)limits.connect_max);
+}
+
 static void on_tick(void *arg)
 {
     struct worker *worker = arg;
-    uint64_t more = worker->refused - worker->refused_told;
     unsigned turns = loop_turns(worker->loop);
 
     atomic_store_explicit(&worker->metrics->gauges[GAUGE_BUFFER_BYTES],
                           loop_bufs(worker->loop)->bytes_in_use, memory_order_relaxed);
-    if (more > 0)
-        metric_add(&worker->metrics->counters[COUNTER_CONNECTIONS_REFUSED], more);
-    worker->refused_told = worker->refused;
+    tell_listening(worker);
     uint64_t offloaded = tls_library_figures(worker->library)->offloaded;
     metric_add(&worker->metrics->counters[COUNTER_HANDSHAKES_OFFLOADED],
                offloaded - worker->offloaded_told);
@@ -327,6 +344,7 @@ static void on_pulse(void *arg)
     int64_t now_ms = clock_mono_ms();
     int64_t late_ms = now_ms - atomic_load_explicit(&worker->pulse_at_ms, memory_order_relaxed);
 
+    limit_descriptors(worker->loop);
     atomic_store_explicit(&worker->pulse_late_ms, MAX(late_ms - PULSE_MS, 0), memory_order_relaxed);
     atomic_store_explicit(&worker->pulse_at_ms, now_ms, memory_order_relaxed);
 }

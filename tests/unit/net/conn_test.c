@@ -536,12 +536,10 @@ static void stopping_a_listener_hands_over_its_backlog(void **state UNUSED)
     struct listener_sock *listener = listener_start(loop, listen_fd, took, &a, NULL);
     int fds[3];
 
-    listener_pause(listener);
     for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
         fds[i] = socket(AF_INET, SOCK_STREAM, 0);
         assert_int_equal(connect(fds[i], &addr.sa, addr.len), 0);
     }
-    run_for_ms(loop, 2);
     assert_int_equal(a.count, 0);
     listener_stop(listener);
     assert_int_equal(a.count, 3);
@@ -555,12 +553,12 @@ static void a_process_without_descriptors_refuses_and_goes_on(void **state UNUSE
     struct loop *loop = loop_new();
     struct addr addr;
     struct err err;
-    uint64_t refused = 0;
+    struct listener_figures figures = {0};
     assert_int_equal(addr_parse(STR("127.0.0.1:0"), &addr), 0);
     int listen_fd = listener_open(&addr, &err);
     bound_addr(listen_fd, &addr);
     struct acceptor a = {.loop = loop, .server = {.use_max = SIZE_MAX}};
-    struct listener_sock *listener = listener_start(loop, listen_fd, took, &a, &refused);
+    struct listener_sock *listener = listener_start(loop, listen_fd, took, &a, &figures);
     int client = socket(AF_INET, SOCK_STREAM, 0), later = socket(AF_INET, SOCK_STREAM, 0);
     struct rlimit before, tight;
     char byte;
@@ -572,7 +570,8 @@ static void a_process_without_descriptors_refuses_and_goes_on(void **state UNUSE
     assert_int_equal(connect(client, &addr.sa, addr.len), 0);
     run_for_ms(loop, 5);
     assert_int_equal(a.count, 0);
-    assert_int_equal(refused, 1);
+    assert_int_equal(figures.refused, 1);
+    assert_int_equal(figures.pauses, 1);
     assert_int_equal(recv(client, &byte, 1, 0), 0); /* told at once, not left hanging */
 
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
@@ -581,6 +580,41 @@ static void a_process_without_descriptors_refuses_and_goes_on(void **state UNUSE
     assert_int_equal(a.count, 1);
     close(client);
     close(later);
+    listener_stop(listener);
+    loop_free(loop);
+}
+
+static void the_last_descriptors_are_not_for_clients(void **state UNUSED)
+{
+    struct loop *loop = loop_new();
+    struct addr addr;
+    struct err err;
+    struct listener_figures figures = {0};
+    assert_int_equal(addr_parse(STR("127.0.0.1:0"), &addr), 0);
+    int listen_fd = listener_open(&addr, &err);
+    bound_addr(listen_fd, &addr);
+    struct acceptor a = {.loop = loop, .server = {.use_max = SIZE_MAX}};
+    struct listener_sock *listener = listener_start(loop, listen_fd, took, &a, &figures);
+    int first = socket(AF_INET, SOCK_STREAM, 0), second = socket(AF_INET, SOCK_STREAM, 0);
+    char byte;
+
+    loop_limit_descriptors(loop, second + 1, 0);
+    assert_int_equal(connect(first, &addr.sa, addr.len), 0);
+    run_for_ms(loop, 5);
+    assert_int_equal(recv(first, &byte, 1, 0), 0);
+    assert_int_equal(a.count, 0);
+    assert_int_equal(figures.refused, 1);
+
+    assert_int_equal(connect(second, &addr.sa, addr.len), 0);
+    run_for_ms(loop, 5);
+    assert_int_equal(a.count, 0); /* it pauses: who comes now waits, and is not refused */
+    assert_int_equal(figures.pauses, 1);
+    loop_limit_descriptors(loop, 0, 0);
+    run_for_ms(loop, 150);
+    assert_int_equal(a.count, 1);
+    assert_int_equal(figures.refused, 1);
+    close(first);
+    close(second);
     listener_stop(listener);
     loop_free(loop);
 }
@@ -624,6 +658,7 @@ int main(void)
         cmocka_unit_test(a_reset_is_told_as_one),
         cmocka_unit_test(stopping_a_listener_hands_over_its_backlog),
         cmocka_unit_test(a_process_without_descriptors_refuses_and_goes_on),
+        cmocka_unit_test(the_last_descriptors_are_not_for_clients),
         cmocka_unit_test(a_live_unix_socket_is_not_replaced_and_a_stale_one_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
