@@ -177,6 +177,9 @@ struct target_conf {
 enum balance { BALANCE_ROUND_ROBIN, BALANCE_LEAST_REQUEST };
 enum upstream_protocol { PROTOCOL_H1, PROTOCOL_H2, PROTOCOL_AUTO };
 
+/* The version of the PROXY header that new connections begin with. */
+enum send_proxy { SEND_PROXY_OFF = 0, SEND_PROXY_V1 = 1, SEND_PROXY_V2 = 2 };
+
 struct upstream_timeouts_conf {
     uint32_t connect_ms;   /* TCP and TLS; default 3 s */
     uint32_t response_ms;  /* from the whole request sent to the response head; default 180 s */
@@ -192,7 +195,8 @@ struct group_conf {
     size_t target_count;
     struct upstream_tls_conf *tls;   /* NULL: plain */
     enum upstream_protocol protocol; /* default h1 */
-    enum balance balance;            /* default least_request */
+    enum send_proxy send_proxy; /* default off; else protocol is h1 and no connection is shared */
+    enum balance balance;       /* default least_request */
     struct upstream_timeouts_conf timeouts;
     uint32_t max_connections; /* per worker and endpoint; default 1024 */
     uint32_t max_pending;     /* requests waiting for a connection, per worker and target; 1024 */

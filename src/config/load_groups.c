@@ -218,6 +218,17 @@ static int load_protocol(struct loader *loader, const struct node *node, void *o
     return 0;
 }
 
+static int load_send_proxy(struct loader *loader, const struct node *node, void *out)
+{
+    static const char *const words[] = {"off", "v1", "v2"};
+    int word = LOAD_WORD(loader, node, words);
+
+    if (word < 0)
+        return -1;
+    *(enum send_proxy *)out = (enum send_proxy)word;
+    return 0;
+}
+
 static int load_balance(struct loader *loader, const struct node *node, void *out)
 {
     static const char *const words[] = {"round_robin", "least_request"};
@@ -259,6 +270,18 @@ static void group_defaults(struct group_conf *group)
     group->retries = 1;
 }
 
+/* A PROXY header names one client; an h2 connection is there to be shared by many. */
+static int check_send_proxy(struct loader *loader, const struct node *node,
+                            const struct group_conf *group)
+{
+    if (group->send_proxy == SEND_PROXY_OFF || group->protocol == PROTOCOL_H1)
+        return 0;
+    return complain(loader, node_find(node, "protocol"),
+                    "group \"%s\" has \"proxy_protocol\", which names one client for each "
+                    "connection: \"protocol\" must be h1",
+                    group->name.ptr);
+}
+
 static int load_group(struct loader *loader, const struct node *node, struct group_conf *group)
 {
     static const struct field fields[] = {
@@ -267,6 +290,7 @@ static int load_group(struct loader *loader, const struct node *node, struct gro
         {"port", load_ignored, 0, false},
         {"tls", load_upstream_tls, offsetof(struct group_conf, tls), false},
         {"protocol", load_protocol, offsetof(struct group_conf, protocol), false},
+        {"proxy_protocol", load_send_proxy, offsetof(struct group_conf, send_proxy), false},
         {"balance", load_balance, offsetof(struct group_conf, balance), false},
         {"timeouts", load_group_timeouts, offsetof(struct group_conf, timeouts), false},
         {"max_connections", load_count, offsetof(struct group_conf, max_connections), false},
@@ -290,6 +314,8 @@ static int load_group(struct loader *loader, const struct node *node, struct gro
         return complain(loader, node, "group \"%s\" needs either \"hosts\" or \"endpoints\"",
                         group->name.ptr);
     if (port_node != NULL && load_port(loader, port_node, &port) < 0)
+        return -1;
+    if (check_send_proxy(loader, node, group) < 0)
         return -1;
     return hosts != NULL ? load_hosts(loader, hosts, port, group)
                          : load_endpoints(loader, endpoints, port, group);

@@ -432,8 +432,32 @@ static void conn_opened(struct conn *conn)
         conn_read(conn);
 }
 
+/* A socket that has just connected takes these few bytes at once; they travel with what comes next.
+ */
+static bool conn_write_first(struct conn *conn)
+{
+    while (!bufq_is_empty(&conn->out)) {
+        struct slice front = bufq_front(&conn->out);
+        ssize_t n = send(conn->io.fd, front.ptr, front.len, MSG_NOSIGNAL | MSG_MORE);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            conn_set_error(conn, REASON_NONE, strerror(errno));
+            return false;
+        }
+        bufq_drop(&conn->out, (size_t)n);
+        conn->bytes_out += (uint64_t)n;
+    }
+    conn->has_first = false;
+    return true;
+}
+
 static void conn_handshake(struct conn *conn)
 {
+    if (UNLIKELY(conn->has_first) && !conn_write_first(conn)) {
+        conn_fail(conn, REASON_UPSTREAM_CONNECT);
+        return;
+    }
     enum io io = conn->ops->handshake(conn);
 
     switch (io) {
@@ -656,6 +680,13 @@ struct conn *conn_connect(struct loop *loop, const struct addr *addr,
             conn->errnum = errno;
     }
     return conn;
+}
+
+void conn_send_first(struct conn *conn, struct str bytes)
+{
+    ASSERT(conn->is_client && (conn->todo & TODO_START) != 0);
+    bufq_copy(&conn->out, bytes.ptr, bytes.len);
+    conn->has_first = true;
 }
 
 void conn_set_transport(struct conn *conn, const struct transport_ops *ops, void *state)

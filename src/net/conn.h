@@ -67,6 +67,10 @@ struct conn *conn_accepted(struct loop *loop, int fd, const struct conn_handler 
 struct conn *conn_connect(struct loop *loop, const struct addr *addr,
                           const struct conn_handler *handler, void *arg, struct conn_limits limits);
 
+/* Client connections, right after conn_connect: a few bytes that go to the socket as they are,
+ * before the transport's handshake. */
+void conn_send_first(struct conn *conn, struct str bytes);
+
 /* Replaces the plain transport; only before the first callback. `state` is owned by the transport.
  */
 void conn_set_transport(struct conn *conn, const struct transport_ops *ops, void *state);

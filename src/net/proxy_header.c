@@ -213,12 +213,20 @@ enum proxy_header_answer proxy_header_parse(struct str bytes, struct proxy_heade
     return PROXY_HEADER_NONE;
 }
 
+/* Two addresses of one IP family, which is all that a header can say. */
+static bool are_known(const struct addr *client, const struct addr *server)
+{
+    sa_family_t family = client->sa.sa_family;
+
+    return family == server->sa.sa_family && (family == AF_INET || family == AF_INET6);
+}
+
 static size_t write_v1(const struct addr *client, const struct addr *server, char *out)
 {
     char client_text[ADDR_TEXT_MAX], server_text[ADDR_TEXT_MAX];
     size_t room = PROXY_HEADER_V1_MAX + 1;
 
-    if (addr_is_unix(client) || client->sa.sa_family != server->sa.sa_family)
+    if (!are_known(client, server))
         return (size_t)snprintf(out, room, "PROXY UNKNOWN\r\n");
     bool is_ip4 = client->sa.sa_family == AF_INET;
     const void *client_ip =
@@ -233,7 +241,7 @@ static size_t write_v1(const struct addr *client, const struct addr *server, cha
 
 static size_t write_v2(const struct addr *client, const struct addr *server, char *out)
 {
-    bool is_known = !addr_is_unix(client) && client->sa.sa_family == server->sa.sa_family;
+    bool is_known = are_known(client, server);
     char *at = out + V2_HEAD;
 
     memcpy(out, v2_signature, sizeof(v2_signature));

@@ -27,7 +27,7 @@ struct proxy_header {
 enum proxy_header_answer proxy_header_parse(struct str bytes, struct proxy_header *header);
 
 /* Writes the header of `version` (1 or 2) for a connection from `client` to `server` into `out` of
- * PROXY_HEADER_V1_MAX + 1 bytes; its length. Unix sockets and mixed families become UNKNOWN and
- * LOCAL. */
+ * PROXY_HEADER_V1_MAX + 1 bytes; its length. Unix sockets, mixed families and addresses that are
+ * none become UNKNOWN and LOCAL. */
 size_t proxy_header_write(int version, const struct addr *client, const struct addr *server,
                           char *out);

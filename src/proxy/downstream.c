@@ -25,6 +25,7 @@ static void on_reap(struct reap *reap)
     if (down->session != NULL)
         session_free(down->session);
     serving_unref(&down->serving);
+    free(down->identity);
     free(down);
 }
 
@@ -33,6 +34,8 @@ static void reap_when_done(struct downstream *down)
     if (!down->is_closed || down->exchanges > 0 || down->is_reaped)
         return;
     down->is_reaped = true;
+    if (down->identity != NULL)
+        upstream_client_deinit(down->identity);
     loop_reap(down->proxy->loop, &down->reap, on_reap);
 }
 
@@ -362,6 +365,30 @@ static void remember_peer(struct downstream *down, const struct addr *peer)
     down->trusted = is_trusted(down->listener->conf, down->peer_is_unix, down->peer_ip);
 }
 
+static void remember_both_ends(struct downstream *down, const struct addr *peer,
+                               const struct addr *server)
+{
+    down->identity = mem_new(sizeof(*down->identity));
+    upstream_client_init(down->identity);
+    down->identity->addr = *peer;
+    down->identity->server = *server;
+}
+
+struct upstream_client *downstream_identity(struct downstream *down)
+{
+    struct addr peer = {0}, server = {.len = sizeof(struct sockaddr_un)};
+
+    if (down->identity != NULL)
+        return down->identity;
+    bool is_ip = !down->peer_is_unix &&
+                 addr_parse_ip(downstream_peer_text(down), down->peer_port, &peer) == 0;
+    if (!is_ip || down->conn == NULL ||
+        getsockname(conn_fd(down->conn), &server.sa, &server.len) < 0)
+        peer = server = (struct addr){0};
+    remember_both_ends(down, &peer, &server);
+    return down->identity;
+}
+
 /* Nothing hangs on it yet. */
 static void refuse(struct downstream *down, int fd, enum reason reason)
 {
@@ -373,11 +400,13 @@ static void refuse(struct downstream *down, int fd, enum reason reason)
     close(fd);
     admit_release_listener(down->proxy, down->listener_key);
     serving_unref(&down->serving);
+    free(down->identity);
     free(down);
 }
 
 void downstream_new(struct proxy *proxy, struct serving *serving,
-                    const struct serving_listener *listener, int fd, const struct addr *peer)
+                    const struct serving_listener *listener, int fd, const struct addr *peer,
+                    const struct addr *server)
 {
     struct downstream *down = mem_new(sizeof(*down));
     struct conn_limits limits = {.handshake_ms = listener->conf->timeouts.handshake_ms,
@@ -388,6 +417,8 @@ void downstream_new(struct proxy *proxy, struct serving *serving,
     down->listener = listener;
     down->listener_key = listener->key;
     remember_peer(down, peer);
+    if (server != NULL)
+        remember_both_ends(down, peer, server);
     enum reason reason = admit_client(down);
     if (reason != REASON_NONE) {
         refuse(down, fd, reason);

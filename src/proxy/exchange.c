@@ -481,6 +481,7 @@ static void connect_upstream(struct exchange *x, enum lease_want want, const str
     }
     x->lease.on_ready = on_lease_ready;
     x->lease.on_failed = on_lease_failed;
+    x->lease.client = target_needs_client(x->target) ? downstream_identity(x->client) : NULL;
     x->asked_us = loop_now_us(x->proxy->loop);
     enum reason reason = upstream_acquire(x->target, &x->lease, x->down->arena, &up_handler, x,
                                           want, avoid, method_is_idempotent(x->request->method));

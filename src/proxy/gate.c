@@ -55,10 +55,13 @@ static void refuse(struct gate *gate, enum reason reason)
 }
 
 /* The client is who the header says, or whoever is connected. */
-static void let_in(struct gate *gate, const struct addr *client)
+static void let_in(struct gate *gate, const struct proxy_header *header)
 {
+    const struct addr *client = header->has_addrs ? &header->client : &gate->peer;
+    const struct addr *server = header->has_addrs ? &header->server : NULL;
+
     end(gate);
-    downstream_new(gate->proxy, gate->serving, gate->listener, gate->fd, client);
+    downstream_new(gate->proxy, gate->serving, gate->listener, gate->fd, client, server);
 }
 
 /* Takes `count` bytes that were looked at off the socket. */
@@ -84,13 +87,13 @@ static void look(struct gate *gate, size_t seen)
         return;
     case PROXY_HEADER_DONE:
         if (take(gate, header.len - gate->have))
-            let_in(gate, header.has_addrs ? &header.client : &gate->peer);
+            let_in(gate, &header);
         else
             refuse(gate, REASON_PROXY_HEADER_BAD);
         return;
     case PROXY_HEADER_NONE:
         if (gate->have == 0 && !gate->listener->conf->proxy_protocol.required)
-            let_in(gate, &gate->peer);
+            let_in(gate, &header);
         else
             refuse(gate, REASON_PROXY_HEADER_BAD);
         return;
@@ -137,7 +140,8 @@ void gate_new(struct proxy *proxy, struct serving *serving, const struct serving
     const struct proxy_protocol_conf *conf = &listener->conf->proxy_protocol;
 
     if (!is_listed(conf, peer) && !conf->required) {
-        downstream_new(proxy, serving, listener, fd, peer); /* a PROXY header is a bad request */
+        /* A PROXY header is a bad request. */
+        downstream_new(proxy, serving, listener, fd, peer, NULL);
         return;
     }
     struct gate *gate = mem_new(sizeof(*gate));

@@ -159,7 +159,7 @@ void proxy_accept(struct proxy *proxy, size_t listener, int fd, const struct add
     if (at->conf->proxy_protocol.enabled)
         gate_new(proxy, serving, at, fd, peer);
     else
-        downstream_new(proxy, serving, at, fd, peer);
+        downstream_new(proxy, serving, at, fd, peer, NULL);
 }
 
 void proxy_drain(struct proxy *proxy)

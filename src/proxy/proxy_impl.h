@@ -87,6 +87,7 @@ struct downstream {
     bool is_tallied;     /* counted for its client */
     uint64_t client_key; /* of the client, among the quotas */
     uint64_t listener_key;
+    struct upstream_client *identity; /* owns; NULL: nobody asked yet, and no PROXY header said */
     uint8_t peer_ip[16];
     uint16_t peer_port;
     bool peer_is_unix;
@@ -94,9 +95,15 @@ struct downstream {
     char peer_text[47]; /* its IP, for forwarding fields */
 };
 
-/* Takes over `fd`, which admit_to_listener has let in; `peer` is the client as far as we know. */
+/* Takes over `fd`, which admit_to_listener has let in; `peer` is the client as far as we know, and
+ * `server` what it believes to be connected to; NULL: the socket's own address. */
 void downstream_new(struct proxy *proxy, struct serving *serving,
-                    const struct serving_listener *listener, int fd, const struct addr *peer);
+                    const struct serving_listener *listener, int fd, const struct addr *peer,
+                    const struct addr *server);
+
+/* What a PROXY header to an upstream says of this client: both ends of its connection. */
+struct upstream_client *downstream_identity(struct downstream *down);
+
 void downstream_drain(struct downstream *down);
 void downstream_abort(struct downstream *down);
 

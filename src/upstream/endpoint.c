@@ -123,8 +123,25 @@ void endpoint_make_room(struct endpoint *e)
     }
 }
 
-static struct upconn *find_warm(const struct endpoint *e, enum lease_want want)
+/* One that was made for `client`. */
+static struct upconn *find_own(const struct endpoint *e, const struct upstream_client *client,
+                               enum lease_want want)
 {
+    LIST_EACH(node, &client->conns)
+    {
+        struct upconn *u = CONTAINER_OF(node, struct upconn, own);
+        if (u->endpoint == e && u->in == IN_AVAILABLE &&
+            (want == LEASE_ANY || u->session->requests == 0))
+            return u;
+    }
+    return NULL;
+}
+
+static struct upconn *find_warm(const struct endpoint *e, const struct upstream_client *client,
+                                enum lease_want want)
+{
+    if (UNLIKELY(client != NULL))
+        return find_own(e, client, want);
     LIST_EACH(node, &e->available)
     {
         struct upconn *u = CONTAINER_OF(node, struct upconn, node);
@@ -151,7 +168,7 @@ bool endpoint_take(struct endpoint *e, struct lease *lease)
     struct upconn *u;
 
     /* Each round gives a stream, or takes a connection out of `available`. */
-    while ((u = find_warm(e, want)) != NULL) {
+    while ((u = find_warm(e, lease->client, want)) != NULL) {
         bool was_reused = u->session->requests > 0;
         if (was_reused && !lease->is_idempotent && !upconn_check_alive(u))
             continue;

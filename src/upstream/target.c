@@ -116,31 +116,44 @@ static void fail_lease(struct target *t, struct lease *lease, enum reason reason
 
 /* --- making connections ---------------------------------------------------------------------- */
 
-/* Starts a connection at `e`, giving up a cold one where only a fresh one will do. */
+/* Starts a connection at `e`, giving up a cold one where only a fresh one, or one's own, will do.
+ */
 static bool try_connect(struct endpoint *e, const struct lease *lease)
 {
-    if (!endpoint_has_room(e) && lease->needs_fresh)
+    if (!endpoint_has_room(e) && (lease->needs_fresh || lease->client != NULL))
         endpoint_make_room(e);
     if (!endpoint_has_room(e))
         return false;
-    upconn_connect(e);
+    upconn_connect(e, lease->client);
     return true;
 }
 
 /* Hints at `e`, and starts a connection where those being made are spoken for. */
 static void wait_for(struct lease *lease, struct endpoint *e)
 {
-    if (e->expected > e->hinted || try_connect(e, lease))
+    bool is_coming = lease->client == NULL && e->expected > e->hinted;
+
+    if (is_coming || try_connect(e, lease))
         hint(lease, e);
 }
 
-/* The oldest request for which no connection is being made where it thinks. */
+/* Is a connection that could serve it being made where it thinks? */
+static bool is_provided(const struct lease *lease)
+{
+    if (lease->endpoint == NULL)
+        return false;
+    if (lease->client != NULL)
+        return client_is_connecting(lease->client, lease->endpoint);
+    return lease->endpoint->expected >= lease->endpoint->hinted;
+}
+
+/* The oldest request for which no connection is being made. */
 static struct lease *unprovided(const struct target *t)
 {
     LIST_EACH(node, &t->waiting)
     {
         struct lease *lease = CONTAINER_OF(node, struct lease, node);
-        if (lease->endpoint == NULL || lease->endpoint->expected < lease->endpoint->hinted)
+        if (!is_provided(lease))
             return lease;
     }
     return NULL;
@@ -149,7 +162,8 @@ static struct lease *unprovided(const struct target *t)
 /* As many connections as the queue needs, as far as limits allow. */
 static void provide(struct target *t)
 {
-    while (t->expected < t->waiting_count) {
+    /* Of connections that belong to clients a surplus of one is of no use to another. */
+    while (target_needs_client(t) || t->expected < t->waiting_count) {
         struct lease *lease = unprovided(t);
         struct endpoint *e = lease != NULL ? pick(t, lease) : NULL;
         if (e == NULL)
@@ -230,7 +244,21 @@ void target_serve_later(struct target *t)
     loop_defer(t->upstream->loop, &t->serve);
 }
 
-void target_connect_failed(struct target *t, struct endpoint *e, uint32_t streams,
+/* The oldest request that waits for a connection to `e` (which is to be `client`'s own). */
+static struct lease *hinted_at(const struct target *t, const struct endpoint *e,
+                               const struct upstream_client *client)
+{
+    LIST_EACH(node, &t->waiting)
+    {
+        struct lease *lease = CONTAINER_OF(node, struct lease, node);
+        if (lease->endpoint == e && lease->client == client)
+            return lease;
+    }
+    return NULL;
+}
+
+void target_connect_failed(struct target *t, struct endpoint *e,
+                           const struct upstream_client *client, uint32_t streams,
                            enum reason reason)
 {
     struct lease *lease;
@@ -238,14 +266,10 @@ void target_connect_failed(struct target *t, struct endpoint *e, uint32_t stream
     target_ref(t);
     endpoint_ref(e);
     while (streams-- > 0 && e->expected < e->hinted) {
-        lease = NULL;
-        LIST_EACH(node, &t->waiting)
-        {
-            lease = CONTAINER_OF(node, struct lease, node);
-            if (lease->endpoint == e)
-                break;
-        }
-        ASSERT(lease != NULL && lease->endpoint == e);
+        lease = hinted_at(t, e, client);
+        ASSERT(lease != NULL || client != NULL);
+        if (lease == NULL)
+            break; /* who asked for it has gone; the others have theirs */
         fail_lease(t, lease, reason);
     }
     if (t->waiting_count > 0)
@@ -281,6 +305,7 @@ enum reason upstream_acquire(struct target *t, struct lease *lease, struct arena
                              const struct endpoint *avoid, bool is_idempotent)
 {
     ASSERT(lease->state == LEASE_NONE);
+    ASSERT((lease->client != NULL) == target_needs_client(t));
     if (target_is_ended(t) || (t->endpoint_count == 0 && !t->is_resolving)) {
         lease_forget(lease);
         return REASON_UPSTREAM_NO_ENDPOINT;
@@ -295,8 +320,9 @@ enum reason upstream_acquire(struct target *t, struct lease *lease, struct arena
     lease->asked_at_ms = loop_now_ms(t->upstream->loop);
 
     struct endpoint *e = pick(t, lease);
-    /* First come, first served: nobody overtakes the queue. */
-    bool may_take = e != NULL && (t->waiting_any == 0 || lease->needs_fresh);
+    /* First come, first served: nobody overtakes the queue, where both could use the same. */
+    bool may_take =
+        e != NULL && (t->waiting_any == 0 || lease->needs_fresh || lease->client != NULL);
     lease_set_target(lease, t);
     if (may_take && try_endpoint(lease, e)) {
         lease_set_endpoint(lease, e);
@@ -481,6 +507,7 @@ struct target *target_new(struct upstream *upstream, const struct group_conf *gr
     t->group_name = copy_text(group->name);
     t->name = copy_text(conf->name);
     t->protocol = group->protocol;
+    t->send_proxy = group->send_proxy;
     t->has_tls = group->tls != NULL;
     if (t->has_tls) {
         t->tls = *group->tls;
@@ -510,7 +537,8 @@ bool target_matches(const struct target *t, const struct group_conf *group,
 {
     if (!str_eq(str_of(t->group_name), group->name) || !str_eq(str_of(t->name), conf->name))
         return false;
-    if (t->protocol != group->protocol || t->has_tls != (group->tls != NULL))
+    if (t->protocol != group->protocol || t->send_proxy != group->send_proxy ||
+        t->has_tls != (group->tls != NULL))
         return false;
     return !t->has_tls || same_tls(&t->tls, group->tls);
 }
@@ -594,6 +622,11 @@ void target_retire(struct target *t)
 const struct group_conf *target_group_conf(const struct target *t)
 {
     return t->group;
+}
+
+bool target_needs_client(const struct target *t)
+{
+    return t->send_proxy != SEND_PROXY_OFF;
 }
 
 struct group_metrics *target_metrics(const struct target *t)

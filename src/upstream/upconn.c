@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "net/proxy_header.h"
 
 #include <stdlib.h>
 
@@ -91,6 +92,12 @@ static void upconn_free(struct reap *reap)
     free(u);
 }
 
+static void leave_client(struct upconn *u)
+{
+    list_remove(&u->own);
+    u->client = NULL;
+}
+
 /* Its endpoint and the session's streams have no connection any more. */
 static void detach(struct upconn *u)
 {
@@ -99,6 +106,7 @@ static void detach(struct upconn *u)
 
     deadline_clear(&u->idle);
     leave_list(u);
+    leave_client(u);
     if (u->session != NULL)
         u->session->out = &u->no_out;
     endpoint_publish(u->endpoint);
@@ -484,9 +492,10 @@ static void connect_failed(struct upconn *u, enum reason why)
     e->shunned_until_ms = loop_now_ms(u->upstream->loop) + CONNECT_BACKOFF_MS;
 
     uint32_t streams = u->expected;
+    const struct upstream_client *client = u->client;
     detach(u);
     die(u);
-    target_connect_failed(target, e, streams, reason);
+    target_connect_failed(target, e, client, streams, reason);
 }
 
 static void on_conn_closed(struct conn *conn, enum reason reason)
@@ -552,7 +561,18 @@ static struct str tls_name(const struct endpoint *e, char *text)
     return str_make(text, addr_format_ip(&e->addr, text));
 }
 
-void upconn_connect(struct endpoint *e)
+/* The first bytes say whose connection it is. */
+static void send_proxy_header(struct upconn *u)
+{
+    const struct upstream_client *client = u->client;
+    char text[PROXY_HEADER_V1_MAX + 1];
+    size_t len = proxy_header_write((int)u->endpoint->target->send_proxy, &client->addr,
+                                    &client->server, text);
+
+    conn_send_first(u->conn, str_make(text, len));
+}
+
+void upconn_connect(struct endpoint *e, struct upstream_client *client)
 {
     struct target *target = e->target;
     struct upstream *upstream = target->upstream;
@@ -566,6 +586,7 @@ void upconn_connect(struct endpoint *e)
     char text[ADDR_TEXT_MAX];
 
     list_init(&u->node);
+    list_init(&u->own);
     u->upstream = upstream;
     u->endpoint = e;
     endpoint_ref(e);
@@ -579,7 +600,45 @@ void upconn_connect(struct endpoint *e)
     u->conn = conn_connect(upstream->loop, &e->addr, &conn_handler, u, limits);
     if (target->client != NULL)
         tls_connect(u->conn, target->client, tls_name(e, text), &e->slot);
+    if (client != NULL) {
+        u->client = client;
+        list_push_front(&client->conns, &u->own);
+        send_proxy_header(u);
+    }
     enter_list(u, IN_CONNECTING);
+}
+
+/* --- whose they are -------------------------------------------------------------------------- */
+
+void upstream_client_init(struct upstream_client *client)
+{
+    *client = (struct upstream_client){0};
+    list_init(&client->conns);
+}
+
+void upstream_client_deinit(struct upstream_client *client)
+{
+    LIST_EACH(node, &client->conns)
+    {
+        struct upconn *u = CONTAINER_OF(node, struct upconn, own);
+        leave_client(u);
+        u->is_broken = true; /* nobody else may have it */
+        if (u->state == UPCONN_CONNECTING)
+            upconn_abort(u);
+        else
+            upconn_settle(u);
+    }
+}
+
+bool client_is_connecting(const struct upstream_client *client, const struct endpoint *e)
+{
+    LIST_EACH(node, &client->conns)
+    {
+        const struct upconn *u = CONTAINER_OF(node, struct upconn, own);
+        if (u->endpoint == e && u->state == UPCONN_CONNECTING)
+            return true;
+    }
+    return false;
 }
 
 /* --- streams --------------------------------------------------------------------------------- */

@@ -40,6 +40,24 @@ MUST_USE int upstream_adopt(struct upstream *upstream, const struct config *conf
 /* The target of a decision under the configuration last adopted. A lease keeps its target alive. */
 struct target *upstream_target(struct upstream *upstream, int group, int target);
 
+/* --- clients --------------------------------------------------------------------------------- */
+
+/* A client's connection, for groups with `proxy_protocol`: what they are told of it, and the
+ * connections that are its own, since their header names nobody else. */
+struct upstream_client {
+    struct list conns;  /* internal to upstream/ */
+    struct addr addr;   /* len 0: not known */
+    struct addr server; /* where it came to */
+};
+
+void upstream_client_init(struct upstream_client *client);
+
+/* The client has gone, and no lease of it is open: its connections close. */
+void upstream_client_deinit(struct upstream_client *client);
+
+/* Must leases of `target` say whose they are? The same for all of its life. */
+bool target_needs_client(const struct target *target);
+
 /* --- leases ---------------------------------------------------------------------------------- */
 
 enum lease_state { LEASE_NONE, LEASE_WAITING, LEASE_HELD };
@@ -53,6 +71,8 @@ struct lease {
     enum lease_state state;
     bool was_reused; /* the connection had carried requests before */
     int64_t asked_at_ms;
+    struct upstream_client *client; /* borrows; set by the caller where target_needs_client, else
+                                     * NULL */
     /* When state was WAITING: exactly one of these comes, from the loop. */
     void (*on_ready)(struct lease *lease);
     void (*on_failed)(struct lease *lease, enum reason reason);

@@ -52,6 +52,7 @@ struct target {
         tls; /* owns its texts; what this target's connections were made with */
     bool has_tls;
     enum upstream_protocol protocol;
+    enum send_proxy send_proxy;
     const struct group_conf *group; /* borrows from the configuration */
     const struct target_conf *conf;
     struct tls_client *client; /* shares; NULL: plain */
@@ -104,8 +105,10 @@ void target_end(struct target *target);
 /* Room has appeared, or is missing: look at the queue at the end of this turn. */
 void target_serve_later(struct target *target);
 
-/* A connection that was being made has failed: those who waited for it are told. */
-void target_connect_failed(struct target *target, struct endpoint *endpoint, uint32_t streams,
+/* A connection that was being made has failed: those who waited for it are told. `client`: whose it
+ * was to be, or NULL. */
+void target_connect_failed(struct target *target, struct endpoint *endpoint,
+                           const struct upstream_client *client, uint32_t streams,
                            enum reason reason);
 
 /* --- endpoint.c ------------------------------------------------------------------------------ */
@@ -184,13 +187,15 @@ struct upconn {
     enum pool_list in;
     enum upconn_state state;
     struct upstream *upstream;
-    struct endpoint *endpoint; /* shares */
-    struct conn *conn;         /* owns; NULL when DEAD */
-    struct session *session;   /* owns; NULL until open */
-    unsigned leases;           /* streams handed out and not yet released */
-    unsigned on_stack;         /* calls into the session that have not returned */
-    uint32_t expected;         /* streams it counts for while it is being made */
-    size_t left_bytes;         /* what the session did not use of the data it was just given */
+    struct endpoint *endpoint;      /* shares */
+    struct upstream_client *client; /* borrows: the only one it is for; NULL: anybody */
+    struct list own;                /* in client->conns */
+    struct conn *conn;              /* owns; NULL when DEAD */
+    struct session *session;        /* owns; NULL until open */
+    unsigned leases;                /* streams handed out and not yet released */
+    unsigned on_stack;              /* calls into the session that have not returned */
+    uint32_t expected;              /* streams it counts for while it is being made */
+    size_t left_bytes;              /* what the session did not use of the data it was just given */
     bool is_paused, is_counted, is_in_data;
     bool is_broken;   /* must not carry another request */
     bool wants_close; /* the session has nothing more to say */
@@ -205,8 +210,11 @@ struct upconn {
  * while a call into the session is on the stack, and who made that call settles afterwards. */
 void upconn_settle(struct upconn *u);
 
-/* Starts a connection to `endpoint`. */
-void upconn_connect(struct endpoint *endpoint);
+/* Starts a connection to `endpoint`, for `client` alone where that is not NULL. */
+void upconn_connect(struct endpoint *endpoint, struct upstream_client *client);
+
+/* Is a connection to `endpoint` being made for `client`? */
+bool client_is_connecting(const struct upstream_client *client, const struct endpoint *endpoint);
 
 /* A stream for `lease`, or NULL when the session takes none now. */
 struct stream *upconn_open_stream(struct upconn *u, struct lease *lease);

@@ -25,6 +25,7 @@ class Connection:
         self.origin, self.sock, self.number = origin, sock, number
         self.reader = wire.Reader(sock)
         self.request_count = 0
+        self.proxy = None  # a wire.ProxyHeader where the origin takes them
         self.closed = threading.Event()
 
     def send(self, data):
@@ -52,9 +53,10 @@ class Connection:
 class Origin:
     """An upstream. `requests` is what came, in order; `connections` counts what was accepted."""
 
-    def __init__(self, handler=None, tls=None, unix=None, host="127.0.0.1", port=None, listening=True):
+    def __init__(self, handler=None, tls=None, unix=None, host="127.0.0.1", port=None, listening=True, proxy=False):
         self.handler = handler or respond()
         self.tls = tls
+        self.proxy = proxy  # every connection begins with a PROXY header
         self.unix = unix
         self.host = host
         self.requests = []
@@ -101,6 +103,14 @@ class Origin:
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(60)
+        proxy = None
+        if self.proxy:
+            try:
+                proxy = wire.ProxyHeader.read(sock)
+            except (OSError, wire.Broken) as error:
+                self.broken.append("PROXY header: %s" % error)
+                wire.shut(sock)
+                return
         if self.tls:
             try:
                 sock = self.tls.wrap_socket(sock, server_side=True)
@@ -112,6 +122,7 @@ class Origin:
                 return
         with self._changed:
             conn = Connection(self, sock, len(self.connections))
+            conn.proxy = proxy
             self.connections.append(conn)
             self._changed.notify_all()
         try:

@@ -6,6 +6,7 @@ raises Broken with the bytes in question.
 
 import re
 import socket
+import struct
 
 TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+\Z")
 VALUE = re.compile(rb"([\x21-\x7e\x80-\xff]([\x20-\x7e\t\x80-\xff]*[\x21-\x7e\x80-\xff])?)?\Z")
@@ -304,3 +305,59 @@ def shut(sock):
         sock.close()
     except OSError:
         pass
+
+
+class ProxyHeader:
+    """A PROXY header, read strictly and not a byte further: version, and (client, server) as (ip, port)
+    pairs, or None where it says that nothing is known."""
+
+    SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+
+    def __init__(self, version, client=None, server=None):
+        self.version, self.client, self.server = version, client, server
+
+    @classmethod
+    def read(cls, sock):
+        first = cls._exactly(sock, 12)
+        if first == cls.SIGNATURE:
+            return cls._read_v2(sock)
+        line = first
+        while not line.endswith(b"\n"):
+            if len(line) >= 107 or not line.startswith(b"PROXY "):
+                raise Broken("no PROXY header: %r" % line)
+            line += cls._exactly(sock, 1)
+        if line == b"PROXY UNKNOWN\r\n":
+            return cls(1)
+        match = re.fullmatch(rb"PROXY (TCP4|TCP6) (\S+) (\S+) (\d+) (\d+)\r\n", line)
+        if not match:
+            raise Broken("bad PROXY line: %r" % line)
+        family = socket.AF_INET if match[1] == b"TCP4" else socket.AF_INET6
+        ips = [match[i].decode() for i in (2, 3)]
+        for ip in ips:
+            if socket.inet_ntop(family, socket.inet_pton(family, ip)) != ip:
+                raise Broken("not in its one form: %s" % ip)
+        return cls(1, (ips[0], int(match[4])), (ips[1], int(match[5])))
+
+    @classmethod
+    def _read_v2(cls, sock):
+        command, family, length = struct.unpack(">BBH", cls._exactly(sock, 4))
+        body = cls._exactly(sock, length)
+        if command == 0x20:
+            return cls(2)
+        size = {0x11: 4, 0x21: 16}.get(family)
+        if command != 0x21 or size is None or length != 2 * size + 4:
+            raise Broken("bad PROXY v2 header: %02x %02x %r" % (command, family, body))
+        af = socket.AF_INET if size == 4 else socket.AF_INET6
+        ports = struct.unpack(">HH", body[2 * size :])
+        ips = [socket.inet_ntop(af, body[i * size : (i + 1) * size]) for i in (0, 1)]
+        return cls(2, (ips[0], ports[0]), (ips[1], ports[1]))
+
+    @staticmethod
+    def _exactly(sock, count):
+        data = b""
+        while len(data) < count:
+            piece = sock.recv(count - len(data))
+            if not piece:
+                raise Broken("the connection ended inside its PROXY header: %r" % data)
+            data += piece
+        return data
