@@ -313,8 +313,3 @@ void page_server_free(struct page_server *server)
     client_abort(CONTAINER_OF(node, struct client, node), REASON_DRAINING);
     free(server);
 }
-
-size_t page_server_connections(const struct page_server *server)
-{
-    return server->client_count;
-}

@@ -42,5 +42,3 @@ struct page_server *page_server_new(struct loop *loop, int fd, const struct page
 
 /* Stops listening and closes every connection at once. */
 void page_server_free(struct page_server *server);
-
-size_t page_server_connections(const struct page_server *server);

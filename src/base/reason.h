@@ -24,7 +24,6 @@
     X(BAD_LENGTH, 400, "bad_content_length", RETRY_NEVER)                                          \
     X(BAD_FRAMING, 400, "bad_framing", RETRY_NEVER)                                                \
     X(BAD_CONNECTION, 400, "bad_connection", RETRY_NEVER)                                          \
-    X(BAD_UPGRADE, 400, "bad_upgrade", RETRY_NEVER)                                                \
     X(BAD_CHUNK, 400, "bad_chunk", RETRY_NEVER)                                                    \
     X(BAD_TRAILER, 400, "bad_trailer", RETRY_NEVER)                                                \
     X(UNKNOWN_CODING, 501, "unknown_coding", RETRY_NEVER)                                          \
@@ -58,7 +57,6 @@
     X(TLS_FLOOD, 0, "tls_flood", RETRY_NEVER)                                                      \
     X(CLIENT_CLOSED, 499, "client_closed", RETRY_NEVER)                                            \
     X(CLIENT_RESET, 499, "client_reset", RETRY_NEVER)                                              \
-    X(LINGER_TIMEOUT, 0, "linger_timeout", RETRY_NEVER)                                            \
     /* what routing decided */                                                                     \
     X(DEBUG_UNKNOWN, 400, "debug_unknown", RETRY_NEVER)                                            \
     X(NO_ROUTE, 404, "no_route", RETRY_NEVER)                                                      \

@@ -169,7 +169,6 @@ struct target_conf {
     struct str name; /* "mw-web.svc.eqiad.wmnet:4450", for logs and `weir route` */
     int datacenter;  /* index in config.datacenters; -1: in every one */
     enum target_use use;
-    bool is_read_only_name; /* use is TARGET_RO; informational */
     struct host_conf *hosts;
     size_t host_count;
 };

@@ -137,7 +137,6 @@ static int load_target_use(struct loader *loader, const struct node *key,
         if (!str_eq(key->text, str_of(words[i].word)))
             continue;
         target->use = words[i].use;
-        target->is_read_only_name = words[i].use == TARGET_RO;
         return 0;
     }
     target->use = TARGET_DATACENTER;

@@ -95,7 +95,6 @@ struct answer_conf {
     struct str location; /* of a redirect, "" = none */
 };
 
-/* First match wins. */
 /* Whose requests count together. Those without the header or cookie count by client address. */
 enum rate_key { RATE_CLIENT_IP, RATE_HEADER, RATE_COOKIE };
 
@@ -114,6 +113,7 @@ struct rate_limits_conf {
     size_t count;
 };
 
+/* First match wins. */
 struct rule_conf {
     struct place place;
     struct str name; /* default "#1", "#2", … */

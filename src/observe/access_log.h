@@ -19,7 +19,6 @@ struct access_entry {
     uint8_t retries, version; /* enum http_version */
     enum reason reason;
     uint8_t client_ip[16]; /* IPv4 mapped; all zero: unix */
-    uint16_t client_port;
     bool tls_resumed;
     /* Borrowed during the push; each is cut to ACCESS_TEXT_MAX. */
     struct str method, host, path, service, side, group, endpoint, why, request_id, tls, user_agent,

@@ -29,7 +29,6 @@ void histogram_add(struct histogram *histogram, uint64_t us)
 {
     metric_add(&histogram->bucket[histogram_index(us)], 1);
     metric_add(&histogram->sum_us, us);
-    metric_add(&histogram->count, 1);
 }
 
 void histogram_sum(struct histogram_sum *sum, const struct histogram *histogram)

@@ -79,7 +79,7 @@ static inline uint64_t metric_get(const metric *m)
 enum { HISTOGRAM_BUCKETS = 256 };
 struct histogram {
     metric bucket[HISTOGRAM_BUCKETS];
-    metric sum_us, count;
+    metric sum_us;
 };
 void histogram_add(struct histogram *histogram, uint64_t us);
 

@@ -53,7 +53,6 @@ static void push_entry(struct proxy *proxy, const struct downstream *client,
 {
     const struct conn_tls_info *tls = client->conn != NULL ? conn_tls_info(client->conn) : NULL;
 
-    entry->client_port = client->peer_port;
     if (tls != NULL && tls->is_tls) {
         entry->tls = tls->version;
         entry->tls_resumed = tls->resumed;

@@ -619,22 +619,7 @@ void target_retire(struct target *t)
 
 /* --- facts ----------------------------------------------------------------------------------- */
 
-const struct group_conf *target_group_conf(const struct target *t)
-{
-    return t->group;
-}
-
 bool target_needs_client(const struct target *t)
 {
     return t->send_proxy != SEND_PROXY_OFF;
-}
-
-struct group_metrics *target_metrics(const struct target *t)
-{
-    return t->metrics;
-}
-
-struct str target_name(const struct target *t)
-{
-    return str_of(t->name);
 }

@@ -118,7 +118,6 @@ static void die(struct upconn *u)
 {
     if (u->is_counted) {
         u->is_counted = false;
-        u->upstream->open_connections--;
         metric_sub(&u->upstream->metrics->gauges[GAUGE_UP_CONNECTIONS_OPEN], 1);
     }
     u->conn = NULL;
@@ -385,7 +384,6 @@ static void on_conn_open(struct conn *conn)
                   (uint64_t)(loop_now_us(u->upstream->loop) - u->started_us));
     metric_add(&u->upstream->metrics->counters[COUNTER_UP_CONNECTS], 1);
     metric_add(&u->upstream->metrics->gauges[GAUGE_UP_CONNECTIONS_OPEN], 1);
-    u->upstream->open_connections++;
     u->is_counted = true;
     u->endpoint->shunned_until_ms = 0;
 

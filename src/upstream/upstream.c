@@ -174,11 +174,6 @@ struct target *upstream_target(struct upstream *upstream, int group, int target)
     return upstream->targets[at];
 }
 
-unsigned upstream_open_connections(const struct upstream *upstream)
-{
-    return upstream->open_connections;
-}
-
 /* --- news from the resolver ------------------------------------------------------------------ */
 
 static size_t answer_index(const struct upstream *upstream, struct str name)

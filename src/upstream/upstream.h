@@ -105,9 +105,6 @@ enum reason upstream_acquire(struct target *target, struct lease *lease, struct 
 void upstream_release(struct lease *lease, bool ok);
 
 /* --- facts ----------------------------------------------------------------------------------- */
-struct str endpoint_name(const struct endpoint *endpoint); /* "10.2.1.3:4450", "unix:/run/x.sock";
-                                                            * "" of NULL */
-const struct group_conf *target_group_conf(const struct target *target);
-struct group_metrics *target_metrics(const struct target *target);
-struct str target_name(const struct target *target);
-unsigned upstream_open_connections(const struct upstream *upstream);
+
+/* "10.2.1.3:4450", "unix:/run/x.sock"; "" of NULL. */
+struct str endpoint_name(const struct endpoint *endpoint);

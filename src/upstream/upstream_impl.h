@@ -32,7 +32,6 @@ struct upstream {
     struct list all; /* every target that still has memory, drained ones included */
 
     struct list closing; /* upconns that are saying goodbye */
-    unsigned open_connections;
 
     struct resolver_mailbox *mailbox; /* owns: made on demand */
     struct address_set **answers;     /* shares: what the resolver told */

@@ -137,7 +137,7 @@ static void hosts_become_targets_by_datacentre(void **state UNUSED)
     assert_true(str_eq(targets[1].name, STR("g.codfw")));
     assert_int_equal(targets[2].datacenter, -1);
     assert_int_equal(config->groups[1].targets[0].use, TARGET_RO);
-    assert_true(config->groups[1].targets[0].is_read_only_name);
+    assert_int_equal(config->groups[1].targets[0].use, TARGET_RO);
     assert_int_equal(config->groups[1].targets[1].use, TARGET_RW);
     config_free(config);
 }

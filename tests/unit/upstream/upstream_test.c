@@ -112,9 +112,14 @@ static void run_for(int64_t ms)
     ticker_free(ticker);
 }
 
+static uint64_t open_connections(void)
+{
+    return metric_get(&w.metrics->gauges[GAUGE_UP_CONNECTIONS_OPEN]);
+}
+
 static bool all_closed(const void *arg UNUSED)
 {
-    return upstream_open_connections(w.upstream) == 0;
+    return open_connections() == 0;
 }
 
 /* --- origins --------------------------------------------------------------------------------- */
@@ -326,7 +331,7 @@ static void a_connection_is_used_again(void **state UNUSED)
     origin_say(fd, answer);
     run_until(has_ended, &call);
     finish(&call, true);
-    assert_int_equal(upstream_open_connections(w.upstream), 1);
+    assert_int_equal(open_connections(), 1);
     assert_int_equal(metric_get(&w.metrics->counters[COUNTER_UP_CONNECTS]), 1);
     assert_int_equal(metric_get(&w.metrics->counters[COUNTER_UP_REUSED]), 1);
     close(fd);
@@ -392,7 +397,7 @@ static void bytes_nobody_asked_for_close_an_idle_connection(void **state UNUSED)
     int fd = exchange_on_new_connection(origin);
     origin_say(fd, answer);
     origin_expect_end(fd);
-    assert_int_equal(upstream_open_connections(w.upstream), 0);
+    assert_int_equal(open_connections(), 0);
     close(origin);
 }
 
@@ -532,7 +537,7 @@ static void a_cancelled_request_closes_its_connection(void **state UNUSED)
     origin_expect_request(fd);
     finish(&call, false);
     origin_expect_end(fd);
-    assert_int_equal(upstream_open_connections(w.upstream), 0);
+    assert_int_equal(open_connections(), 0);
     close(origin);
 }
 
@@ -550,7 +555,8 @@ static void a_refused_connection_fails_its_request_by_name(void **state UNUSED)
     run_until(has_failed, &call);
     assert_int_equal(call.reason, REASON_UPSTREAM_CONNECT);
     assert_true(str_eq(endpoint_name(call.lease.endpoint), str_make(name, len)));
-    assert_int_equal(metric_get(&target_metrics(target())->connect_failures), 1);
+    assert_int_equal(
+        metric_get(&metrics_group(w.metrics, STR("mw-web"), STR("-"))->connect_failures), 1);
     finish(&call, false);
     assert_null(call.lease.endpoint);
 }
@@ -640,7 +646,7 @@ static void a_reload_keeps_warm_connections(void **state UNUSED)
 
     int other = origin_open(1); /* one more endpoint changes nothing for the first */
     adopt();
-    assert_int_equal(upstream_open_connections(w.upstream), 1);
+    assert_int_equal(open_connections(), 1);
     close(fd);
     close(origin);
     close(other);
@@ -753,7 +759,7 @@ static void a_request_waits_for_the_first_answer(void **state UNUSED)
 
     tell("127.0.0.1"); /* no change: the pool stays */
     run_for(20);
-    assert_int_equal(upstream_open_connections(w.upstream), 1);
+    assert_int_equal(open_connections(), 1);
     tell("127.0.0.9");
     origin_expect_end(fd);
     close(origin);
