@@ -1,27 +1,27 @@
-/* weir check: load the configuration, tell every mistake, look whether the files it names can be
- * read. */
+/* weir check: load the configuration, tell every mistake, look into the files it names as a start
+ * or a reload would. */
 #include "cli/check.h"
 
 #include "cli/check_tests.h"
 #include "cli/complain.h"
-#include "tls/server.h"
+#include "server/snapshot.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <unistd.h>
 
 static const char help[] =
     "Usage: weir check -c FILE [--tests CASES [--coverage]]\n"
     "\n"
     "Validates a configuration without starting anything: syntax, names, references, shares that\n"
-    "contradict each other, rules that can never match, certificates, keys. Every mistake is\n"
-    "printed as file:line:column: what is wrong; what is only worth knowing is marked \"note:\".\n"
+    "contradict each other, rules that can never match, certificates, keys, CA bundles. Every\n"
+    "mistake is printed as file:line:column: what is wrong; what is only worth knowing is marked\n"
+    "\"note:\".\n"
     "\n"
     "  -c, --config FILE   the configuration\n"
     "  -t, --tests CASES   requests and what should become of them, as YAML; may be repeated\n"
     "      --coverage      tell which rules, lists and debug backends no case reaches\n"
-    "      --no-certificates  do not look at certificates and keys: they are elsewhere\n"
+    "      --no-certificates  do not look at certificates, keys and CA bundles: they are "
+    "elsewhere\n"
     "  -q, --quiet         print errors only\n"
     "  -h, --help          this page\n"
     "\n"
@@ -101,63 +101,15 @@ static int parse_options(int argc, char **argv, struct options *options)
     return -1;
 }
 
-/* --- files ----------------------------------------------------------------------------------- */
+/* --- the whole ------------------------------------------------------------------------------- */
 
-static int check_readable(struct place place, const char *what, struct str path)
-{
-    char line[1024];
-
-    if (path.len == 0 || access(path.ptr, R_OK) == 0)
-        return 0;
-    struct complaint complaint = {.place = place};
-    char text[768];
-    snprintf(text, sizeof(text), "cannot read %s \"%s\": %s", what, path.ptr, strerror(errno));
-    complaint.text = str_of(text);
-    fprintf(stderr, "%s\n", complaint_line(&complaint, line, sizeof(line)));
-    return 1;
-}
-
-static void print_tls_complaint(void *arg, const struct place *place, bool is_error,
-                                const char *text)
+static void print_report(void *arg, bool is_error, const char *line)
 {
     const struct options *options = arg;
-    struct complaint complaint = {.is_note = !is_error, .place = *place, .text = str_of(text)};
-    char line[1024];
 
     if (is_error || !options->is_quiet)
-        fprintf(stderr, "%s\n", complaint_line(&complaint, line, sizeof(line)));
+        fprintf(stderr, "%s\n", line);
 }
-
-/* What is inside the files is for tls/ to judge, once all of them can be read. */
-static int check_server_tls(struct options *options, const struct tls_server_conf *tls)
-{
-    int errors = 0;
-
-    for (size_t i = 0; i < tls->certificate_count; i++) {
-        const struct certificate_conf *certificate = &tls->certificates[i];
-        errors += check_readable(certificate->place, "certificate", certificate->chain);
-        errors += check_readable(certificate->place, "key", certificate->key);
-    }
-    return errors > 0 ? errors : tls_server_check(tls, print_tls_complaint, options);
-}
-
-static int check_files(struct options *options, const struct config *config)
-{
-    int errors = 0;
-
-    for (size_t i = 0; i < config->listener_count; i++) {
-        if (config->listeners[i].tls != NULL)
-            errors += check_server_tls(options, config->listeners[i].tls);
-    }
-    for (size_t i = 0; i < config->group_count; i++) {
-        const struct group_conf *group = &config->groups[i];
-        if (group->tls != NULL)
-            errors += check_readable(group->place, "CA bundle", group->tls->ca);
-    }
-    return errors;
-}
-
-/* --- the whole ------------------------------------------------------------------------------- */
 
 static const char *plural(size_t count)
 {
@@ -187,7 +139,7 @@ int cli_check(int argc, char **argv)
         options.config, options.is_quiet ? COMPLAINTS_ERRORS_ONLY : COMPLAINTS_WITH_NOTES);
     if (config == NULL)
         return 1;
-    int errors = options.skips_certificates ? 0 : check_files(&options, config);
+    int errors = options.skips_certificates ? 0 : snapshot_check(config, print_report, &options);
     if (errors == 0 && !options.is_quiet)
         print_summary(config);
     struct tests_options tests = {

@@ -5,9 +5,11 @@
 #include "tls/client.h"
 #include "tls/server.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct snapshot {
     _Atomic unsigned refs;
@@ -53,53 +55,73 @@ struct snapshot *snapshot_new(struct config *config, struct err *err)
     return snapshot;
 }
 
-/* --- loading --------------------------------------------------------------------------------- */
+/* --- checking -------------------------------------------------------------------------------- */
 
 struct reporter {
     snapshot_report *report;
     void *arg;
 };
 
-/* Notes are for `weir check`. */
-static void report_complaints(const struct reporter *reporter, const struct complaints *complaints)
+static void report_line(const struct reporter *reporter, const struct complaint *complaint)
 {
     char line[1024];
 
-    for (size_t i = 0; i < complaints->count; i++) {
-        if (!complaints->items[i].is_note)
-            reporter->report(reporter->arg, true,
-                             complaint_line(&complaints->items[i], line, sizeof(line)));
-    }
+    reporter->report(reporter->arg, !complaint->is_note,
+                     complaint_line(complaint, line, sizeof(line)));
 }
 
-static void report_err(const struct reporter *reporter, const struct err *err)
+static int report_err(const struct reporter *reporter, const struct err *err)
 {
     char line[1024];
 
     reporter->report(reporter->arg, true, err_line(err, line, sizeof(line)));
+    return 1;
 }
 
 static void on_tls_complaint(void *arg, const struct place *place, bool is_error, const char *text)
 {
     const struct reporter *reporter = arg;
-    const char *kind = is_error ? "" : "warning: ";
-    char line[1024];
 
-    if (place != NULL && place->file != NULL)
-        snprintf(line, sizeof(line), "%s:%d:%d: %s%s", place->file, place->line, place->column,
-                 kind, text);
-    else
-        snprintf(line, sizeof(line), "%s%s", kind, text);
-    reporter->report(reporter->arg, is_error, line);
+    if (place == NULL || place->file == NULL) {
+        reporter->report(reporter->arg, is_error, text);
+        return;
+    }
+    report_line(reporter,
+                &(struct complaint){.is_note = !is_error, .place = *place, .text = str_of(text)});
 }
 
-static int check_certificates(const struct config *config, struct reporter *reporter)
+static int check_readable(const struct reporter *reporter, struct place place, const char *what,
+                          struct str path)
+{
+    char text[768];
+
+    if (path.len == 0 || access(path.ptr, R_OK) == 0)
+        return 0;
+    snprintf(text, sizeof(text), "cannot read %s \"%s\": %s", what, path.ptr, strerror(errno));
+    report_line(reporter, &(struct complaint){.place = place, .text = str_of(text)});
+    return 1;
+}
+
+/* What is inside the files is for tls/ to judge, once all of them can be read. */
+static int check_server_tls(const struct tls_server_conf *tls, struct reporter *reporter)
+{
+    int errors = 0;
+
+    for (size_t i = 0; i < tls->certificate_count; i++) {
+        const struct certificate_conf *certificate = &tls->certificates[i];
+        errors += check_readable(reporter, certificate->place, "certificate", certificate->chain);
+        errors += check_readable(reporter, certificate->place, "key", certificate->key);
+    }
+    return errors > 0 ? errors : tls_server_check(tls, on_tls_complaint, reporter);
+}
+
+static int check_listeners(const struct config *config, struct reporter *reporter)
 {
     int errors = 0;
 
     for (size_t i = 0; i < config->listener_count; i++) {
         if (config->listeners[i].tls != NULL)
-            errors += tls_server_check(config->listeners[i].tls, on_tls_complaint, reporter);
+            errors += check_server_tls(config->listeners[i].tls, reporter);
     }
     return errors;
 }
@@ -108,7 +130,7 @@ static int check_group(const struct group_conf *group, struct tls_library *libra
                        struct reporter *reporter)
 {
     struct err err;
-    char line[ERR_TEXT_MAX + 512];
+    char text[ERR_TEXT_MAX + 512];
     bool offers_h2 = group->protocol != PROTOCOL_H1;
     struct tls_client *client = tls_client_new(library, group->tls, offers_h2, &err);
 
@@ -116,10 +138,15 @@ static int check_group(const struct group_conf *group, struct tls_library *libra
         tls_client_unref(&client);
         return 0;
     }
-    snprintf(line, sizeof(line), "%s:%d:%d: group \"%.*s\": %s", group->place.file,
-             group->place.line, group->place.column, STR_FMT(group->name), err.text);
-    reporter->report(reporter->arg, true, line);
+    snprintf(text, sizeof(text), "group \"%.*s\": %s", STR_FMT(group->name), err.text);
+    report_line(reporter, &(struct complaint){.place = group->place, .text = str_of(text)});
     return 1;
+}
+
+/* Can it be wrong? The system's bundle is not loaded here: it costs more than all the rest. */
+static bool names_anything(const struct upstream_tls_conf *tls)
+{
+    return tls->ca.len > 0 || tls->ca_pem.len > 0 || tls->ciphers.len > 0;
 }
 
 /* What every worker is going to load: better here, where it can be told with its place. */
@@ -130,7 +157,7 @@ static int check_groups(const struct config *config, struct reporter *reporter)
 
     for (size_t i = 0; i < config->group_count; i++) {
         const struct group_conf *group = &config->groups[i];
-        if (group->tls != NULL && group->tls->ca.len > 0)
+        if (group->tls != NULL && names_anything(group->tls))
             errors += check_group(group, library, reporter);
     }
     tls_library_free(library);
@@ -143,8 +170,26 @@ static int check_ticket_keys(const struct config *config, struct reporter *repor
 
     if (tls_tickets_check(config->ticket_keys, config->ticket_key_count, &err) == 0)
         return 0;
-    report_err(reporter, &err);
-    return 1;
+    return report_err(reporter, &err);
+}
+
+int snapshot_check(const struct config *config, snapshot_report *report, void *report_arg)
+{
+    struct reporter reporter = {report, report_arg};
+
+    return check_listeners(config, &reporter) + check_groups(config, &reporter) +
+           check_ticket_keys(config, &reporter);
+}
+
+/* --- loading --------------------------------------------------------------------------------- */
+
+/* Notes are for `weir check`. */
+static void report_complaints(const struct reporter *reporter, const struct complaints *complaints)
+{
+    for (size_t i = 0; i < complaints->count; i++) {
+        if (!complaints->items[i].is_note)
+            report_line(reporter, &complaints->items[i]);
+    }
 }
 
 struct snapshot *snapshot_load(snapshot_source *source, void *source_arg, snapshot_report *report,
@@ -160,9 +205,7 @@ struct snapshot *snapshot_load(snapshot_source *source, void *source_arg, snapsh
     complaints_deinit(&complaints);
     if (config == NULL)
         return NULL;
-    if (check_certificates(config, &reporter) + check_groups(config, &reporter) +
-            check_ticket_keys(config, &reporter) >
-        0) {
+    if (snapshot_check(config, report, report_arg) > 0) {
         config_free(config);
         return NULL;
     }

@@ -7,12 +7,16 @@
 
 struct snapshot;
 
-/* What is wrong with a configuration, one line each; warnings (about certificates) have is_error
+/* What is wrong with a configuration, one line each; notes (about certificates) have is_error
  * false. */
 typedef void snapshot_report(void *arg, bool is_error, const char *line);
 
 /* Where the configuration comes from: a file, or the text embedded in the demo. */
 typedef struct config *snapshot_source(void *arg, struct complaints *complaints);
+
+/* Looks into what `config` names: certificates, keys, CA bundles, ticket keys. How many errors
+ * there are; all of them were reported. */
+int snapshot_check(const struct config *config, snapshot_report *report, void *report_arg);
 
 /* Loads, checks and compiles; certificates and keys are opened and checked too. NULL when there was
  * an error; everything there is to complain about was reported then. One reference is the caller's.

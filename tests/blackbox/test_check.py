@@ -149,6 +149,19 @@ def test_certificates_are_looked_at(check, tmp_path, ca, leaf):
         assert any(line.startswith("edge.yaml:2:") and word in line for line in lines), lines
 
 
+def test_what_a_start_would_refuse_is_told(check, tmp_path):
+    (tmp_path / "junk.pem").write_text("junk\n")
+    group = 'appservers: { endpoints: ["127.0.0.1:8081"]'
+    for old, new, word in [
+        (group, group + ", tls: { ca: %s/junk.pem }" % tmp_path, "edge.yaml:4:"),
+        (group, group + ", tls: { ciphers: NONSENSE }", "edge.yaml:4:"),
+        ("groups:", "ticket_keys: [%s/junk.pem]\ngroups:" % tmp_path, "ticket_keys"),
+    ]:
+        code, lines = check(GOOD.replace(old, new))
+        assert code == 1, lines
+        assert any(line.startswith(word) for line in lines), lines
+
+
 def test_an_expired_certificate_is_told(check, ca):
     old = ca.leaf("wiki.example", days=-10)
     tls = 'bind: ["127.0.0.1:8080"], tls: { certificates: [{ chain: %s, key: %s }] }' % (old.chain, old.key)
