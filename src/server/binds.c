@@ -121,7 +121,7 @@ struct binds *binds_plan(const struct binds *current, const struct config *confi
             struct bind *bind = &next->items[next->count++];
             bind_init(bind, config, i, &config->listeners[i].binds[b], workers);
             if (plan_one(next, current, bind, err) < 0) {
-                binds_abandon(current, next);
+                binds_free(next);
                 return NULL;
             }
         }
@@ -162,11 +162,6 @@ void binds_commit(struct binds *current, struct binds *next)
     for (size_t i = 0; i < current->count; i++)
         bind_close(&current->items[i], current->workers);
     binds_free_memory(current);
-}
-
-void binds_abandon(const struct binds *current UNUSED, struct binds *next)
-{
-    binds_free(next); /* what stays has no descriptors in `next` */
 }
 
 int binds_reopen(struct binds *current, const struct binds *next, size_t worker, struct err *err)

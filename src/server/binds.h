@@ -32,14 +32,12 @@ MUST_USE struct binds *binds_plan(const struct binds *current, const struct conf
  * unix sockets that are gone. */
 void binds_commit(struct binds *current, struct binds *next);
 
-/* `next` will not be: closes what it opened. `current` stays as it is. */
-void binds_abandon(const struct binds *current, struct binds *next);
-
 /* Worker `worker` has adopted `next` and must go back: opens for it again what it has closed. */
 MUST_USE int binds_reopen(struct binds *current, const struct binds *next, size_t worker,
                           struct err *err);
 
-/* The process ends: closes everything and removes the files of unix sockets. NULL is fine. */
+/* Closes the descriptors it has and removes the files of its unix sockets: all of them when the
+ * process ends, those it opened when it was planned and will not be. NULL is fine. */
 void binds_free(struct binds *binds);
 
 const struct bind *binds_find(const struct binds *binds, const struct bind *like);

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { RESOLVE_MAX_MS = 5000, RESOLVE_STEP_MS = 20, WORKERS_MAX = 256 };
+enum { WORKERS_MAX = 256 };
 
 /* --- saying what is wrong -------------------------------------------------------------------- */
 
@@ -46,12 +46,11 @@ static void report_err(snapshot_report *report, struct server *server, const str
 
 /* --- preparing ------------------------------------------------------------------------------- */
 
-static void reload_free(const struct binds *current, struct reload *reload)
+static void reload_free(struct reload *reload)
 {
     if (reload == NULL)
         return;
-    if (reload->binds != NULL)
-        binds_abandon(current, reload->binds);
+    binds_free(reload->binds); /* what stays has no descriptors there */
     admin_free(reload->admin);
     access_writer_free(reload->writer);
     snapshot_unref(&reload->snapshot);
@@ -124,11 +123,10 @@ static struct reload *prepare(struct server *server, snapshot_report *report)
         report_err(report, server, &err);
         goto fail;
     }
-    reload->until_ms = clock_mono_ms() + RESOLVE_MAX_MS;
     return reload;
 
 fail:
-    reload_free(server->binds, reload);
+    reload_free(reload);
     return NULL;
 }
 
@@ -136,6 +134,8 @@ fail:
 
 static void warn_of_restart(const struct config *old, const struct config *new)
 {
+    const struct privileges_conf *had = &old->privileges, *wanted = &new->privileges;
+
     if (old->workers != new->workers)
         LOG_WARN("reload_needs_restart", "key=workers");
     if (old->handshake_threads != new->handshake_threads)
@@ -144,6 +144,12 @@ static void warn_of_restart(const struct config *old, const struct config *new)
         LOG_WARN("reload_needs_restart", "key=handshake_queue");
     if (old->access_log.ring_bytes != new->access_log.ring_bytes)
         LOG_WARN("reload_needs_restart", "key=access_log.ring_bytes");
+    if (!str_eq(had->user, wanted->user) || !str_eq(had->group, wanted->group))
+        LOG_WARN("reload_needs_restart", "key=user,group");
+    if (had->core_dumps != wanted->core_dumps)
+        LOG_WARN("reload_needs_restart", "key=core_dumps");
+    if (had->seccomp != wanted->seccomp)
+        LOG_WARN("reload_needs_restart", "key=seccomp");
 }
 
 /* Their files were read a moment ago, when the configuration was checked. */
@@ -286,10 +292,10 @@ int server_load_first(struct server *server)
         start_helpers(server, snapshot_config(reload->snapshot), &err) < 0 ||
         start_workers(server, reload, &err) < 0 || adopt_first(server, reload, &err) < 0) {
         report_err(report_to_terminal, server, &err);
-        reload_free(NULL, reload);
+        reload_free(reload);
         return -1;
     }
-    resolver_watch(server->resolver, snapshot_config(reload->snapshot));
+    server_watch_names(server, snapshot_config(reload->snapshot));
     commit(server, reload);
     server->last_reload.successful = true;
     server->last_reload.at_wall_us = clock_wall_us();
@@ -334,7 +340,7 @@ void server_reload(struct server *server)
         end_reload(server, false);
         return;
     }
-    resolver_watch(server->resolver, snapshot_config(server->reload->snapshot));
+    server_watch_names(server, snapshot_config(server->reload->snapshot));
     server_reload_step(server);
 }
 
@@ -343,15 +349,13 @@ void server_reload_step(struct server *server)
     struct reload *reload = server->reload;
     struct err err;
 
-    if (!resolver_is_settled(server->resolver) && clock_mono_ms() < reload->until_ms) {
-        server_step_in(server, RESOLVE_STEP_MS);
+    if (server_waits_for_names(server))
         return;
-    }
     server->reload = NULL;
     if (adopt_everywhere(server, reload, &err) < 0) {
         report_err(report_to_log, server, &err);
         resolver_watch(server->resolver, snapshot_config(server->snapshot));
-        reload_free(server->binds, reload);
+        reload_free(reload);
         end_reload(server, false);
         return;
     }
@@ -362,6 +366,6 @@ void server_reload_step(struct server *server)
 /* The process ends while one is on its way. */
 void server_reload_forget(struct server *server)
 {
-    reload_free(server->binds, server->reload);
+    reload_free(server->reload);
     server->reload = NULL;
 }

@@ -18,7 +18,7 @@ enum {
     LOG_BUSY_MS = 50,  /* between two looks at the rings while entries come */
     LOG_IDLE_MS = 250, /* … and while none do */
     RESOLVE_STEP_MS = 20,
-    RESOLVE_MAX_MS = 5000, /* names without an answer then do not hold the start up */
+    RESOLVE_MAX_MS = 5000, /* names without an answer then hold nothing up */
     TICKET_ROTATE_MS = 8 * 3600 * 1000,
 };
 
@@ -46,6 +46,20 @@ void server_enter(struct server *server, enum server_state next)
 void server_step_in(struct server *server, int64_t ms)
 {
     deadline_set(server->loop, &server->step, ms);
+}
+
+void server_watch_names(struct server *server, const struct config *config)
+{
+    resolver_watch(server->resolver, config);
+    server->names_until_ms = clock_mono_ms() + RESOLVE_MAX_MS;
+}
+
+bool server_waits_for_names(struct server *server)
+{
+    if (resolver_is_settled(server->resolver) || clock_mono_ms() >= server->names_until_ms)
+        return false;
+    server_step_in(server, RESOLVE_STEP_MS);
+    return true;
 }
 
 static void log_listeners(const struct server *server)
@@ -84,23 +98,14 @@ static void begin_serving(struct server *server)
     }
 }
 
-static void resolving_step(struct server *server)
-{
-    int64_t waited_ms = (clock_wall_us() - server->last_reload.at_wall_us) / 1000;
-
-    if (resolver_is_settled(server->resolver) || waited_ms >= RESOLVE_MAX_MS || waited_ms < 0)
-        begin_serving(server);
-    else
-        server_step_in(server, RESOLVE_STEP_MS);
-}
-
 static void on_step(struct deadline *deadline)
 {
     struct server *server = CONTAINER_OF(deadline, struct server, step);
 
     switch (server->state) {
     case SERVER_RESOLVING:
-        resolving_step(server);
+        if (!server_waits_for_names(server))
+            begin_serving(server);
         break;
     case SERVER_RUNNING:
         if (server->reload != NULL)

@@ -21,7 +21,6 @@ struct reload {
     struct binds *binds;          /* owns */
     struct admin *admin;          /* owns; NULL when it stays, or when there shall be none */
     struct access_writer *writer; /* owns; NULL when it stays */
-    int64_t until_ms;             /* names that have no answer then are not waited for */
 };
 
 /* What the admin port tells about the last reload (the start counts as one). */
@@ -63,7 +62,8 @@ struct server {
     struct reload *reload; /* owns; NULL: none on its way */
     bool reload_again;     /* asked for while another was on its way */
     struct reload_result last_reload;
-    struct deadline step; /* what the state waits for is looked at */
+    struct deadline step;   /* what the state waits for is looked at */
+    int64_t names_until_ms; /* names that have no answer then are not waited for */
 
     /* draining */
     int64_t drain_began_ms;
@@ -88,5 +88,9 @@ struct admin_source server_admin_source(struct server *server);
 /* server.c */
 void server_enter(struct server *server, enum server_state next);
 void server_step_in(struct server *server, int64_t ms);
+/* Names of `config` are looked up from now on … */
+void server_watch_names(struct server *server, const struct config *config);
+/* … and waited for, but not for long: true after it has asked for another step. */
+bool server_waits_for_names(struct server *server);
 void server_write_logs(struct server *server);
 uint64_t server_counter(const struct server *server, enum counter counter);

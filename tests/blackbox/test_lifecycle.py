@@ -245,6 +245,15 @@ def test_warm_connections_survive_a_reload_that_does_not_concern_them(weir, upst
     assert len(up.connections) == 1
 
 
+def test_what_only_a_restart_changes_is_told(weir, upstream):
+    w = weir(upstream())
+    config = copy.deepcopy(w.config)
+    config.update(handshake_queue=7, core_dumps=True, seccomp=True, user="nobody")
+    w.reload(config)
+    for key in ("handshake_queue", "core_dumps", "seccomp", "user,group"):
+        w.wait_for_log(r"reload_needs_restart key=" + key)
+
+
 def test_a_listener_may_come_and_go(weir, upstream):
     w = weir(upstream())
     config = copy.deepcopy(w.config)
