@@ -1,6 +1,6 @@
 /* One upstream connection: the glue between a conn (bytes) and a client session (streams). It knows
  * whether it may carry another request and in which of its endpoint's lists it stands; who gets it
- * is decided in target.c and endpoint.c.
+ * is decided in queue.c and endpoint.c.
  *
  * Its one difficulty is that everything may happen inside a callback of its own session. So whoever
  * calls into the session counts on_stack, and upconn_settle(), the one place where a connection is

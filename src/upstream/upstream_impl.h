@@ -101,6 +101,14 @@ void target_retire(struct target *target);
 /* Lets every connection go at once, whoever holds it; for the end of the worker. */
 void target_end(struct target *target);
 
+/* --- queue.c --------------------------------------------------------------------------------- */
+
+void queue_init(struct target *target);
+void queue_deinit(struct target *target);
+
+/* Nobody waits any more, and nobody will. */
+void queue_stop(struct target *target);
+
 /* Room has appeared, or is missing: look at the queue at the end of this turn. */
 void target_serve_later(struct target *target);
 
