@@ -63,7 +63,7 @@ static bool paths_match(const struct test *test, struct request *request)
                                 : path_match(path->match, request->path))
             return true;
     }
-    return test->path_count == 0;
+    return false;
 }
 
 /* Of a rule that has patterns among its hosts, so that no index can settle it. */
@@ -80,7 +80,7 @@ static bool host_patterns_match(const struct test *test, struct request *request
 
 /* --- methods --------------------------------------------------------------------------------- */
 
-uint32_t method_bit(struct str method)
+uint8_t method_shape(struct str method)
 {
     static const struct str known[] = {STR_INIT("GET"),    STR_INIT("POST"),    STR_INIT("HEAD"),
                                        STR_INIT("PUT"),    STR_INIT("OPTIONS"), STR_INIT("PURGE"),
@@ -89,7 +89,7 @@ uint32_t method_bit(struct str method)
 
     for (size_t i = 0; i < ARRAY_LEN(known); i++) {
         if (str_eq(known[i], method))
-            return BIT(i);
+            return (uint8_t)i;
     }
     return SHAPE_METHOD_OTHER;
 }
@@ -138,14 +138,12 @@ static void see_cookie(struct request *request, struct str rest, uint32_t bits)
 }
 
 /* One look at the first byte of each cookie tells almost all of them apart from those wanted. */
-void request_see_cookies(struct request *request)
+static void see_cookies(struct request *request)
 {
     const struct names *names = &request->router->cookies;
     struct str cookies = request->facts->cookie;
     const char *at = cookies.ptr, *end = at + cookies.len;
 
-    if (request->cookies_seen)
-        return;
     request->cookies_seen = true;
     while (at != NULL && at < end) {
         while (at < end && (*at == ' ' || *at == '\t'))
@@ -177,15 +175,13 @@ static void see_param(struct request *request, const char *at, const char *end, 
     }
 }
 
-/* A name may be percent-encoded as a whole: then its first byte tells nothing. */
-void request_see_params(struct request *request)
+/* A name may be percent-encoded: then its first byte tells nothing. */
+static void see_params(struct request *request)
 {
     const struct names *names = &request->router->params;
     const char *at = request->query.ptr, *end = at + request->query.len, *next;
     uint32_t all = names->count < NAMES_MAX ? BIT(names->count) - 1 : UINT32_MAX;
 
-    if (request->params_seen)
-        return;
     request->params_seen = true;
     for (; at < end; at = next + 1) {
         next = memchr(at, '&', (size_t)(end - at));
@@ -195,6 +191,18 @@ void request_see_params(struct request *request)
         if (bits != 0 && at < next)
             see_param(request, at, next, bits);
     }
+}
+
+void request_see_cookies(struct request *request)
+{
+    if (!request->cookies_seen)
+        see_cookies(request);
+}
+
+static void request_see_params(struct request *request)
+{
+    if (!request->params_seen)
+        see_params(request);
 }
 
 /* --- header, cookie, query ------------------------------------------------------------------- */
@@ -227,7 +235,7 @@ static bool value_match(const struct field_match_conf *match, struct str value)
     return match->kind == TEXT_ANY;
 }
 
-static bool header_match(const struct field_match_conf *match, const struct facts *facts)
+static inline bool header_match(const struct field_match_conf *match, const struct facts *facts)
 {
     if (facts->field == NULL)
         return false;
@@ -276,10 +284,11 @@ static bool query_match(const struct field_match_conf *match, struct str query)
 static bool field_test_matches(const struct field_test *test, const struct request *request)
 {
     const struct field_match_conf *match = test->match;
-    unsigned i = test->bit != 0 ? (unsigned)__builtin_ctz(test->bit) : 0;
 
     if (test->bit == 0)
-        return field_match(match, request);
+        return match->where == FIELD_HEADER ? header_match(match, request->facts)
+                                            : field_match(match, request);
+    unsigned i = (unsigned)__builtin_ctz(test->bit);
     if (match->where == FIELD_COOKIE) {
         if ((request->cookies & test->bit) == 0)
             return false;
@@ -317,15 +326,16 @@ static bool names_are_there(const struct test *test, struct request *request)
     return (request->params & test->params) == test->params;
 }
 
-bool test_matches_shape(const struct test *test, struct request *request)
+/* Everything that the index has not settled. */
+static inline bool test_matches(const struct test *test, struct request *request)
 {
     const struct match_conf *match = test->match;
 
-    if (!paths_match(test, request))
+    if (test->path_count > 0 && !paths_match(test, request))
         return false;
     if (UNLIKELY(test->host_patterns != NULL) && !host_patterns_match(test, request))
         return false;
-    if (UNLIKELY((request->shape & SHAPE_METHOD_OTHER) != 0) &&
+    if (UNLIKELY(request->shape.method == SHAPE_METHOD_OTHER) &&
         !other_method_matches(match, request->facts->method))
         return false;
     if (test->is_simple)
@@ -337,6 +347,40 @@ bool test_matches_shape(const struct test *test, struct request *request)
             return false;
     }
     return true;
+}
+
+/* Of `may`, those that ask for no parameter, or for one that is there. */
+static uint64_t params_allow(const struct test_index *index, uint64_t may, struct request *request)
+{
+    uint64_t allowed = ~index->asks_params;
+
+    request_see_params(request);
+    for (uint32_t bits = request->params; bits != 0; bits &= bits - 1)
+        allowed |= index->by_param[__builtin_ctz(bits)];
+    return may & allowed;
+}
+
+int test_set_find(const struct test_set *set, uint32_t from, struct request *request)
+{
+    struct shape shape = request->shape;
+
+    for (uint32_t base = from - from % TESTS_PER_INDEX; base < set->count;
+         base += TESTS_PER_INDEX) {
+        const struct test_index *index = &set->index[base / TESTS_PER_INDEX];
+        uint64_t may = index->by_method[shape.method] & index->by_path[shape.path] &
+                       index->by_lacks[shape.lacks];
+        if (UNLIKELY(from > base))
+            may &= ~(uint64_t)0 << (from - base);
+        if ((may & index->asks_params) != 0)
+            may = params_allow(index, may, request);
+        for (; may != 0; may &= may - 1) {
+            uint32_t i = base + (uint32_t)__builtin_ctzll(may);
+            if (test_matches(&set->tests[i], request))
+                return (int)i;
+        }
+        from = 0;
+    }
+    return -1;
 }
 
 const struct path_match_conf *paths_match_find(const struct match_conf *match, struct str path)

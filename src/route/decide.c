@@ -23,37 +23,28 @@ static void answer(struct decision *decision, int status, enum why why)
 
 /* --- rules ----------------------------------------------------------------------------------- */
 
-/* The longest suffix of `host` that a rule names; NULL. */
-static const struct host_record *suffix_find(const struct router *router, struct str host)
+const struct host_record *suffix_find(const struct router *router, struct str host)
 {
     for (size_t i = 0; i < router->suffix_length_count; i++) {
         size_t len = router->suffix_lengths[i];
         if (host.len <= len + 1 || host.ptr[host.len - len - 1] != '.')
             continue;
+        struct str suffix = str_skip(host, host.len - len);
         const struct host_record *record =
-            host_table_find(&router->suffixes, str_skip(host, host.len - len));
+            host_table_find(&router->suffixes, suffix, host_hash(suffix));
         if (record != NULL)
             return record;
     }
     return NULL;
 }
 
-static const struct candidates *candidates_for(const struct router *router,
-                                               const struct host_record *record, struct str host)
+static const struct test_set *candidates_for(const struct router *router,
+                                             const struct host_record *record, struct str host)
 {
-    if (record != NULL && record->candidates >= 0)
+    if (LIKELY(record != NULL))
         return &router->candidates[record->candidates];
     record = suffix_find(router, host);
     return &router->candidates[record != NULL ? record->candidates : 0];
-}
-
-static int rule_find(const struct candidates *candidates, struct request *request)
-{
-    for (uint32_t i = 0; i < candidates->count; i++) {
-        if (test_matches(&candidates->tests[i], request))
-            return candidates->tests[i].index;
-    }
-    return -1;
 }
 
 /* --- debug ----------------------------------------------------------------------------------- */
@@ -130,12 +121,14 @@ static bool is_ipv4(const uint8_t ip[16])
     return memcmp(ip, mapped, sizeof(mapped)) == 0;
 }
 
-/* As much of the client's address as counts. */
+/* As much of the client's address as counts; empty when it is not known. */
 static struct str client_prefix(const struct sticky_key_conf *key, struct request *request)
 {
     const uint8_t *ip = request->facts->client_ip;
     unsigned bits = is_ipv4(ip) ? 96u + key->ipv4_bits : key->ipv6_bits;
 
+    if (is_zero(ip))
+        return str_make(ip, 0);
     if (LIKELY(bits == 128))
         return str_make(ip, 16);
     memset(request->client, 0, sizeof(request->client));
@@ -145,60 +138,51 @@ static struct str client_prefix(const struct sticky_key_conf *key, struct reques
     return str_make(request->client, 16);
 }
 
-/* What the client is recognised by; empty when it shows nothing of the kind. */
-static struct str sticky_value(const struct router *router, size_t index, struct request *request)
+static struct str cookie_value(const struct router *router, size_t index, struct request *request)
 {
-    const struct sticky_key_conf *key = &router->conf->sticky.keys[index];
-    const struct facts *facts = request->facts;
+    uint32_t bit = router->sticky_bits[index];
     struct str none = {NULL, 0};
-    uint32_t bit;
 
-    switch (key->kind) {
-    case STICKY_COOKIE:
-        if (facts->cookie.len == 0)
-            return none;
-        bit = router->sticky_bits[index];
-        if (bit == 0)
-            return cookie_find(facts->cookie, key->name);
-        request_see_cookies(request);
-        return (request->cookies & bit) != 0 ? request->cookie[__builtin_ctz(bit)] : none;
-    case STICKY_HEADER:
-        return facts->field != NULL ? facts->field(facts->field_arg, key->name) : none;
-    case STICKY_CLIENT_IP:
-        return is_zero(facts->client_ip) ? none : client_prefix(key, request);
-    case STICKY_NONE:
+    if (request->facts->cookie.len == 0)
         return none;
-    }
-    UNREACHABLE("sticky_value");
+    if (bit == 0)
+        return cookie_find(request->facts->cookie, router->conf->sticky.keys[index].name);
+    request_see_cookies(request);
+    return (request->cookies & bit) != 0 ? request->cookie[__builtin_ctz(bit)] : none;
 }
 
-/* Key and host together, so that two hosts with the same share do not move the same users. */
-static uint64_t lot_of(struct hash_key salt, struct str key, struct str host)
+/* Each host has a salt of its own, so that two hosts with the same share do not move the same
+ * users. */
+static uint64_t lot_of(struct hash_key salt, struct str key, uint64_t host)
 {
-    char text[HOST_BYTES_MAX + 128];
-    size_t len = key.len;
-
-    if (key.len > 127) { /* long keys count by their hash */
-        uint64_t hash = hash_sip13(salt, key.ptr, key.len);
-        memcpy(text, &hash, sizeof(hash));
-        len = sizeof(hash);
-    } else {
-        memcpy(text, key.ptr, key.len);
-    }
-    text[len++] = '\n';
-    memcpy(text + len, host.ptr, host.len);
-    return hash_sip13(salt, text, len + host.len);
+    salt.k0 ^= host;
+    return hash_sip13(salt, key.ptr, key.len);
 }
 
 /* The first key that the request has, its bytes in `*value`; -1: the dice. */
-static int sticky_find(const struct router *router, struct request *request, struct str *value)
+static inline int sticky_find(const struct router *router, struct request *request,
+                              struct str *value)
 {
     const struct sticky_conf *sticky = &router->conf->sticky;
+    const struct facts *facts = request->facts;
 
     for (size_t i = 0; i < sticky->count; i++) {
-        if (sticky->keys[i].kind == STICKY_NONE)
+        const struct sticky_key_conf *key = &sticky->keys[i];
+        *value = (struct str){NULL, 0};
+        switch (key->kind) {
+        case STICKY_COOKIE:
+            *value = cookie_value(router, i, request);
+            break;
+        case STICKY_HEADER:
+            if (facts->field != NULL)
+                *value = facts->field(facts->field_arg, key->name);
+            break;
+        case STICKY_CLIENT_IP:
+            *value = client_prefix(key, request);
+            break;
+        case STICKY_NONE:
             return -1;
-        *value = sticky_value(router, i, request);
+        }
         if (value->len > 0)
             return (int)i;
     }
@@ -219,14 +203,13 @@ int route_sticky_key(const struct router *router, const struct facts *facts)
 
 /* 64 bits that stay the same for this client and host, as far as it can be recognised. The upper
  * half is the bucket, the lower half chooses among the groups of a side. */
-static uint64_t draw(const struct router *router, struct hash_key salt, struct request *request,
-                     struct str host)
+static uint64_t draw(const struct router *router, struct hash_key salt, struct request *request)
 {
     struct str value;
 
     if (sticky_find(router, request, &value) < 0)
         return request->facts->random;
-    return lot_of(salt, value, host);
+    return lot_of(salt, value, request->host_hash);
 }
 
 static bool is_below(uint32_t bucket, uint32_t share)
@@ -248,7 +231,11 @@ static int choose(const struct choice_conf *choice, uint32_t bucket)
 
 /* --- datacentre ------------------------------------------------------------------------------ */
 
-enum { METHOD_BITS_READ = BIT(0) | BIT(2) | BIT(4) | BIT(8) }; /* GET, HEAD, OPTIONS, TRACE */
+/* GET, HEAD, OPTIONS, TRACE */
+static bool is_read(struct shape shape)
+{
+    return (BIT(shape.method) & (BIT(0) | BIT(2) | BIT(4) | BIT(8))) != 0;
+}
 
 static bool has_session(const struct multi_dc_conf *multi_dc, const struct request *request)
 {
@@ -264,15 +251,14 @@ static bool has_session(const struct multi_dc_conf *multi_dc, const struct reque
 /* The first rule that sends the request to the primary; -1 when it may stay. */
 static int primary_rule(const struct router *router, struct request *request)
 {
-    size_t count = router->conf->multi_dc.primary_if_count;
+    const struct test_set *rules = &router->dc_tests;
+    int found = test_set_find(rules, 0, request);
 
-    for (size_t i = 0; i < count; i++) {
-        const struct test *test = &router->dc_tests[i];
-        if (test_matches(test, request) &&
-            (test->host_patterns != NULL || hosts_match(test->match, request->host)))
-            return (int)i;
-    }
-    return -1;
+    /* Their hosts are in no index, except that nobody may be named at all. */
+    while (found >= 0 && rules->tests[found].host_patterns == NULL &&
+           !hosts_match(rules->tests[found].match, request->host))
+        found = test_set_find(rules, (uint32_t)found + 1, request);
+    return found;
 }
 
 /* `request->host` is the folded one, `record` what is known about it. */
@@ -287,10 +273,9 @@ static bool may_stay_local(const struct router *router, struct request *request,
         mode = multi_dc->hosts[record->dc_host].mode;
         share = multi_dc->hosts[record->dc_host].share;
     }
-    if (mode == DC_PRIMARY ||
-        (multi_dc->writes_to_primary && (request->shape & METHOD_BITS_READ) == 0))
+    if (mode == DC_PRIMARY || (multi_dc->writes_to_primary && !is_read(request->shape)))
         return false;
-    request->shape |= record != NULL && record->is_dc_named ? 0 : SHAPE_OTHER_HOST;
+    request->shape.lacks |= record != NULL && record->is_dc_named ? 0 : LACKS_DC_RULE;
     decision->dc_rule = primary_rule(router, request);
     if (decision->dc_rule >= 0)
         return false;
@@ -298,7 +283,7 @@ static bool may_stay_local(const struct router *router, struct request *request,
         return false;
     if (share == SHARE_MAX)
         return true;
-    uint64_t lot = draw(router, router->dc_salt, request, request->host);
+    uint64_t lot = draw(router, router->dc_salt, request);
     return is_below((uint32_t)(lot >> 32), share);
 }
 
@@ -368,7 +353,8 @@ static const struct host_record *fold(const struct router *router, const struct 
         request->host = mobile_drop_labels(request->host, out);
     else
         return record;
-    return host_table_find(&router->hosts, request->host);
+    request->host_hash = host_hash(request->host);
+    return host_table_find(&router->hosts, request->host, request->host_hash);
 }
 
 static void decide_service(const struct router *router, struct request *request,
@@ -387,7 +373,7 @@ static void decide_service(const struct router *router, struct request *request,
         place(router, decision, is_local);
         return;
     }
-    uint64_t lot = draw(router, router->salt, request, request->host);
+    uint64_t lot = draw(router, router->salt, request);
     if (!service->is_split) {
         decision->bucket = (uint32_t)lot;
         decision->group = choose(&service->all, (uint32_t)lot);
@@ -395,11 +381,13 @@ static void decide_service(const struct router *router, struct request *request,
         place(router, decision, is_local);
         return;
     }
+    /* The side is as good as random: found without a branch, which would often be guessed wrong. */
+    const struct choice_conf *choices[] = {
+        [SIDE_LEGACY] = &service->legacy, [SIDE_K8S] = &service->k8s};
     weigh(router, record, folded, decision);
     decision->bucket = (uint32_t)(lot >> 32);
-    decision->side = is_below(decision->bucket, decision->share) ? SIDE_K8S : SIDE_LEGACY;
-    decision->group =
-        choose(decision->side == SIDE_K8S ? &service->k8s : &service->legacy, (uint32_t)lot);
+    decision->side = SIDE_LEGACY + is_below(decision->bucket, decision->share);
+    decision->group = choose(choices[decision->side], (uint32_t)lot);
     place(router, decision, is_local);
 }
 
@@ -429,9 +417,10 @@ static void request_begin(struct request *request, const struct router *router,
 {
     request->facts = facts;
     request->router = router;
-    request->host = request->path = request->query = (struct str){NULL, 0};
-    request->path_head = 0;
-    request->shape = method_bit(facts->method) | (facts->cookie.len == 0 ? SHAPE_NO_COOKIE : 0);
+    request->host = facts->host;
+    request->path_head = request->host_hash = 0;
+    request->shape = (struct shape){.method = method_shape(facts->method),
+                                    .lacks = facts->cookie.len == 0 ? LACKS_COOKIE : 0};
     request->cookies_seen = request->params_seen = false;
     request->limits = 0;
     request->cookies = request->params = 0;
@@ -446,7 +435,29 @@ static bool host_is_known(const struct router *router, const struct host_record 
 
     if (record != NULL || suffix_find(router, host) != NULL)
         return true;
-    return is_mobile && host_table_find(&router->hosts, mobile_drop_labels(host, text)) != NULL;
+    if (!is_mobile)
+        return false;
+    struct str wiki = mobile_drop_labels(host, text);
+    return host_table_find(&router->hosts, wiki, host_hash(wiki)) != NULL;
+}
+
+/* A host that stands in the table as it was received needs no reading. Else it is read, and looked
+ * for once more if that changed anything. `*record` NULL: nobody knows it. -1: it is no host. */
+static int host_settle(const struct router *router, struct request *request, char *text,
+                       const struct host_record **record, bool *is_mobile)
+{
+    struct str received = request->host;
+
+    *record = host_table_find(&router->hosts, received, request->host_hash);
+    if (LIKELY(*record != NULL && (*record)->is_canonical)) {
+        *is_mobile = (*record)->is_mobile;
+        return 0;
+    }
+    if (host_read(received, text, &request->host, is_mobile) < 0)
+        return -1;
+    request->host_hash = host_hash(request->host);
+    *record = host_table_find(&router->hosts, request->host, request->host_hash);
+    return 0;
 }
 
 struct decision route_decide(const struct router *router, const struct facts *facts)
@@ -458,37 +469,37 @@ struct decision route_decide(const struct router *router, const struct facts *fa
     bool is_mobile = false;
 
     request_begin(&request, router, facts);
-    if (LIKELY(facts->host.len > 0)) {
-        if (host_read(facts->host, host_text, &request.host, &is_mobile) < 0) {
-            answer(&decision, 400, WHY_BAD_HOST);
-            return decision;
-        }
-        host_table_expect(&router->hosts, request.host);
-    }
+    request.host_hash = host_hash(request.host);
+    host_table_expect(&router->hosts, request.host_hash);
     /* Read while the table's memory is on its way, though some hosts' rules do not look at it. */
     bool is_path_good = target_read(facts->path, path_text, &request.path, &request.query) == 0;
-    if (LIKELY(request.host.len > 0))
-        record = host_table_find(&router->hosts, request.host);
+    if (LIKELY(request.host.len > 0) &&
+        host_settle(router, &request, host_text, &record, &is_mobile) < 0) {
+        answer(&decision, 400, WHY_BAD_HOST);
+        return decision;
+    }
     if (router->conf->unknown_host_status != 0 &&
         !host_is_known(router, record, is_mobile, request.host)) {
         answer(&decision, router->conf->unknown_host_status, WHY_UNKNOWN_HOST);
         return decision;
     }
-    const struct candidates *candidates = candidates_for(router, record, request.host);
+    const struct test_set *candidates = candidates_for(router, record, request.host);
     if (candidates->needs_path || router->conf->multi_dc.primary_if_count > 0) {
         if (!is_path_good) {
             answer(&decision, 414, WHY_BAD_PATH);
             return decision;
         }
         request.path_head = path_head(request.path);
-        request.shape |=
-            path_class(request.path_head) | (request.query.len == 0 ? SHAPE_NO_QUERY : 0);
+        request.shape.path = path_shape(request.path_head);
+        request.shape.lacks |= request.query.len == 0 ? LACKS_QUERY : 0;
     }
-    decision.rule = rule_find(candidates, &request);
-    if (decision.rule < 0)
+    int found = test_set_find(candidates, 0, &request);
+    if (found < 0) {
         answer(&decision, 404, WHY_NO_RULE);
-    else
+    } else {
+        decision.rule = candidates->tests[found].index;
         decide_rule(router, &request, record, is_mobile, &decision);
+    }
     decision.limits = request.limits;
     return decision;
 }

@@ -21,6 +21,7 @@ static struct str target_path(struct str target)
 
 /* Sixteen bytes at a time, in whatever the processor has for it. */
 typedef uint8_t block __attribute__((vector_size(16)));
+enum { STEP = sizeof(block), READ = STEP + 1 };
 
 static block load(const char *at)
 {
@@ -30,41 +31,74 @@ static block load(const char *at)
     return bytes;
 }
 
-/* Non-zero where `at` has an escape, or a slash before a slash or a dot; 17 bytes are read. */
-static bool block_is_normal(const char *at)
+static block load_halves(const char *first, const char *second)
 {
-    block here = load(at), next = load(at + 1);
-    block odd = (block)(here == '%') |
-                ((block)(here == '/') & ((block)(next == '/') | (block)(next == '.')));
     uint64_t halves[2];
 
-    memcpy(halves, &odd, sizeof(halves));
+    memcpy(&halves[0], first, sizeof(halves[0]));
+    memcpy(&halves[1], second, sizeof(halves[1]));
+    block bytes;
+    memcpy(&bytes, halves, sizeof(bytes));
+    return bytes;
+}
+
+static bool is_none(block bytes)
+{
+    uint64_t halves[2];
+
+    memcpy(halves, &bytes, sizeof(halves));
     return (halves[0] | halves[1]) == 0;
 }
 
-/* The same behind which nothing stands that could be read: letters do. */
-static bool is_normal_short(struct str path)
+/* No escape, no slash before a slash or a dot, no query; `next` is what stands one byte further. */
+static bool is_plain_block(block here, block next)
 {
-    char text[sizeof(block) + 1];
+    block segment = (block)(next == '/') | (block)(next == '.');
 
-    memset(text, 'a', sizeof(text));
-    memcpy(text, path.ptr, path.len);
-    return block_is_normal(text);
+    return is_none((block)(here == '%') | (block)(here == '?') | ((block)(here == '/') & segment));
 }
 
-/* No escapes, no empty segment, none that begins with a dot. */
-static bool is_normal(struct str path)
+static bool is_plain_byte(char c)
 {
-    enum { STEP = sizeof(block), READ = STEP + 1 };
-    size_t at = 0;
+    return c != '%' && c != '?';
+}
 
-    if (path.len < READ)
-        return is_normal_short(path);
-    for (; at + READ <= path.len; at += STEP) {
-        if (!block_is_normal(path.ptr + at))
+static bool is_plain_short(struct str path)
+{
+    for (size_t i = 0; i + 1 < path.len; i++) {
+        char next = path.ptr[i + 1];
+        if (!is_plain_byte(path.ptr[i]) || (path.ptr[i] == '/' && (next == '/' || next == '.')))
             return false;
     }
-    return block_is_normal(path.ptr + path.len - READ) && path.ptr[path.len - 1] != '%';
+    return path.len == 0 || is_plain_byte(path.ptr[path.len - 1]);
+}
+
+/* How many bytes from the front are known to have no escape, no empty segment, none that begins
+ * with a dot, and no query: all of them, or a multiple of STEP. */
+static size_t plain_length(struct str path)
+{
+    enum { HALF = STEP / 2 };
+    const char *end = path.ptr + path.len;
+    size_t at = 0;
+
+    if (path.len <= HALF)
+        return is_plain_short(path) ? path.len : 0;
+    if (path.len < READ) {
+        block here = load_halves(path.ptr, end - HALF - 1);
+        block next = load_halves(path.ptr + 1, end - HALF);
+        return is_plain_block(here, next) && is_plain_byte(end[-1]) ? path.len : 0;
+    }
+    for (; at + READ <= path.len; at += STEP) {
+        if (!is_plain_block(load(path.ptr + at), load(path.ptr + at + 1)))
+            return at;
+    }
+    bool is_plain = is_plain_block(load(end - READ), load(end - STEP)) && is_plain_byte(end[-1]);
+    return is_plain ? path.len : at;
+}
+
+static bool is_normal(struct str path)
+{
+    return plain_length(path) == path.len;
 }
 
 static bool is_unreserved(int c)
@@ -149,9 +183,17 @@ int path_normalise(struct str target, char *out, struct str *path)
 /* A "#" does not come over the wire: the codecs refuse it. */
 int target_read(struct str target, char *out, struct str *path, struct str *query)
 {
-    const char *mark = target.len > 0 ? memchr(target.ptr, '?', target.len) : NULL;
-    size_t len = mark != NULL ? (size_t)(mark - target.ptr) : target.len;
+    size_t plain = plain_length(target);
+    const char *mark;
 
-    *query = str_skip(target, mark != NULL ? len + 1 : len);
-    return normalise(str_make(target.ptr, len), out, path);
+    *path = target;
+    *query = str_skip(target, target.len);
+    if (plain == target.len)
+        return 0;
+    mark = memchr(target.ptr + plain, '?', target.len - plain);
+    if (mark != NULL) {
+        path->len = (size_t)(mark - target.ptr);
+        *query = str_skip(target, path->len + 1);
+    }
+    return normalise(*path, out, path);
 }

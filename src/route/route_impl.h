@@ -67,16 +67,40 @@ struct names {
 /* The bit of `name`; 0 when there is no more room. */
 uint32_t names_add(struct names *names, struct str name);
 
+/* What can be said about a request in three small numbers: its method, what it lacks, which of some
+ * classes its path falls into. Most conditions reject most shapes; an index by shape leaves few. */
+enum {
+    SHAPE_METHODS = 16, /* the last one stands for all that weir does not know */
+    SHAPE_METHOD_OTHER = SHAPE_METHODS - 1,
+    SHAPE_PATHS = 32,
+
+    LACKS_COOKIE = BIT(0),
+    LACKS_QUERY = BIT(1),
+    LACKS_DC_RULE = BIT(2), /* no rule of multi_dc names the host */
+    SHAPE_LACKS = BIT(3),
+};
+struct shape {
+    uint8_t method; /* below SHAPE_METHODS */
+    uint8_t path;   /* below SHAPE_PATHS */
+    uint8_t lacks;  /* below SHAPE_LACKS: a set of the above */
+};
+uint8_t method_shape(struct str method);
+static inline uint8_t path_shape(uint64_t head)
+{
+    return (uint8_t)((head * 0x9e3779b97f4a7c15u) >> 59);
+}
+
 /* What conditions look at; `path` is normalised. Cookies and query are looked through at most once,
  * for all names at a time, and only when a condition asks. */
 struct request {
     const struct facts *facts;
     const struct router *router;
-    struct str host; /* canonical */
+    struct str host;    /* canonical */
+    uint64_t host_hash; /* of it; 0 when there is none */
     struct str path;
     struct str query;
     uint64_t path_head; /* its first eight bytes, zeroes behind a shorter one */
-    uint64_t shape;     /* see below */
+    struct shape shape;
     bool cookies_seen, params_seen;
     int limits;                                     /* patterns that took too long */
     uint32_t cookies, params;                       /* bits of the names that are there */
@@ -85,25 +109,6 @@ struct request {
     struct str cookie[NAMES_MAX], param[NAMES_MAX]; /* value of the first; set where the bit is */
 };
 void request_see_cookies(struct request *request);
-void request_see_params(struct request *request);
-
-/* What can be said about a request in one word: its method, that it has no cookie, that it has no
- * query, which of some classes its path falls into. A condition is settled in one step when it
- * rejects any of that, as nearly all of them do. */
-enum {
-    SHAPE_METHODS = 0xffff, /* one bit each; those that weir does not know share the last one */
-    SHAPE_METHOD_OTHER = BIT(15),
-    SHAPE_NO_COOKIE = BIT(16),
-    SHAPE_NO_QUERY = BIT(17),
-    SHAPE_OTHER_HOST = BIT(18), /* no rule of multi_dc names the host */
-    SHAPE_PATH = 19, /* the first of 32 bits, one of which is set by the path's first bytes */
-    SHAPE_PATH_CLASSES = 32,
-};
-uint32_t method_bit(struct str method);
-static inline uint64_t path_class(uint64_t head)
-{
-    return (uint64_t)1 << (SHAPE_PATH + ((head * 0x9e3779b97f4a7c15u) >> 59));
-}
 
 /* A path condition: what the shape lets through is mostly settled by comparing eight bytes. */
 struct path_test {
@@ -121,17 +126,35 @@ struct field_test {
 
 /* A match_conf made ready. */
 struct test {
-    uint64_t rejects;               /* bits of the shape */
     const struct match_conf *match; /* borrows */
     const struct path_test *paths;  /* borrows from the router */
     struct field_test *fields;      /* borrows from the router */
     uint32_t cookies, params;       /* bits of the names that must all be there */
+    uint32_t rejects_paths;         /* bits of the path's shape; the others of all shapes: */
+    uint16_t rejects_methods;
+    uint8_t rejects_lacks; /* … that lack any of these */
     uint16_t path_count;
     uint16_t index; /* of the rule */
     bool is_simple; /* nothing but paths, methods and hosts is asked for */
     bool sees_cookies, sees_params;
     bool fails_closed;            /* a pattern that takes too long counts as met: the rule denies */
     struct regex **host_patterns; /* borrows: for each host, NULL for a name; NULL: no patterns */
+};
+
+/* Which of 64 tests a request can meet, by each part of its shape: bit i speaks of the i-th. Of
+ * those that ask for query parameters, only the ones that ask for one that is there. */
+enum { TESTS_PER_INDEX = 64 };
+struct test_index {
+    uint64_t by_method[SHAPE_METHODS], by_path[SHAPE_PATHS], by_lacks[SHAPE_LACKS];
+    uint64_t asks_params, by_param[NAMES_MAX];
+};
+
+/* Tests in the order in which they are tried. */
+struct test_set {
+    struct test *tests;       /* owns */
+    struct test_index *index; /* owns: one for every TESTS_PER_INDEX of them */
+    uint32_t count;
+    bool needs_path;
 };
 
 bool host_match(const struct host_match_conf *match, struct str host);
@@ -145,56 +168,93 @@ const struct path_match_conf *paths_match_find(const struct match_conf *match, s
 /* All of `match`, slowly, without what a router has prepared. */
 bool match_holds(const struct match_conf *match, const struct request *request);
 
-/* All conditions but the host's, which an index may have settled already. */
-bool test_matches_shape(const struct test *test, struct request *request);
-static inline bool test_matches(const struct test *test, struct request *request)
-{
-    return UNLIKELY((test->rejects & request->shape) == 0) && test_matches_shape(test, request);
-}
+/* The position of the first test from `from` on that the request meets, -1 when there is none.
+ * Hosts are left out: an index has settled them, unless they are patterns. */
+int test_set_find(const struct test_set *set, uint32_t from, struct request *request);
 
 /* --- compiled -------------------------------------------------------------------------------- */
 
-/* The rules that a host can meet, in order; ends after one that takes everything. */
-struct candidates {
-    struct test *tests; /* owns */
-    uint32_t count;
-    bool needs_path;
-};
+/* What tells hosts apart: of its upper half a table makes a place, the lower half is compared
+ * there, and all of it makes a host's draw of lots its own. A plain hash is enough: the names in a
+ * table are the operator's, nobody else can put two of them into one place. Eight bytes at a time;
+ * the last ones overlap instead of being counted out. */
+static inline uint64_t host_hash(struct str host)
+{
+    uint64_t hash = host.len * 0x9e3779b97f4a7c15u, word = 0;
 
-/* A host that something knows about. */
+    for (size_t at = 0; at + 8 < host.len; at += 8) {
+        memcpy(&word, host.ptr + at, 8);
+        hash = (hash ^ word) * 0xff51afd7ed558ccdu;
+        hash ^= hash >> 32;
+    }
+    if (host.len >= 8)
+        memcpy(&word, host.ptr + host.len - 8, 8);
+    else if (host.len > 0)
+        memcpy(&word, host.ptr, host.len);
+    hash = (hash ^ word) * 0xc4ceb9fe1a85ec53u;
+    return hash ^ hash >> 32;
+}
+
+/* A host that something knows about: one line of the processor's cache. */
+enum { HOST_RECORD_BYTES = 64, HOST_NAME_INLINE = 36 };
 struct host_record {
-    int32_t split_host; /* index in split.hosts; -1 */
-    uint32_t entry;     /* its index in split.entries */
-    int32_t candidates; /* index in router.candidates; -1: as any host */
-    int32_t dc_host;    /* index in multi_dc.hosts; -1 */
-    int32_t alias;      /* index in split.aliases, as the mobile host; -1 */
-    bool is_dc_named;   /* some rule of multi_dc.primary_if names it */
-    uint8_t len;
-    char name[];
-};
+    uint32_t hash;               /* lower half of host_hash */
+    int32_t split_host;          /* index in split.hosts; -1 */
+    uint32_t entry;              /* its index in split.entries */
+    int32_t candidates;          /* index in router.candidates; -1: not known yet */
+    int32_t dc_host;             /* index in multi_dc.hosts; -1 */
+    int32_t alias;               /* index in split.aliases, as the mobile host; -1 */
+    bool is_dc_named;            /* some rule of multi_dc.primary_if names it */
+    bool is_canonical;           /* as host_read would leave it */
+    bool is_mobile;              /* … which says that it may have a label "m" */
+    uint8_t len;                 /* 0: the place is free */
+    char name[HOST_NAME_INLINE]; /* of a longer one: where it is, a const char * */
+} __attribute__((aligned(HOST_RECORD_BYTES)));
 
-struct host_slot {
-    uint32_t hash;
-    uint32_t at; /* 1 + position of the record in units of four bytes; 0 = free */
-};
-
-/* The key is the host. */
+/* The key is the host. A row has eight records, and a word with a tag for each of them: zero where
+ * the place is free, else 128 and seven bits of the hash. */
+enum { TABLE_ROW = 8 };
 struct host_table {
-    struct host_slot *slots; /* owns */
-    uint32_t mask;
+    uint64_t *tags;              /* owns: one word for each row */
+    struct host_record *records; /* owns */
+    uint32_t rows;
     uint32_t count;
-    char *records; /* owns: one behind the other */
-    size_t used, cap;
 };
 
-uint32_t host_hash(struct str host);
+static inline uint32_t host_table_row(const struct host_table *table, uint64_t hash)
+{
+    return (uint32_t)((hash >> 32) * table->rows >> 32);
+}
+/* The first bit of each byte of `tags` that is the tag of `hash`, and perhaps of some behind it. */
+static inline uint64_t host_tags_like(uint64_t tags, uint64_t hash)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t differs = tags ^ ((hash & 127) | 128) * ones;
 
-/* Asks the memory for what host_table_find will look at first; large tables are rarely cached. */
-void host_table_expect(const struct host_table *table, struct str host);
-const struct host_record *host_table_find(const struct host_table *table, struct str host);
+    return (differs - ones) & ~differs & (ones * 128);
+}
 
-/* The record of `host`, made when there is none; valid until the next one is. */
+/* Asks the memory for the record that host_table_find will look at; large tables are not cached. */
+static inline void host_table_expect(const struct host_table *table, uint64_t hash)
+{
+    if (table->count == 0)
+        return;
+    uint32_t row = host_table_row(table, hash);
+    uint64_t like = host_tags_like(table->tags[row], hash);
+    if (like != 0)
+        __builtin_prefetch(&table->records[row * TABLE_ROW + (unsigned)__builtin_ctzll(like) / 8]);
+}
+
+/* The record of `host`, whose host_hash is `hash`; NULL. */
+const struct host_record *host_table_find(const struct host_table *table, struct str host,
+                                          uint64_t hash);
+
+/* The record of `host` (long names are borrowed), made when there is none; valid until the next one
+ * is. */
 struct host_record *host_table_add(struct host_table *table, struct str host);
+/* The records one by one, from `*at` = 0 on; NULL at the end. */
+struct host_record *host_table_next(const struct host_table *table, uint32_t *at);
+struct str host_record_name(const struct host_record *record);
 void host_table_trim(struct host_table *table); /* nothing will be added any more */
 void host_table_deinit(struct host_table *table);
 
@@ -212,10 +272,10 @@ struct router {
     struct host_table suffixes;     /* what stands behind "*." in rules */
     uint16_t *suffix_lengths;       /* owns: that they have, the longest first, each once */
     size_t suffix_length_count;
-    struct candidates *candidates; /* owns; [0]: of a host that nobody knows */
+    struct test_set *candidates; /* owns; [0]: of a host that nobody knows */
     uint32_t candidates_count;
     struct group_route *groups;     /* owns: one for each of config.groups */
-    struct test *dc_tests;          /* owns: one for each of multi_dc.primary_if */
+    struct test_set dc_tests;       /* one for each of multi_dc.primary_if */
     struct path_test *path_tests;   /* owns: of all rules, then of all of primary_if */
     struct field_test *field_tests; /* owns: the same */
     struct regex **patterns;        /* owns: all that tests borrow */
@@ -226,3 +286,6 @@ struct router {
     struct hash_key salt;    /* of the split */
     struct hash_key dc_salt; /* of the sampled move between datacentres */
 };
+
+/* The longest suffix of `host` that a rule names; NULL. */
+const struct host_record *suffix_find(const struct router *router, struct str host);

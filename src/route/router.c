@@ -99,14 +99,14 @@ static struct field_test field_test_of(struct router *router, const struct field
 
     switch (field->where) {
     case FIELD_COOKIE:
-        test->rejects |= is_asked ? SHAPE_NO_COOKIE : 0;
+        test->rejects_lacks |= is_asked ? LACKS_COOKIE : 0;
         if (!field->is_name_suffix)
             result.bit = names_add(&router->cookies, field->name);
         test->cookies |= is_asked ? result.bit : 0;
         test->sees_cookies |= result.bit != 0;
         break;
     case FIELD_QUERY:
-        test->rejects |= is_asked ? SHAPE_NO_QUERY : 0;
+        test->rejects_lacks |= is_asked ? LACKS_QUERY : 0;
         result.bit = names_add(&router->params, field->name);
         test->params |= is_asked ? result.bit : 0;
         test->sees_params |= result.bit != 0;
@@ -117,17 +117,26 @@ static struct field_test field_test_of(struct router *router, const struct field
     return result;
 }
 
-/* The classes that no path of `match` falls into; a path shorter than a head may fall into all. */
-static uint64_t classes_rejected(const struct match_conf *match)
+/* The shapes that no path of `match` has; a path shorter than a head may have any. */
+static uint32_t path_shapes_rejected(const struct match_conf *match)
 {
-    uint64_t all = (((uint64_t)1 << SHAPE_PATH_CLASSES) - 1) << SHAPE_PATH, rejected = all;
+    uint32_t rejected = UINT32_MAX;
 
     for (size_t i = 0; i < match->path_count; i++) {
         struct str path = match->paths[i].path;
         bool may_be_any = path.len < sizeof(uint64_t) || match->paths[i].kind == PATH_REGEX;
-        rejected &= may_be_any ? 0 : ~path_class(path_head(path));
+        rejected &= may_be_any ? 0 : ~BIT(path_shape(path_head(path)));
     }
     return match->path_count > 0 ? rejected : 0;
+}
+
+static uint16_t method_shapes_rejected(const struct match_conf *match)
+{
+    uint32_t rejected = match->method_count > 0 ? BIT(SHAPE_METHODS) - 1 : 0;
+
+    for (size_t i = 0; i < match->method_count; i++)
+        rejected &= ~BIT(method_shape(match->methods[i]));
+    return (uint16_t)rejected;
 }
 
 /* Where the next tests go. */
@@ -164,19 +173,57 @@ static struct test test_of(struct router *router, const struct match_conf *match
         .paths = room->paths,
         .fields = room->fields,
         .path_count = (uint16_t)match->path_count,
-        .rejects = match->method_count == 0 ? 0 : SHAPE_METHODS,
+        .rejects_paths = path_shapes_rejected(match),
+        .rejects_methods = method_shapes_rejected(match),
         .is_simple = match->field_count == 0,
         .host_patterns = host_patterns_of(router, match),
     };
 
     for (size_t i = 0; i < match->path_count; i++)
         *room->paths++ = path_test_of(router, &match->paths[i]);
-    for (size_t i = 0; i < match->method_count; i++)
-        test.rejects &= ~(uint64_t)method_bit(match->methods[i]);
-    test.rejects |= classes_rejected(match);
     for (size_t i = 0; i < match->field_count; i++)
         *room->fields++ = field_test_of(router, &match->fields[i], &test);
     return test;
+}
+
+static struct test_index index_of(const struct test *tests, size_t count)
+{
+    struct test_index index = {0};
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t bit = (uint64_t)1 << i;
+        for (unsigned shape = 0; shape < SHAPE_METHODS; shape++)
+            index.by_method[shape] |= (tests[i].rejects_methods & BIT(shape)) == 0 ? bit : 0;
+        for (unsigned shape = 0; shape < SHAPE_PATHS; shape++)
+            index.by_path[shape] |= (tests[i].rejects_paths & BIT(shape)) == 0 ? bit : 0;
+        for (unsigned lacks = 0; lacks < SHAPE_LACKS; lacks++)
+            index.by_lacks[lacks] |= (tests[i].rejects_lacks & lacks) == 0 ? bit : 0;
+        for (unsigned name = 0; name < NAMES_MAX; name++)
+            index.by_param[name] |= (tests[i].params & BIT(name)) != 0 ? bit : 0;
+        index.asks_params |= tests[i].params != 0 ? bit : 0;
+    }
+    return index;
+}
+
+static struct test_set test_set_make(struct test *tests, size_t count)
+{
+    size_t index_count = (count + TESTS_PER_INDEX - 1) / TESTS_PER_INDEX;
+    struct test_set set = {.tests = tests, .count = (uint32_t)count};
+
+    set.index = mem_new(MAX(index_count, 1) * sizeof(*set.index));
+    for (size_t i = 0; i < index_count; i++) {
+        size_t first = i * TESTS_PER_INDEX;
+        set.index[i] = index_of(tests + first, MIN(count - first, TESTS_PER_INDEX));
+    }
+    for (size_t i = 0; i < count; i++)
+        set.needs_path |= tests[i].path_count > 0 || !tests[i].is_simple;
+    return set;
+}
+
+static void test_set_deinit(struct test_set *set)
+{
+    free(set->tests);
+    free(set->index);
 }
 
 static struct room room_new(struct router *router)
@@ -224,33 +271,44 @@ static bool is_unconditional(const struct match_conf *match)
            !has_host_pattern(match);
 }
 
-static struct candidates candidates_of(const struct router_conf *conf, const struct test *rules,
-                                       enum scope scope, struct str name)
+static struct test_set candidates_of(const struct router_conf *conf, const struct test *rules,
+                                     enum scope scope, struct str name)
 {
     struct test *tests = mem_new(MAX(conf->rule_count, 1) * sizeof(*tests));
-    struct candidates found = {0};
+    size_t count = 0;
 
     for (size_t i = 0; i < conf->rule_count; i++) {
         const struct match_conf *match = &conf->rules[i].match;
         if (!is_in_scope(match, scope, name))
             continue;
-        tests[found.count++] = rules[i];
-        found.needs_path |= match->path_count > 0 || match->field_count > 0;
+        tests[count++] = rules[i];
         if (is_unconditional(match))
             break;
     }
-    found.tests = mem_resize(tests, MAX(found.count, 1) * sizeof(*tests));
-    return found;
+    return test_set_make(mem_resize(tests, MAX(count, 1) * sizeof(*tests)), count);
 }
 
+static bool is_same_set(const struct test_set *a, const struct test_set *b)
+{
+    for (uint32_t i = 0; i < a->count && a->count == b->count; i++) {
+        if (a->tests[i].index != b->tests[i].index)
+            return false;
+    }
+    return a->count == b->count;
+}
+
+/* The hosts of one rule mostly meet the same rules, and then share one set. */
 static void candidates_set(struct router *router, const struct test *rules,
                            struct host_record *record, enum scope scope)
 {
     if (record->candidates >= 0)
         return;
-    record->candidates = (int32_t)router->candidates_count;
-    router->candidates[router->candidates_count++] =
-        candidates_of(router->conf, rules, scope, str_make(record->name, record->len));
+    struct test_set set = candidates_of(router->conf, rules, scope, host_record_name(record));
+    if (is_same_set(&set, &router->candidates[router->candidates_count - 1]))
+        test_set_deinit(&set);
+    else
+        router->candidates[router->candidates_count++] = set;
+    record->candidates = (int32_t)router->candidates_count - 1;
 }
 
 static void suffix_length_add(struct router *router, size_t len)
@@ -350,7 +408,7 @@ static struct test dc_test_of(struct router *router, const struct match_conf *ma
             host_table_add(&router->hosts, match->hosts[i].name)->is_dc_named = true;
     }
     if (match->host_count > 0 && !has_suffix)
-        test.rejects |= SHAPE_OTHER_HOST;
+        test.rejects_lacks |= LACKS_DC_RULE;
     return test;
 }
 
@@ -358,10 +416,35 @@ static void datacenters_compile(struct router *router, struct room *room)
 {
     const struct multi_dc_conf *multi_dc = &router->conf->multi_dc;
     size_t count = multi_dc->primary_if_count;
+    struct test *tests = mem_new(MAX(count, 1) * sizeof(*tests));
 
-    router->dc_tests = mem_new(MAX(count, 1) * sizeof(*router->dc_tests));
     for (size_t i = 0; i < count; i++)
-        router->dc_tests[i] = dc_test_of(router, &multi_dc->primary_if[i].match, room);
+        tests[i] = dc_test_of(router, &multi_dc->primary_if[i].match, room);
+    router->dc_tests = test_set_make(tests, count);
+}
+
+/* Hosts that no rule names themselves: the rules of what stands behind "*.", or everybody's. */
+static int32_t candidates_below(const struct router *router, struct str host)
+{
+    const struct host_record *suffix = suffix_find(router, host);
+
+    return suffix != NULL ? suffix->candidates : 0;
+}
+
+/* What a request need not find out for itself. */
+static void hosts_settle(struct router *router)
+{
+    struct host_record *record;
+    uint32_t at = 0;
+
+    while ((record = host_table_next(&router->hosts, &at)) != NULL) {
+        struct str name = host_record_name(record), read;
+        char text[HOST_BYTES_MAX];
+        record->is_canonical =
+            host_read(name, text, &read, &record->is_mobile) == 0 && str_eq(read, name);
+        if (record->candidates < 0)
+            record->candidates = candidates_below(router, name);
+    }
 }
 
 static void sticky_compile(struct router *router)
@@ -405,6 +488,7 @@ struct router *router_new(const struct config *config, size_t index, struct err 
     hosts_compile(router);
     known_hosts_compile(router, config);
     datacenters_compile(router, &room);
+    hosts_settle(router);
     host_table_trim(&router->hosts);
     host_table_trim(&router->suffixes);
     return router;
@@ -415,10 +499,10 @@ void router_free(struct router *router)
     if (router == NULL)
         return;
     for (uint32_t i = 0; i < router->candidates_count; i++)
-        free(router->candidates[i].tests);
+        test_set_deinit(&router->candidates[i]);
     free(router->candidates);
+    test_set_deinit(&router->dc_tests);
     free(router->groups);
-    free(router->dc_tests);
     for (size_t i = 0; i < router->pattern_count; i++)
         regex_free(router->patterns[i]);
     free(router->patterns);

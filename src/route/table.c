@@ -1,126 +1,132 @@
-/* Hosts by name: open addressing with linear probing, at most half full, filled once. A slot holds
- * the hash, so that a look-up reads one record and only when it is the right one; a record holds
- * its name, so that comparing reads the line that was wanted anyway. The names are the operator's,
- * so a plain hash is enough: nobody else can put two of them into one slot. */
+/* Hosts by name, filled once. A hash says the row, tags say which of its eight records to look at,
+ * and a record has its name in its own cache line: a look-up reads two lines, whatever the number
+ * of hosts, and decide.c asks for both before it needs them. Full rows go on in the next one. */
 #include "route/route_impl.h"
 
 #include <stdlib.h>
 
-enum { RECORD_ALIGN = 4, SLOTS_MIN = 32 };
+_Static_assert(sizeof(struct host_record) == HOST_RECORD_BYTES, "a record is one cache line");
 
-/* Eight bytes at a time; the last ones overlap instead of being counted out. */
-uint32_t host_hash(struct str host)
+struct str host_record_name(const struct host_record *record)
 {
-    uint64_t hash = host.len * 0x9e3779b97f4a7c15u, word = 0;
-    size_t at = 0;
+    const char *name = record->name;
 
-    for (; at + 8 < host.len; at += 8) {
-        memcpy(&word, host.ptr + at, 8);
-        hash = (hash ^ word) * 0xff51afd7ed558ccdu;
-        hash ^= hash >> 32;
-    }
-    if (host.len >= 8)
-        memcpy(&word, host.ptr + host.len - 8, 8);
-    else if (host.len > 0)
-        memcpy(&word, host.ptr, host.len);
-    hash = (hash ^ word) * 0xc4ceb9fe1a85ec53u;
-    return (uint32_t)(hash >> 32);
+    if (UNLIKELY(record->len > HOST_NAME_INLINE))
+        memcpy(&name, record->name, sizeof(name));
+    return str_make(name, record->len);
 }
 
-static struct host_record *record_at(const struct host_table *table, uint32_t at)
+static bool has_free_place(uint64_t tags)
 {
-    return (struct host_record *)(table->records + (size_t)(at - 1) * RECORD_ALIGN);
+    return (~tags & 0x8080808080808080u) != 0;
 }
 
-void host_table_expect(const struct host_table *table, struct str host)
+static uint32_t row_behind(const struct host_table *table, uint32_t row)
 {
-    if (table->count > 0)
-        __builtin_prefetch(&table->slots[host_hash(host) & table->mask]);
+    return row + 1 < table->rows ? row + 1 : 0;
 }
 
-const struct host_record *host_table_find(const struct host_table *table, struct str host)
+const struct host_record *host_table_find(const struct host_table *table, struct str host,
+                                          uint64_t hash)
 {
     if (table->count == 0)
         return NULL;
-    uint32_t hash = host_hash(host);
-    for (uint32_t i = hash & table->mask; table->slots[i].at != 0; i = (i + 1) & table->mask) {
-        if (table->slots[i].hash != hash)
-            continue;
-        const struct host_record *record = record_at(table, table->slots[i].at);
-        if (record->len == host.len && memcmp(record->name, host.ptr, host.len) == 0)
+    for (uint32_t row = host_table_row(table, hash);; row = row_behind(table, row)) {
+        uint64_t tags = table->tags[row];
+        for (uint64_t like = host_tags_like(tags, hash); like != 0; like &= like - 1) {
+            const struct host_record *record =
+                &table->records[row * TABLE_ROW + (unsigned)__builtin_ctzll(like) / 8];
+            if (record->hash == (uint32_t)hash && str_eq(host_record_name(record), host))
+                return record;
+        }
+        if (LIKELY(has_free_place(tags)))
+            return NULL;
+    }
+}
+
+/* A free record, tagged; somewhere there is one. */
+static struct host_record *take_place(struct host_table *table, uint64_t hash)
+{
+    uint32_t row = host_table_row(table, hash);
+
+    while (!has_free_place(table->tags[row]))
+        row = row_behind(table, row);
+    unsigned at = (unsigned)__builtin_ctzll(~table->tags[row] & 0x8080808080808080u) / 8;
+    table->tags[row] |= ((hash & 127) | 128) << (8 * at);
+    return &table->records[row * TABLE_ROW + at];
+}
+
+static void resize(struct host_table *table, uint32_t rows)
+{
+    struct host_table old = *table;
+    size_t size = rows * TABLE_ROW * sizeof(*table->records);
+
+    table->tags = mem_new(rows * sizeof(*table->tags));
+    table->records = aligned_alloc(HOST_RECORD_BYTES, size);
+    ASSERT(table->records != NULL);
+    memset(table->records, 0, size);
+    table->rows = rows;
+    for (uint32_t i = 0; i < old.rows * TABLE_ROW; i++) {
+        const struct host_record *record = &old.records[i];
+        if (record->len != 0)
+            *take_place(table, host_hash(host_record_name(record))) = *record;
+    }
+    free(old.tags);
+    free(old.records);
+}
+
+struct host_record *host_table_next(const struct host_table *table, uint32_t *at)
+{
+    while (*at < table->rows * TABLE_ROW) {
+        struct host_record *record = &table->records[(*at)++];
+        if (record->len != 0)
             return record;
     }
     return NULL;
 }
 
-static void insert(struct host_table *table, struct host_slot slot)
+/* Three quarters full: few look-ups go on into another row. */
+static bool is_full(const struct host_table *table)
 {
-    uint32_t i = slot.hash & table->mask;
-
-    while (table->slots[i].at != 0)
-        i = (i + 1) & table->mask;
-    table->slots[i] = slot;
-}
-
-static void grow_slots(struct host_table *table)
-{
-    struct host_slot *old = table->slots;
-    uint32_t old_size = old != NULL ? table->mask + 1 : 0;
-    uint32_t size = old_size > 0 ? old_size * 2 : SLOTS_MIN;
-
-    table->slots = mem_new(size * sizeof(*table->slots));
-    table->mask = size - 1;
-    for (uint32_t i = 0; i < old_size; i++) {
-        if (old[i].at != 0)
-            insert(table, old[i]);
-    }
-    free(old);
-}
-
-static struct host_record *add_record(struct host_table *table, struct str host)
-{
-    size_t size = offsetof(struct host_record, name) + host.len;
-
-    size = (size + RECORD_ALIGN - 1) / RECORD_ALIGN * RECORD_ALIGN;
-    if (table->used + size > table->cap) {
-        table->cap = MAX(table->cap + table->cap / 2, table->used + size + 1024);
-        table->records = mem_resize(table->records, table->cap);
-    }
-    struct host_record *record = (struct host_record *)(table->records + table->used);
-    *record = (struct host_record){
-        .split_host = -1, .candidates = -1, .dc_host = -1, .alias = -1, .len = (uint8_t)host.len};
-    memcpy(record->name, host.ptr, host.len);
-    table->used += size;
-    return record;
+    return table->count >= table->rows * (TABLE_ROW / 4 * 3);
 }
 
 struct host_record *host_table_add(struct host_table *table, struct str host)
 {
-    const struct host_record *found = host_table_find(table, host);
+    uint64_t hash = host_hash(host);
+    const struct host_record *found = host_table_find(table, host, hash);
 
     if (found != NULL)
         return (struct host_record *)found;
-    ASSERT(host.len <= UINT8_MAX);
-    if (table->slots == NULL || table->count * 2 > table->mask)
-        grow_slots(table);
-    uint32_t at = (uint32_t)(table->used / RECORD_ALIGN) + 1;
-    struct host_record *record = add_record(table, host);
+    ASSERT(host.len > 0 && host.len <= UINT8_MAX);
+    if (is_full(table))
+        resize(table, MAX(table->rows * 2, 1));
+    struct host_record *record = take_place(table, hash);
+    *record = (struct host_record){.hash = (uint32_t)hash,
+                                   .split_host = -1,
+                                   .candidates = -1,
+                                   .dc_host = -1,
+                                   .alias = -1,
+                                   .len = (uint8_t)host.len};
+    if (host.len <= HOST_NAME_INLINE)
+        memcpy(record->name, host.ptr, host.len);
+    else
+        memcpy(record->name, &host.ptr, sizeof(host.ptr));
     table->count++;
-    insert(table, (struct host_slot){host_hash(host), at});
     return record;
 }
 
 void host_table_trim(struct host_table *table)
 {
-    if (table->used == table->cap)
-        return;
-    table->cap = table->used;
-    table->records = mem_resize(table->records, MAX(table->cap, 1));
+    uint32_t rows = table->count / (TABLE_ROW / 4 * 3) + 1;
+
+    if (rows < table->rows)
+        resize(table, rows);
 }
 
 void host_table_deinit(struct host_table *table)
 {
-    free(table->slots);
+    free(table->tags);
     free(table->records);
     *table = (struct host_table){0};
 }

@@ -174,8 +174,28 @@ static void buckets_are_the_same_on_every_machine(void **state UNUSED)
     struct facts facts = {.method = STR("GET"), .host = STR("en.wikipedia.org"), .path = STR("/")};
 
     facts.cookie = STR("Uniq=abc");
-    assert_int_equal(route_decide(built.router, &facts).bucket, 4254216256u);
+    assert_int_equal(route_decide(built.router, &facts).bucket, 590017791u);
     discard(&built);
+}
+
+/* However the host is written, and whether or not the configuration names it. */
+static void buckets_do_not_depend_on_how_the_host_is_written(void **state UNUSED)
+{
+    static const char *const spellings[] = {"en.wikipedia.org", "EN.Wikipedia.org",
+                                            "en.wikipedia.org:443", "en.wikipedia.org.",
+                                            "en.m.wikipedia.org"};
+    struct built unknown = build_share("4%", "s", "");
+    struct built named =
+        build_share("4%", "s", ", wikis: [{ hosts: [en.wikipedia.org], k8s: 7% }]");
+    uint32_t bucket = decide(&unknown, "en.wikipedia.org", 1).bucket;
+
+    for (size_t i = 0; i < ARRAY_LEN(spellings); i++) {
+        assert_int_equal(decide(&unknown, spellings[i], 1).bucket, bucket);
+        assert_int_equal(decide(&named, spellings[i], 1).bucket, bucket);
+    }
+    assert_int_not_equal(decide(&unknown, "de.wikipedia.org", 1).bucket, bucket);
+    discard(&unknown);
+    discard(&named);
 }
 
 static void long_keys_count_as_a_whole(void **state UNUSED)
@@ -351,6 +371,7 @@ int main(void)
         cmocka_unit_test(the_mobile_host_moves_the_same_clients),
         cmocka_unit_test(the_first_key_that_is_there_decides),
         cmocka_unit_test(buckets_are_the_same_on_every_machine),
+        cmocka_unit_test(buckets_do_not_depend_on_how_the_host_is_written),
         cmocka_unit_test(long_keys_count_as_a_whole),
         cmocka_unit_test(the_brake_overrides_every_share),
         cmocka_unit_test(a_hundred_thousand_hosts_are_found),
