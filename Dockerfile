@@ -16,7 +16,7 @@ FROM ${BASE}
 RUN --mount=type=bind,from=build,source=/out,target=/out \
     apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        ca-certificates $(cat /out/packages) \
+        ca-certificates libedit2 $(cat /out/packages) \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /out/usr /usr
 COPY conf /usr/share/weir/conf

@@ -1,7 +1,10 @@
 /* libedit under its readline face, when both ends are a terminal. Its state is the process', so one
- * editor at a time. */
+ * editor at a time. It is loaded when somebody types, not with the program: a proxy has no use for
+ * an editor and the three libraries behind it, in memory or in a peer's reach. Without it lines are
+ * read as they come. */
 #include "cli/line_edit.h"
 
+#include <dlfcn.h>
 #include <editline/readline.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +23,43 @@ struct line_edit {
 
 static struct line_edit *active;
 
+/* --- the library ----------------------------------------------------------------------------- */
+
+#define SYMBOLS(X)                                                                                 \
+    X(readline)                                                                                    \
+    X(add_history)                                                                                 \
+    X(using_history)                                                                               \
+    X(stifle_history)                                                                              \
+    X(read_history)                                                                                \
+    X(write_history)                                                                               \
+    X(rl_completion_matches)                                                                       \
+    X(rl_readline_name)                                                                            \
+    X(rl_basic_word_break_characters)                                                              \
+    X(rl_attempted_completion_function)                                                            \
+    X(rl_attempted_completion_over)
+
+/* Where each function and variable is. */
+static struct {
+#define X(name) __typeof__(name) *name;
+    SYMBOLS(X)
+#undef X
+} libedit;
+
+static bool libedit_load(void)
+{
+    void *library = dlopen("libedit.so.2", RTLD_NOW | RTLD_LOCAL);
+    bool is_whole = library != NULL;
+
+#define X(name)                                                                                    \
+    if (is_whole)                                                                                  \
+        is_whole = (*(void **)&libedit.name = dlsym(library, #name)) != NULL;
+    SYMBOLS(X)
+#undef X
+    return is_whole;
+}
+
+/* --- on a terminal --------------------------------------------------------------------------- */
+
 static char *next_completion(const char *text, int state)
 {
     static size_t n;
@@ -32,8 +72,8 @@ static char *next_completion(const char *text, int state)
 
 static char **complete(const char *text, int start UNUSED, int end UNUSED)
 {
-    rl_attempted_completion_over = 1; /* never file names */
-    return rl_completion_matches(text, next_completion);
+    *libedit.rl_attempted_completion_over = 1; /* never file names */
+    return libedit.rl_completion_matches(text, next_completion);
 }
 
 static void terminal_setup(struct line_edit *edit)
@@ -41,14 +81,16 @@ static void terminal_setup(struct line_edit *edit)
     static char name[] = "weir", breaks[] = " \t\"'/";
 
     active = edit;
-    rl_readline_name = name;
-    rl_basic_word_break_characters = breaks;
-    rl_attempted_completion_function = complete;
-    using_history();
-    stifle_history(HISTORY_LINES);
+    *libedit.rl_readline_name = name;
+    *libedit.rl_basic_word_break_characters = breaks;
+    *libedit.rl_attempted_completion_function = complete;
+    libedit.using_history();
+    libedit.stifle_history(HISTORY_LINES);
     if (edit->history != NULL)
-        read_history(edit->history);
+        libedit.read_history(edit->history);
 }
+
+/* --- doors ----------------------------------------------------------------------------------- */
 
 struct line_edit *line_edit_new(const char *prompt, const char *history, line_complete *completer,
                                 void *arg)
@@ -60,7 +102,7 @@ struct line_edit *line_edit_new(const char *prompt, const char *history, line_co
         .history = history != NULL ? strdup(history) : NULL,
         .complete = completer,
         .arg = arg,
-        .is_terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO),
+        .is_terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && libedit_load(),
     };
     if (edit->is_terminal)
         terminal_setup(edit);
@@ -72,7 +114,7 @@ void line_edit_free(struct line_edit *edit)
     if (edit == NULL)
         return;
     if (edit->is_terminal && edit->history != NULL)
-        write_history(edit->history);
+        libedit.write_history(edit->history);
     active = NULL;
     free(edit->history);
     free(edit);
@@ -99,8 +141,8 @@ char *line_edit_read(struct line_edit *edit)
 {
     if (!edit->is_terminal)
         return read_plain();
-    char *line = readline(edit->prompt);
+    char *line = libedit.readline(edit->prompt);
     if (line != NULL && line[0] != '\0')
-        add_history(line);
+        libedit.add_history(line);
     return line;
 }

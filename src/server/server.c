@@ -8,6 +8,7 @@
 #include "server/notify.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,7 @@ static void begin_serving(struct server *server)
 {
     if (!resolver_is_settled(server->resolver))
         LOG_WARN("start_unresolved", "waited_ms=%d", RESOLVE_MAX_MS);
+    malloc_trim(0); /* what loading and checking gave back */
     for (size_t w = 0; w < server->worker_count; w++)
         worker_listen(server->workers[w], server->binds);
     server_enter(server, SERVER_RUNNING);

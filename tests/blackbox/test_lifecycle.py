@@ -183,6 +183,12 @@ def test_an_address_in_use_is_told(weir, tmp_path):
     assert "127.0.0.1:%d" % port in errors
 
 
+def test_no_line_editor_is_loaded_into_a_proxy(weir, upstream):
+    w = weir(upstream())
+    with open("/proc/%d/maps" % w.pid) as maps:
+        assert "libedit" not in maps.read()
+
+
 # --- reload ------------------------------------------------------------------------------------------
 
 
