@@ -375,6 +375,7 @@ int load_header_rules(struct loader *loader, const struct node *node, void *out)
     static const struct field fields[] = {
         {"request", load_request_rules, offsetof(struct headers_conf, request), false},
         {"response", load_response_rules, offsetof(struct headers_conf, response), false},
+        {"always", load_response_rules, offsetof(struct headers_conf, always), false},
     };
     struct headers_conf *headers = ARENA_NEW(loader->arena, struct headers_conf);
 

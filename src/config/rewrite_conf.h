@@ -110,4 +110,5 @@ struct header_rules_conf {
 
 struct headers_conf {
     struct header_rules_conf request, response;
+    struct header_rules_conf always; /* responses, and what we answer ourselves */
 };

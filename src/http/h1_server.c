@@ -6,8 +6,8 @@
  * the next request looked at. Keep-alive is the exception that must be earned: whatever is not
  * whole or not clear ends the connection after the response. */
 #include "http/h1_impl.h"
+#include "http/refusal_impl.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 enum in_state {
@@ -95,23 +95,17 @@ static void start_reading(struct h1_server *s)
 
 static void write_refusal(struct h1_server *s, int status, struct str word)
 {
-    struct str phrase = status_phrase(status), date = session_date(&s->session);
-    struct bufq *out = s->session.out;
-    char text[256];
-    int len = snprintf(text, sizeof(text),
-                       "HTTP/1.1 %d %.*s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
-                       "Connection: close\r\n",
-                       status, STR_FMT(phrase), word.len + 1);
+    struct arena arena;
+    struct head head;
 
-    bufq_copy(out, text, (size_t)len);
-    if (date.len > 0) {
-        len = snprintf(text, sizeof(text), "Date: %.*s\r\n", STR_FMT(date));
-        bufq_copy(out, text, (size_t)len);
-    }
-    if (status == 405)
-        bufq_copy(out, "Allow: " SESSION_ALLOW "\r\n", sizeof("Allow: " SESSION_ALLOW "\r\n") - 1);
-    len = snprintf(text, sizeof(text), "\r\n%.*s\n", STR_FMT(word));
-    bufq_copy(out, text, (size_t)len);
+    arena_init(&arena, s->session.pool);
+    refusal_init(&head, &arena, &s->session, status, word.len + 1);
+    struct h1_frame frame = {
+        .framing = H1_LENGTH, .content_length = head.content_length, .connection = STR("close")};
+    h1_write_response(s->session.out, &head, &frame);
+    bufq_copy(s->session.out, word.ptr, word.len);
+    bufq_copy(s->session.out, "\n", 1);
+    arena_reset(&arena);
 }
 
 /* A request that never became a stream: answered here, shortly, and the connection ends. */

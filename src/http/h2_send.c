@@ -3,6 +3,7 @@
  * it is so short that copying is cheaper; a body that may leave at once does not even touch the
  * stream's queue. */
 #include "http/h2_impl.h"
+#include "http/refusal_impl.h"
 
 #include <stdio.h>
 
@@ -440,27 +441,28 @@ void h2_send_trailers(struct stream *stream, const struct field *fields, size_t 
 
 void h2_answer(struct h2_stream *st, enum reason reason)
 {
+    struct session *session = &st->h2->session;
     int status = reason_status(reason) >= 400 ? reason_status(reason) : 400;
     char status_text[DEC_MAX], length_text[DEC_MAX], text[64];
     int len = snprintf(text, sizeof(text), "%d %s\n", status, reason_word(reason));
     nghttp2_data_provider body = {.source.ptr = st, .read_callback = read_body};
     bool has_body = st->method != METHOD_HEAD;
-    struct str date = session_date(&st->h2->session);
+    struct arena arena;
+    struct head head;
     struct nv_list list;
 
     if (!may_send(st) || st->tx_head)
         return;
-    nv_init(&list, 0);
+    arena_init(&arena, session->pool);
+    refusal_init(&head, &arena, session, status, (size_t)len);
+    nv_init(&list, head.field_count);
     nv_put(&list, STR(":status"), str_make(status_text, u64_to_dec((uint64_t)status, status_text)));
-    nv_put(&list, STR("content-type"), STR("text/plain"));
-    nv_put_length(&list, len, length_text);
-    if (status == 405)
-        nv_put(&list, STR("allow"), STR(SESSION_ALLOW));
-    if (date.len > 0)
-        nv_put(&list, STR("date"), date);
+    nv_put_fields(&list, head.fields, head.field_count);
+    nv_put_length(&list, head.content_length, length_text);
     nghttp2_submit_response(st->h2->ng, (int32_t)st->stream.id, list.at, list.count,
                             has_body ? &body : NULL);
     nv_deinit(&list);
+    arena_reset(&arena);
     st->tx_head = st->tx_end = true;
     if (has_body)
         enqueue(st, (struct slice){NULL, text, (size_t)len});

@@ -67,8 +67,11 @@ struct session_owner {
      * its user gets on_reset with the same reason. */
     void (*on_bad)(struct session *session, struct stream *stream, enum reason reason);
 
-    /* May be NULL. The Date of an answer that the codec gives itself (RFC 9110 section 6.6.1). */
-    struct str (*date)(struct session *session);
+    /* May be NULL. The codec answers a request itself: the owner adds what it says in every
+     * response, such as Date (RFC 9110 section 6.6.1). Nothing in `head` outlives the call's
+     * caller.
+     */
+    void (*on_refusal)(struct session *session, struct head *head);
 };
 
 /* What the connection is doing, so that its owner knows which deadline applies. */
@@ -123,12 +126,6 @@ struct session *h2_client_new(const struct session_owner *owner, void *owner_arg
  * bytes. */
 enum preface { PREFACE_NO, PREFACE_YES, PREFACE_MORE };
 enum preface h2_preface(struct str bytes);
-
-/* What the owner says is the time, or "". */
-static inline struct str session_date(struct session *session)
-{
-    return session->owner->date != NULL ? session->owner->date(session) : (struct str){0};
-}
 
 /* The methods of Allow in a 405 (RFC 9110 section 15.5.6): all but CONNECT. */
 #define SESSION_ALLOW "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE"

@@ -227,9 +227,9 @@ static void on_bad(struct session *session, struct stream *stream, enum reason r
                 reason_word(reason));
 }
 
-static struct str date(struct session *session)
+static void on_refusal(struct session *session, struct head *head)
 {
-    return proxy_date(of_session(session)->proxy);
+    reply_refusal(of_session(session), head);
 }
 
 static const struct session_owner owner = {
@@ -240,7 +240,7 @@ static const struct session_owner owner = {
     .want_close = want_close,
     .on_phase = on_phase,
     .on_bad = on_bad,
-    .date = date,
+    .on_refusal = on_refusal,
 };
 
 /* --- choosing the codec ---------------------------------------------------------------------- */

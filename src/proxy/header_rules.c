@@ -295,6 +295,12 @@ static void do_rule(struct exchange *x, struct head *head, const struct header_r
     }
 }
 
+static void do_rules(struct exchange *x, struct head *head, const struct header_rules_conf *rules)
+{
+    for (size_t i = 0; i < rules->count; i++)
+        do_rule(x, head, &rules->rules[i]);
+}
+
 /* --- whose rules ----------------------------------------------------------------------------- */
 
 enum { SOURCES = 4 };
@@ -359,8 +365,8 @@ enum reason header_rules_request(struct exchange *x)
         return reason;
     sources_of(x, sources);
     for (size_t i = 0; i < SOURCES; i++) {
-        for (size_t j = 0; sources[i] != NULL && j < sources[i]->request.count; j++)
-            do_rule(x, x->request, &sources[i]->request.rules[j]);
+        if (sources[i] != NULL)
+            do_rules(x, x->request, &sources[i]->request);
     }
     return REASON_NONE;
 }
@@ -373,7 +379,41 @@ void header_rules_response(struct exchange *x, struct head *head)
         return;
     sources_of(x, sources);
     for (size_t i = 0; i < SOURCES; i++) {
-        for (size_t j = 0; sources[i] != NULL && j < sources[i]->response.count; j++)
-            do_rule(x, head, &sources[i]->response.rules[j]);
+        if (sources[i] == NULL)
+            continue;
+        do_rules(x, head, &sources[i]->response);
+        do_rules(x, head, &sources[i]->always);
     }
+}
+
+void header_rules_reply(struct exchange *x, struct head *head)
+{
+    const struct headers_conf *sources[SOURCES];
+
+    sources_of(x, sources);
+    for (size_t i = 0; i < SOURCES; i++) {
+        if (sources[i] != NULL)
+            do_rules(x, head, &sources[i]->always);
+    }
+}
+
+/* The rules look at an exchange, so here is one of which nothing is known but the connection. */
+void header_rules_refusal(struct downstream *client, struct head *head)
+{
+    struct stream down = {.arena = head->arena};
+    struct head request;
+    struct exchange x = {
+        .proxy = client->proxy,
+        .client = client,
+        .serving = client->serving,
+        .listener = client->listener->conf,
+        .down = &down,
+        .request = &request,
+        .decision = {.group = -1, .service = -1, .rule = -1, .datacenter = -1},
+    };
+
+    head_init(&request, head->arena);
+    memcpy(x.client_text, client->peer_text, client->peer_text_len);
+    x.client_text_len = client->peer_text_len;
+    header_rules_reply(&x, head);
 }

@@ -249,6 +249,12 @@ enum reason header_rules_request(struct exchange *x);
 
 void header_rules_response(struct exchange *x, struct head *head);
 
+/* For what we answer ourselves: the rules of `always` alone. */
+void header_rules_reply(struct exchange *x, struct head *head);
+
+/* The same where no request is known: its variables are empty. */
+void header_rules_refusal(struct downstream *client, struct head *head);
+
 /* --- local replies (reply.c) ----------------------------------------------------------------- */
 
 /* Answers the client ourselves: status and short text of `reason`, with what is known of the group.
@@ -260,6 +266,9 @@ void reply_debug_unknown(struct exchange *x, const struct debug_conf *debug, int
 
 /* 308 to the same URL over https (RFC 9110 section 15.4.9). */
 void reply_redirect_https(struct exchange *x);
+
+/* What such answers say besides, for one that the codec gives before there is an exchange. */
+void reply_refusal(struct downstream *client, struct head *head);
 
 /* What a rule answers itself. */
 void reply_answer(struct exchange *x, const struct answer_conf *answer);

@@ -1,15 +1,28 @@
 /* Answers that weir gives itself: short, plain, and saying why. */
 #include "proxy/exchange_impl.h"
 
+/* What every answer of ours says. */
+static void add_common(struct proxy *proxy, const struct listener_conf *listener, struct head *head)
+{
+    head_add_id(head, HEADER_DATE, proxy_date(proxy));
+    if (listener->server_name.len > 0)
+        head_add_id(head, HEADER_SERVER, listener->server_name);
+}
+
+void reply_refusal(struct downstream *client, struct head *head)
+{
+    add_common(client->proxy, client->listener->conf, head);
+    header_rules_refusal(client, head);
+}
+
 /* Head and body in one; whoever asked with HEAD gets the head alone. */
 static void reply(struct exchange *x, struct head *head, struct str body)
 {
     bool has_body = response_has_body(x->request->method, head->status);
 
     head->content_length = (int64_t)body.len;
-    head_add_id(head, HEADER_DATE, proxy_date(x->proxy));
-    if (x->listener->server_name.len > 0)
-        head_add_id(head, HEADER_SERVER, x->listener->server_name);
+    add_common(x->proxy, x->listener, head);
+    header_rules_reply(x, head);
     if (!x->request_ended)
         head->close = true; /* what is left of the request is not waited for */
     exchange_enter(x, EXCHANGE_REPLYING);

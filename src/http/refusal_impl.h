@@ -1,0 +1,10 @@
+/* The head of an answer that a codec gives itself, to a request that nobody else gets to see. */
+#pragma once
+
+#include "http/head.h"
+#include "http/session.h"
+
+/* A plain text of `body_len` bytes; what else such answers say is added by the session's owner.
+ * Lives in `arena`. */
+void refusal_init(struct head *head, struct arena *arena, struct session *session, int status,
+                  size_t body_len);
