@@ -205,7 +205,7 @@ static void want_close(struct session *session, enum reason reason)
     deadline_clear(&down->deadline);
     deadline_clear(&down->progress);
     if (reason == REASON_IDLE_TIMEOUT || reason == REASON_H2_FLOOD ||
-        reason == REASON_CLIENT_CLOSED)
+        reason == REASON_H2_PROTOCOL || reason == REASON_CLIENT_CLOSED)
         count_reason(down, reason);
     conn_close(down->conn);
 }

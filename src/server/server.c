@@ -244,6 +244,25 @@ static void gather(const struct server *server, struct overload_facts *facts)
     facts->descriptors = own_descriptors(server) + facts->connections + up;
 }
 
+/* What is in buffers, and about what a connection has beside them. */
+static uint64_t accounted_bytes(const struct server *server)
+{
+    enum { CONNECTION = 32 * 1024 };
+    uint64_t buffers = 0;
+
+    for (size_t w = 0; w < server->worker_count; w++)
+        buffers += metric_get(&server->metrics[w]->gauges[GAUGE_BUFFER_BYTES]);
+    return buffers + server->overload_facts.descriptors * CONNECTION;
+}
+
+static void give_back_memory(struct server *server)
+{
+    uint64_t used = accounted_bytes(server), now = server->overload_facts.memory_bytes;
+
+    if (trim_is_due(&server->trim, now, used))
+        server->overload_facts.memory_bytes = trim_now(&server->trim, now, used);
+}
+
 static void on_overload_tick(void *arg)
 {
     struct server *server = arg;
@@ -252,6 +271,7 @@ static void on_overload_tick(void *arg)
     if (server->snapshot == NULL || server->quotas == NULL)
         return;
     gather(server, facts);
+    give_back_memory(server);
     enum overload_level before = server->overload.level;
     enum overload_level level =
         overload_step(&server->overload, overload_decide(&server_config(server)->overload, facts));

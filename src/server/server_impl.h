@@ -4,6 +4,7 @@
 #include "admin/admin.h"
 #include "server/overload.h"
 #include "server/server.h"
+#include "server/trim.h"
 #include "server/worker.h"
 
 enum server_state {
@@ -44,6 +45,7 @@ struct server {
     struct overload overload;
     struct overload_facts overload_facts; /* at the last tick, for the metrics */
     struct ticker *overload_ticker;
+    struct trim trim;
     uint64_t memory_limit;    /* the cgroup's; 0: none */
     struct metrics **metrics; /* owns the array: the workers' counters */
 

@@ -10,31 +10,10 @@ import pytest
 
 from harness import KIB, MIB
 from harness import origin as o
-
-HEADERS, PRIORITY, RST, SETTINGS, PING, GOAWAY, WINDOW, CONTINUATION = 1, 2, 3, 4, 6, 7, 8, 9
-END_STREAM, END_HEADERS = 1, 4
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-
-
-def frame(kind, flags, stream, payload=b""):
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
-
-
-def literal(name, value, index=0x00):
-    """A field without indexing (0x10 never, 0x40 with), names and values up to 126 bytes or longer."""
-    def text(data):
-        if len(data) < 127:
-            return bytes([len(data)]) + data
-        rest, out = len(data) - 127, bytes([127])
-        while rest >= 128:
-            out += bytes([rest % 128 + 128])
-            rest //= 128
-        return out + bytes([rest]) + data
-
-    return bytes([index]) + text(name) + text(value)
-
-
-HEAD = b"\x82\x86\x84" + literal(b":authority", b"a")  # GET http /
+from harness.frames import (
+    CONTINUATION, END_HEADERS, END_STREAM, GOAWAY, HEAD, HEADERS, PING, PREFACE, PRIORITY, RST, SETTINGS, WINDOW, frame,
+    literal,
+)
 
 
 class Raw:

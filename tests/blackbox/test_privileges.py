@@ -5,11 +5,9 @@ import re
 
 import pytest
 
-from harness.weir import binary
+from harness.weir import is_sanitized
 
-with open(binary(), "rb") as file:
-    _code = file.read()
-IS_SANITIZED = b"__asan_init" in _code or b"__tsan_init" in _code
+IS_SANITIZED = is_sanitized()
 
 # A leak is looked for as a debugger would: that takes what is given up here.
 unsanitized = pytest.mark.skipif(IS_SANITIZED, reason="sanitizers need what is given up")

@@ -167,6 +167,48 @@ def test_more_handshakes_than_may_wait_are_refused_and_counted(weir, upstream, c
     assert w.get().status == 200
 
 
+def test_a_storm_of_handshakes_harms_no_neighbour(weir, upstream, ca):
+    """Far more full handshakes than anybody could sign; those who are connected, and those who come back with
+    a ticket, are served as ever."""
+    w = weir(upstream(), listener=rsa(ca), top={"handshake_queue": 32})
+    context = ca.client_context()
+    steady = [w.connect(), w.connect_h2(), w.connect()]
+    with w.connect(tls=context) as client:
+        client.request()
+        session = client.sock.session
+    waiting, storm_is_over = list(hellos(ca, 50)), threading.Event()
+
+    def storm():
+        for n in range(3000):
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+            try:
+                sock.connect(w.address())
+                sock.sendall(waiting[n % len(waiting)])
+            except OSError:
+                pass
+            stormers.append(sock)
+            if len(stormers) > 500:
+                stormers.pop(0).close()
+        storm_is_over.set()
+
+    stormers = []
+    thread = threading.Thread(target=storm)
+    thread.start()
+    served = 0
+    while not storm_is_over.is_set():
+        assert all(client.request().status == 200 for client in steady)
+        with w.connect(tls=context, session=session) as client:
+            assert client.request().status == 200 and client.sock.session_reused
+            session = client.sock.session
+        served += 1
+    thread.join()
+    assert served > 3
+    w.wait_for_reason("handshake_overflow")
+    for sock in stormers:
+        sock.close()
+
+
 @pytest.mark.tsan
 def test_clients_that_leave_while_a_helper_works_do_no_harm(weir, upstream, ca):
     w = weir(upstream(), listener=rsa(ca))

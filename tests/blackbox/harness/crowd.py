@@ -1,6 +1,7 @@
-"""Many clients in few lines: an origin that answers as fast as Python can, and callers that send a stream
+"""Many clients in few lines: origins that answer as fast as Python can, and callers that send a stream
 of requests, each as another client, over one TLS connection (HTTP/1.1 pipelined, or HTTP/2)."""
 
+import selectors
 import socket
 import ssl
 import struct
@@ -49,6 +50,69 @@ class FastOrigin:
 
     def stop(self):
         for sock in [self.listener] + self.sockets:
+            sock.close()
+
+
+class Spring:
+    """Answers /large with `total` bytes to any number of connections at once, and all else with little; one
+    thread for all of them."""
+
+    PIECE = bytes(256 * 1024)
+
+    def __init__(self, total):
+        self.total = total
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self.listener.setblocking(False)
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(self.listener, selectors.EVENT_READ)
+        self.left = {}  # socket: bytes of its response still to be sent
+        self.stopping = False
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        while not self.stopping:
+            for key, _ in self.selector.select(0.1):
+                try:
+                    self._on_event(key.fileobj)
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    self._end(key.fileobj)
+
+    def _on_event(self, sock):
+        if sock is self.listener:
+            sock, _ = sock.accept()
+            sock.setblocking(False)
+            self.left[sock] = 0
+            self.selector.register(sock, selectors.EVENT_READ)
+        elif self.left[sock] == 0:
+            self._answer(sock, sock.recv(65536))
+        else:
+            self.left[sock] -= sock.send(self.PIECE[: self.left[sock]])
+            if self.left[sock] == 0:
+                self.selector.modify(sock, selectors.EVENT_READ)
+
+    def _answer(self, sock, request):
+        if not request:
+            raise OSError("closed")
+        is_large = request.startswith(b"GET /large ")
+        length = self.total if is_large else 5
+        sock.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (length, b"" if is_large else b"hello"))
+        if is_large:
+            self.left[sock] = self.total
+            self.selector.modify(sock, selectors.EVENT_WRITE)
+
+    def _end(self, sock):
+        self.selector.unregister(sock)
+        self.left.pop(sock, None)
+        sock.close()
+
+    def stop(self):
+        self.stopping = True
+        self.thread.join()
+        for sock in list(self.left) + [self.listener]:
             sock.close()
 
 

@@ -25,6 +25,12 @@ def binary():
     return os.environ.get("WEIR_BIN", str(ROOT / "build" / "weir"))
 
 
+def is_sanitized():
+    with open(binary(), "rb") as file:
+        code = file.read()
+    return b"__asan_init" in code or b"__tsan_init" in code
+
+
 def run(*arguments, stdin=None, timeout=30, cwd=None):
     """One of the commands that end by themselves; the CompletedProcess, with text."""
     return subprocess.run(

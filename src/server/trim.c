@@ -1,0 +1,36 @@
+/* See trim.h. What is resident and cannot be accounted for is slack: the program itself, the
+ * configuration, and what malloc keeps. Only the last of them grows and shrinks, so memory is given
+ * back when there is much more slack than there was. A process that grows because it has more to do
+ * has more that is accounted for, and is left in peace. */
+#include "server/trim.h"
+
+#include "base/log.h"
+#include "server/overload.h"
+
+#include <malloc.h>
+
+static uint64_t slack_of(uint64_t memory_bytes, uint64_t used_bytes)
+{
+    return memory_bytes > used_bytes ? memory_bytes - used_bytes : 0;
+}
+
+bool trim_is_due(struct trim *trim, uint64_t memory_bytes, uint64_t used_bytes)
+{
+    uint64_t slack = slack_of(memory_bytes, used_bytes);
+
+    if (trim->slack_bytes == 0)
+        trim->slack_bytes = slack;
+    trim->slack_bytes = MIN(trim->slack_bytes, slack);
+    trim->ticks = slack >= trim->slack_bytes + TRIM_STEP ? trim->ticks + 1 : 0;
+    return trim->ticks >= TRIM_TICKS;
+}
+
+uint64_t trim_now(struct trim *trim, uint64_t memory_bytes, uint64_t used_bytes)
+{
+    malloc_trim(0);
+    uint64_t left = overload_memory_now();
+    *trim = (struct trim){.slack_bytes = slack_of(left, used_bytes)};
+    LOG_INFO("memory_given_back", "before=%llu after=%llu", (unsigned long long)memory_bytes,
+             (unsigned long long)left);
+    return left;
+}
