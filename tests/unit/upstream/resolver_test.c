@@ -14,7 +14,9 @@
 
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 5000, ADDRESSES_MAX = 4, TYPE_A = 1, RCODE_NXDOMAIN = 3 };
+#include "wait.h"
+
+enum { ADDRESSES_MAX = 4, TYPE_A = 1, RCODE_NXDOMAIN = 3 };
 
 /* --- a DNS server ---------------------------------------------------------------------------- */
 
@@ -172,28 +174,9 @@ static void dns_has(const char *first, const char *second)
     w.dns.count = second != NULL ? 2 : 1;
 }
 
-struct wait {
-    const unsigned *counter;
-    unsigned at_least;
-    int64_t until_ms;
-};
-
-static void look(void *arg)
-{
-    struct wait *wait = arg;
-
-    if (*wait->counter >= wait->at_least || loop_now_ms(w.loop) >= wait->until_ms)
-        loop_stop(w.loop);
-}
-
 static void run_until_count(const unsigned *counter, unsigned at_least)
 {
-    struct wait wait = {counter, at_least, loop_now_ms(w.loop) + PATIENCE_MS};
-    struct ticker *ticker = ticker_new(w.loop, 2, look, &wait);
-
-    loop_run(w.loop);
-    ticker_free(ticker);
-    assert_true(*counter >= at_least);
+    wait_until_count(w.loop, counter, at_least);
 }
 
 static void assert_address(size_t i, const char *ip)
@@ -295,10 +278,7 @@ static void a_reload_asks_again_what_was_on_its_way(void **state UNUSED)
     w.dns.is_mute = true;
     dns_has("127.0.0.2", NULL);
     resolver_watch(w.resolver, &w.config);
-    struct wait wait = {&w.letters, 1, loop_now_ms(w.loop) + 60};
-    struct ticker *ticker = ticker_new(w.loop, 2, look, &wait);
-    loop_run(w.loop);
-    ticker_free(ticker);
+    wait_for_ms(w.loop, 60);
     assert_int_equal(w.letters, 0);
     w.dns.is_mute = false;
     resolver_watch(w.resolver, &w.config);

@@ -13,7 +13,9 @@
 
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 5000, CONNS_MAX = 4096, CALLS_MAX = 8, STORM_CALLS = 24, STORM_TICKS = 600 };
+#include "wait.h"
+
+enum { CONNS_MAX = 4096, CALLS_MAX = 8, STORM_CALLS = 24, STORM_TICKS = 600 };
 
 /* --- the origin ------------------------------------------------------------------------------ */
 
@@ -357,28 +359,9 @@ static void finish(struct call *call)
 
 /* --- the loop -------------------------------------------------------------------------------- */
 
-struct wait {
-    const unsigned *counter;
-    unsigned at_least;
-    int64_t until_ms;
-};
-
-static void look(void *arg)
-{
-    struct wait *wait = arg;
-
-    if (*wait->counter >= wait->at_least || loop_now_ms(w.loop) >= wait->until_ms)
-        loop_stop(w.loop);
-}
-
 static void run_until_count(const unsigned *counter, unsigned at_least)
 {
-    struct wait wait = {counter, at_least, loop_now_ms(w.loop) + PATIENCE_MS};
-    struct ticker *ticker = ticker_new(w.loop, 2, look, &wait);
-
-    loop_run(w.loop);
-    ticker_free(ticker);
-    assert_true(*counter >= at_least);
+    wait_until_count(w.loop, counter, at_least);
 }
 
 static void expect_failure(enum reason reason)
@@ -653,10 +636,7 @@ static void weather_a_storm(enum upstream_protocol protocol)
     assert_true(storm->answered > STORM_TICKS);
     w.config.group_count = 0;
     adopt();
-    struct wait wait = {&w.origin.requests, UINT32_MAX, loop_now_ms(w.loop) + 100};
-    ticker = ticker_new(w.loop, 2, look, &wait);
-    loop_run(w.loop);
-    ticker_free(ticker);
+    wait_for_ms(w.loop, 100);
     assert_int_equal(open_connections(), 0);
     free(storm);
 }

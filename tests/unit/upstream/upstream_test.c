@@ -13,7 +13,9 @@
 
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 5000, HOSTS_MAX = 4 };
+#include "wait.h"
+
+enum { HOSTS_MAX = 4 };
 
 static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -79,37 +81,14 @@ static struct target *target(void)
 
 /* --- the loop, until something is so --------------------------------------------------------- */
 
-struct wait {
-    bool (*is_so)(const void *arg);
-    const void *arg;
-    int64_t until_ms;
-};
-
-static void look(void *arg)
-{
-    struct wait *wait = arg;
-
-    if (loop_now_ms(w.loop) >= wait->until_ms || (wait->is_so != NULL && wait->is_so(wait->arg)))
-        loop_stop(w.loop);
-}
-
 static void run_until(bool (*is_so)(const void *arg), const void *arg)
 {
-    struct wait wait = {is_so, arg, loop_now_ms(w.loop) + PATIENCE_MS};
-    struct ticker *ticker = ticker_new(w.loop, 2, look, &wait);
-
-    loop_run(w.loop);
-    ticker_free(ticker);
-    assert_true(is_so(arg));
+    wait_until(w.loop, is_so, arg);
 }
 
 static void run_for(int64_t ms)
 {
-    struct wait wait = {NULL, NULL, loop_now_ms(w.loop) + ms};
-    struct ticker *ticker = ticker_new(w.loop, 2, look, &wait);
-
-    loop_run(w.loop);
-    ticker_free(ticker);
+    wait_for_ms(w.loop, ms);
 }
 
 static uint64_t open_connections(void)
