@@ -21,18 +21,16 @@ enum {
     STAT_RSS = 21
 };
 
-static int read_small_file(const char *path, char *out, size_t size)
+struct str process_read(const char *path, char *out, size_t size)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd >= 0 ? read(fd, out, size - 1) : -1;
 
-    if (fd < 0)
-        return -1;
-    ssize_t got = read(fd, out, size - 1);
-    close(fd);
-    if (got < 0)
-        return -1;
-    out[got] = '\0';
-    return 0;
+    if (fd >= 0)
+        close(fd);
+    size_t len = got > 0 ? (size_t)got : 0;
+    out[len] = '\0';
+    return str_make(out, len);
 }
 
 static void print_figure(struct text *out, const char *name, const char *type, const char *help,
@@ -58,7 +56,7 @@ static void print_stat(struct text *out)
     char stat[1024];
     unsigned long long field[STAT_RSS + 1] = {0};
 
-    if (read_small_file("/proc/self/stat", stat, sizeof(stat)) < 0)
+    if (process_read("/proc/self/stat", stat, sizeof(stat)).len == 0)
         return;
     char *at = strrchr(stat, ')'); /* the name before it may hold anything */
     if (at == NULL)

@@ -1,7 +1,8 @@
 /* Parsing what the kernel says about CPU limits; the last two functions read the files. */
 #include "server/cpu_quota.h"
 
-#include <fcntl.h>
+#include "observe/process.h"
+
 #include <limits.h>
 #include <sched.h>
 #include <stdio.h>
@@ -82,29 +83,18 @@ unsigned workers_for(unsigned cores, int64_t quota_thousandths)
 
 /* --- reading --------------------------------------------------------------------------------- */
 
-static struct str read_file(const char *path, char *out, size_t size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return STR("");
-    ssize_t got = read(fd, out, size);
-    close(fd);
-    return str_make(out, got > 0 ? (size_t)got : 0);
-}
-
 static int64_t read_quota(bool is_v2, const char *group)
 {
     char path[PATH_MAX + 64], quota[64], period[64];
 
     if (is_v2) {
         snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cpu.max", group);
-        return cpu_max_parse(read_file(path, quota, sizeof(quota)));
+        return cpu_max_parse(process_read(path, quota, sizeof(quota)));
     }
     snprintf(path, sizeof(path), "/sys/fs/cgroup/cpu%s/cpu.cfs_quota_us", group);
-    struct str quota_text = read_file(path, quota, sizeof(quota));
+    struct str quota_text = process_read(path, quota, sizeof(quota));
     snprintf(path, sizeof(path), "/sys/fs/cgroup/cpu%s/cpu.cfs_period_us", group);
-    return cpu_cfs_parse(quota_text, read_file(path, period, sizeof(period)));
+    return cpu_cfs_parse(quota_text, process_read(path, period, sizeof(period)));
 }
 
 static int64_t smaller_quota(int64_t a, int64_t b)
@@ -120,7 +110,7 @@ static int64_t own_quota(void)
 {
     char text[4096], group[PATH_MAX];
     bool is_v2;
-    struct str path = cgroup_path(read_file("/proc/self/cgroup", text, sizeof(text)), &is_v2);
+    struct str path = cgroup_path(process_read("/proc/self/cgroup", text, sizeof(text)), &is_v2);
     int64_t quota = CPU_UNLIMITED;
 
     if (path.len >= sizeof(group))

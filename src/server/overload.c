@@ -1,7 +1,8 @@
 /* See overload.h. */
 #include "server/overload.h"
 
-#include <fcntl.h>
+#include "observe/process.h"
+
 #include <stdio.h>
 #include <unistd.h>
 
@@ -56,21 +57,11 @@ const char *overload_word(enum overload_level level)
 
 /* --- memory ---------------------------------------------------------------------------------- */
 
-static struct str read_small(const char *path, char *out, size_t size)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, out, size) : -1;
-
-    if (fd >= 0)
-        close(fd);
-    return str_make(out, n > 0 ? (size_t)n : 0);
-}
-
 /* "max" is no number. */
 static uint64_t read_limit(const char *path)
 {
     char text[64];
-    struct str number, rest, content = read_small(path, text, sizeof(text));
+    struct str number, rest, content = process_read(path, text, sizeof(text));
     uint64_t value;
 
     str_cut(content, '\n', &number, &rest);
@@ -80,7 +71,7 @@ static uint64_t read_limit(const char *path)
 uint64_t overload_memory_limit(void)
 {
     char text[4096], path[4224];
-    struct str rest = read_small("/proc/self/cgroup", text, sizeof(text)), line;
+    struct str rest = process_read("/proc/self/cgroup", text, sizeof(text)), line;
     uint64_t limit;
 
     while (str_next(&rest, '\n', &line)) {
@@ -98,7 +89,7 @@ uint64_t overload_memory_limit(void)
 uint64_t overload_memory_now(void)
 {
     char text[128];
-    struct str content = read_small("/proc/self/statm", text, sizeof(text)), size, resident, rest;
+    struct str content = process_read("/proc/self/statm", text, sizeof(text)), size, resident, rest;
     uint64_t pages;
 
     if (!str_cut(content, ' ', &size, &rest) || !str_cut(rest, ' ', &resident, &rest) ||
