@@ -2,6 +2,8 @@
  * any router is asked is refused here too, so that the tools answer as the proxy does. */
 #include "cli/question.h"
 
+#include "proxy/proxy.h"
+
 /* --- the parts ------------------------------------------------------------------------------- */
 
 void question_init(struct question *question)
@@ -259,6 +261,32 @@ static void host_facts(struct question *question)
         question->refusal = WHY_BAD_HOST;
 }
 
+static bool is_removed_by(const struct headers_conf *headers, struct str name)
+{
+    for (size_t i = 0; headers != NULL && i < headers->request.count; i++) {
+        const struct header_rule_conf *rule = &headers->request.rules[i];
+        if (rule->op == HEADER_OP_REMOVE_UNTRUSTED && str_eq_nocase(rule->name, name))
+            return true;
+    }
+    return false;
+}
+
+/* What the proxy takes from a client that is not trusted before it routes. */
+static void remove_untrusted(const struct judge *judge, struct question *question)
+{
+    const struct headers_conf *of_listener =
+        judge->listener != NULL ? judge->listener->headers : NULL;
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < question->field_count; i++) {
+        struct question_field field = question->fields[i];
+        if (!proxy_wants_trust(field.name) && !is_removed_by(of_listener, field.name) &&
+            !is_removed_by(judge->conf->headers, field.name))
+            question->fields[kept++] = field;
+    }
+    question->field_count = kept;
+}
+
 /* The cookie that stands for the debug header, where there is none. */
 static void cookie_debug_facts(const struct judge *judge, struct question *question)
 {
@@ -287,6 +315,8 @@ const char *judge_facts(struct judge *judge, struct question *question)
     const char *error = client_facts(judge, question, &is_trusted);
     if (error != NULL || question->field_count == 0)
         return error;
+    if (!is_trusted)
+        remove_untrusted(judge, question);
     struct str cookie = field_joined(question, STR("cookie"), STR("; "));
     if (cookie.ptr != NULL)
         facts->cookie = cookie;

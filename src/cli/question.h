@@ -63,7 +63,8 @@ MUST_USE int judge_init(struct judge *judge, const struct config *config, const 
                         struct err *err);
 void judge_deinit(struct judge *judge);
 
-/* Fills question.facts and question.refusal. NULL, or what is wrong with the question. */
+/* Fills question.facts and question.refusal; fields that the proxy would take from a client it does
+ * not trust are gone. NULL, or what is wrong with the question. */
 const char *judge_facts(struct judge *judge, struct question *question);
 
 /* What the proxy would do; after judge_facts. */

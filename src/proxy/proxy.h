@@ -52,3 +52,6 @@ size_t proxy_open_connections(const struct proxy *proxy);
 size_t proxy_open_exchanges(const struct proxy *proxy);
 
 struct upstream *proxy_upstream(struct proxy *proxy);
+
+/* Is this a request field that only trusted peers may send? Others' are gone before routing. */
+bool proxy_wants_trust(struct str name);

@@ -93,6 +93,17 @@ static const enum header_id trusted_fields[] = {
     HEADER_X_WEIR_GROUP,      HEADER_X_WEIR_REASON,
 };
 
+bool proxy_wants_trust(struct str name)
+{
+    enum header_id id = header_lookup(name);
+
+    for (size_t i = 0; i < ARRAY_LEN(trusted_fields); i++) {
+        if (trusted_fields[i] == id)
+            return true;
+    }
+    return false;
+}
+
 static void remove_untrusted(struct head *head)
 {
     for (size_t i = 0; i < ARRAY_LEN(trusted_fields); i++) {

@@ -78,6 +78,29 @@ def test_the_debug_header_is_for_those_who_may():
     assert answers(debug, arguments=["--untrusted"])[0]["group"] == "mw-web"
 
 
+def test_what_the_proxy_takes_from_strangers_does_not_route(tmp_path):
+    conf = tmp_path / "weir.yaml"
+    conf.write_text("""
+listeners:
+  - name: main
+    bind: "127.0.0.1:8080"
+    router: main
+    trusted_proxies: [10.0.0.0/8]
+    headers: { request: { remove_untrusted: [X-Choose] } }
+groups: { a: { endpoints: ["127.0.0.1:1"] }, b: { endpoints: ["127.0.0.1:2"] } }
+routers:
+  main:
+    rules:
+      - { header: { X-Choose: "*" }, group: b }
+      - { header: { X-Forwarded-Host: "*" }, group: b }
+      - { group: a }
+""")
+    for field in ("X-Choose: 1", "X-Forwarded-Host: c"):
+        for client, group in (("10.0.0.1", "b"), ("192.0.2.1", "a")):
+            done = h.run("route", "-c", conf, "--client", client, "-H", field, "--json", "x.example/")
+            assert json.loads(done.stdout)["group"] == group, (field, client)
+
+
 def test_answers_come_while_the_pipe_is_open():
     command = [h.binary(), "route", "-c", str(EDGE), "--stdin"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
