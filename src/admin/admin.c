@@ -76,7 +76,8 @@ static void index_page(const struct admin_source *source UNUSED, struct page_rep
 /* --- who may ask ----------------------------------------------------------------------------- */
 
 /* Is the name that the client used one that no stranger's DNS can have pointed here? */
-static bool is_own_host(const struct head *request, const struct addr *bound)
+static bool is_own_host(const struct admin_source *source, const struct addr *bound,
+                        const struct head *request)
 {
     char canonical[256];
     struct str host;
@@ -88,7 +89,8 @@ static bool is_own_host(const struct head *request, const struct addr *bound)
         return request->version == HTTP_1_0; /* a plain probe; browsers always name the host */
     if (host_canonical(request->authority, canonical, sizeof(canonical), &host) < 0)
         return false;
-    return str_eq(host, STR("localhost")) || addr_parse_ip(host, 0, &addr) == 0;
+    return str_eq(host, STR("localhost")) || addr_parse_ip(host, 0, &addr) == 0 ||
+           source->is_our_name(source->arg, host);
 }
 
 static void refuse(struct page_reply *reply, int status, const char *words)
@@ -108,8 +110,9 @@ static struct str path_without_query(struct str target)
 void admin_answer(const struct admin_source *source, const struct addr *bound,
                   const struct head *request, struct page_reply *reply)
 {
-    if (!is_own_host(request, bound)) {
-        refuse(reply, 403, "this Host is not served here: use an IP address or localhost");
+    if (!is_own_host(source, bound, request)) {
+        refuse(reply, 403,
+               "this Host is not served here: use an IP address, localhost or one of admin.hosts");
         return;
     }
     if (request->method != METHOD_GET && request->method != METHOD_HEAD) {

@@ -18,6 +18,9 @@ struct admin_source {
     /* May new traffic come? `*words` says why not, or "ready". */
     bool (*is_ready)(void *arg, const char **words);
 
+    /* May clients call us by this name (canonical), besides localhost and IP addresses? */
+    bool (*is_our_name)(void *arg, struct str host);
+
     /* Adds one JSON object: version, load time, what the last reload said. */
     void (*print_config_status)(void *arg, struct text *out);
 };

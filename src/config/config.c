@@ -25,11 +25,27 @@ static int load_addr(struct loader *loader, const struct node *node, void *out)
     return 0;
 }
 
+static int load_admin_hosts(struct loader *loader, const struct node *node, void *out)
+{
+    struct admin_conf *admin = out;
+    size_t count;
+    struct node *const *items = node_items(&node, &count);
+
+    admin->hosts = ARENA_NEW_N(loader->arena, struct str, MAX(count, 1u));
+    for (size_t i = 0; i < count; i++) {
+        if (load_host_name(loader, items[i], &admin->hosts[i]) < 0)
+            return -1;
+    }
+    admin->host_count = count;
+    return 0;
+}
+
 static int load_admin(struct loader *loader, const struct node *node, void *out)
 {
     static const struct field fields[] = {
         {"enabled", load_bool, offsetof(struct admin_conf, enabled), false},
         {"bind", load_addr, offsetof(struct admin_conf, bind), false},
+        {"hosts", load_admin_hosts, 0, false},
     };
     struct admin_conf *admin = out;
 

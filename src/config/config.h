@@ -218,7 +218,9 @@ struct access_log_conf {
 
 struct admin_conf {
     bool enabled;
-    struct addr bind; /* default 127.0.0.1:9901 */
+    struct addr bind;  /* default 127.0.0.1:9901 */
+    struct str *hosts; /* canonical; in Host besides localhost and IP addresses; default none */
+    size_t host_count;
 };
 
 /* A row of the table of wikis: what a database name stands for. */

@@ -122,11 +122,23 @@ static void print_config_status(void *arg, struct text *out)
     text_add_str(out, STR("]}\n}\n"));
 }
 
+static bool is_our_name(void *arg, struct str host)
+{
+    const struct admin_conf *admin = &server_config(arg)->admin;
+
+    for (size_t i = 0; i < admin->host_count; i++) {
+        if (str_eq(admin->hosts[i], host))
+            return true;
+    }
+    return false;
+}
+
 struct admin_source server_admin_source(struct server *server)
 {
     return (struct admin_source){.arg = server,
                                  .metrics = all_metrics,
                                  .print_metrics = print_metrics,
                                  .is_ready = is_ready,
+                                 .is_our_name = is_our_name,
                                  .print_config_status = print_config_status};
 }

@@ -1,8 +1,12 @@
 """The admin port: metrics that parse, health that tells the truth."""
 
+import copy
+import socket
+
 import pytest
 
 from harness import origin as o
+from harness import weir as h
 from harness.client import request_bytes
 
 
@@ -109,8 +113,6 @@ def test_head_is_answered_without_a_body(weir, upstream):
 
 
 def test_rubbish_on_the_admin_port_does_no_harm(weir, upstream):
-    import socket
-
     w = weir(upstream())
     for data in (b"\0" * 1000, b"GET\r\n\r\n", b"GET /" + b"a" * 100000, b""):
         with socket.create_connection(("127.0.0.1", w.admin_port), timeout=5) as sock:
@@ -122,8 +124,6 @@ def test_rubbish_on_the_admin_port_does_no_harm(weir, upstream):
 
 
 def test_a_silent_admin_client_does_not_block_the_others(weir, upstream):
-    import socket
-
     w = weir(upstream())
     silent = [socket.create_connection(("127.0.0.1", w.admin_port), timeout=5) for _ in range(20)]
     assert w.admin("/healthz")[0] == 200
@@ -135,3 +135,65 @@ def test_a_silent_admin_client_does_not_block_the_others(weir, upstream):
 def test_the_admin_pages_are_not_on_the_listeners(weir, upstream):
     up = upstream(o.echo())
     assert '"target": "/metrics"' in weir(up).get("/metrics").text
+
+
+STRANGERS = ["evil.example", "evil.example:9901", "127.0.0.1.evil.example", "localhost.evil.example", "0x7f000001", "2130706433", "user@127.0.0.1", "wiki.example", ""]
+
+
+@pytest.mark.parametrize("host", STRANGERS)
+def test_a_name_of_a_stranger_is_refused(weir, upstream, host):
+    """What DNS rebinding needs: a page of evil.example, whose name has come to mean 127.0.0.1."""
+    w = weir(upstream())
+    for path in ("/", "/metrics", "/config/status", "/nowhere"):
+        status, text = ask_as(w, host, path)
+        assert status in (400, 403) and "weir_" not in text and "version" not in text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:%d", "localhost", "LOCALHOST:%d", "[::1]:%d", "10.64.0.12"])
+def test_names_that_no_stranger_can_give_us_are_served(weir, upstream, host):
+    w = weir(upstream())
+    assert ask_as(w, host.replace("%d", str(w.admin_port)), "/metrics")[0] == 200
+
+
+def test_our_own_names_come_from_the_configuration(weir, upstream):
+    w = weir(upstream(), top={"admin": {"hosts": ["mw1.example"]}})
+    assert ask_as(w, "MW1.example:9901", "/metrics")[0] == 200
+    assert ask_as(w, "mw2.example", "/metrics")[0] == 403
+    config = copy.deepcopy(w.config)
+    config["admin"]["hosts"] = "mw2.example"
+    w.reload(config)
+    assert ask_as(w, "mw1.example", "/metrics")[0] == 403
+    assert ask_as(w, "mw2.example", "/metrics")[0] == 200
+
+
+def ask_as(w, host, path):
+    """(status, text) of a page, asked for under that name."""
+    with socket.create_connection(("127.0.0.1", w.admin_port), timeout=10) as sock:
+        sock.sendall(("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % (path, host)).encode())
+        head, _, body = b"".join(iter(lambda: sock.recv(65536), b"")).partition(b"\r\n\r\n")
+    return int(head.split()[1]), body.decode()
+
+
+def test_no_page_is_for_scripts_of_other_sites(weir, upstream):
+    w = weir(upstream())
+    for path in ("/", "/metrics", "/config/status", "/healthz", "/ready"):
+        for method in ("GET", "OPTIONS"):
+            _, _, headers = w.admin(path, method)
+            assert not [name for name in headers if name.lower().startswith("access-control-")]
+
+
+def test_no_page_and_no_log_shows_a_key(weir, upstream, leaf, tmp_path):
+    ticket_key = tmp_path / "ticket.key"
+    secret = b"0123456789abcdefSECRETticketKEYmaterial01234567x"
+    ticket_key.write_bytes(secret)
+    w = weir(upstream(o.echo()), tls=True, top={"ticket_keys": [str(ticket_key)]})
+    assert w.get().status == 200
+    w.reload()
+    said = "".join(w.admin(path)[1] for path in ("/", "/metrics", "/stats/prometheus", "/config/status", "/healthz", "/ready"))
+    done = h.run("check", "-c", w.config_file)
+    assert done.returncode == 0
+    said += done.stdout + done.stderr + w.log + "".join(map(str, w.access_log(1)))
+    lines = [line for line in open(leaf.key).read().splitlines() if "PRIVATE KEY" not in line]
+    assert lines and secret[:32].decode() not in said
+    for line in lines:
+        assert line[:16] not in said, "a piece of the private key"

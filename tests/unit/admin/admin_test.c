@@ -37,6 +37,11 @@ struct asked {
     size_t field_count;
 };
 
+static bool is_our_name(void *arg UNUSED, struct str host)
+{
+    return str_eq(host, STR("mw1.example"));
+}
+
 static struct asked ask(enum method method, const char *host, const char *path, bool ready,
                         const char *bound_text)
 {
@@ -44,6 +49,7 @@ static struct asked ask(enum method method, const char *host, const char *path, 
                                         .metrics = all_metrics,
                                         .print_metrics = print_metrics,
                                         .is_ready = is_ready,
+                                        .is_our_name = is_our_name,
                                         .print_config_status = print_status};
     const struct head head = {
         .method = method, .version = HTTP_1_1, .authority = str_of(host), .path = str_of(path)};
@@ -113,6 +119,8 @@ static void a_name_of_a_stranger_is_refused(void **state UNUSED)
         {"LOCALHOST", 200},
         {"[::1]:9901", 200},
         {"10.64.0.12:9901", 200},
+        {"MW1.example.:9901", 200},
+        {"x.mw1.example", 403},
         {"evil.example", 403},
         {"evil.example:9901", 403},
         {"127.0.0.1.evil.example", 403},
