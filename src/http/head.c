@@ -332,6 +332,29 @@ struct str head_value(const struct head *head, enum header_id id)
     return field != NULL ? field->value : (struct str){0};
 }
 
+static char *put(char *at, struct str s)
+{
+    if (s.len > 0)
+        memcpy(at, s.ptr, s.len);
+    return at + s.len;
+}
+
+struct str head_joined(const struct head *head, enum header_id id, struct str between)
+{
+    struct field *first = head_find(head, id);
+    size_t len = 0;
+
+    if (first == NULL || find_next(head, first) == NULL)
+        return first != NULL ? first->value : (struct str){0};
+    for (struct field *f = first; f != NULL; f = find_next(head, f))
+        len += f->value.len + between.len;
+
+    char *text = arena_alloc_aligned(head->arena, len, 1), *at = put(text, first->value);
+    for (struct field *f = find_next(head, first); f != NULL; f = find_next(head, f))
+        at = put(put(at, between), f->value);
+    return str_make(text, (size_t)(at - text));
+}
+
 void head_remove(struct head *head, enum header_id id)
 {
     for (struct field *f = head_find(head, id); f != NULL; f = find_next(head, f))

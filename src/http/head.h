@@ -156,6 +156,10 @@ unsigned head_count(const struct head *head, enum header_id id);
 /* Value of the first field with that id, or "" (ptr NULL). */
 struct str head_value(const struct head *head, enum header_id id);
 
+/* All fields with that id as one value, `between` them; "" when there is none. Copied only where
+ * there is more than one, and then once. */
+struct str head_joined(const struct head *head, enum header_id id, struct str between);
+
 /* Marks all fields with that id as removed. */
 void head_remove(struct head *head, enum header_id id);
 

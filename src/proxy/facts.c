@@ -7,24 +7,8 @@ static struct str field_value(const void *arg, struct str name)
     return field != NULL ? field->value : (struct str){0};
 }
 
-/* Cookie lines as one (RFC 9113 section 8.2.3); one line is the rule. */
-static struct str cookies_of(const struct head *head)
-{
-    struct str all = {0};
-
-    if (head_count(head, HEADER_COOKIE) <= 1)
-        return head_value(head, HEADER_COOKIE);
-    for (unsigned i = 0; i < head->field_count; i++) {
-        const struct field *field = &head->fields[i];
-        if (field->id == HEADER_COOKIE && !field->removed)
-            all = all.len == 0 ? field->value
-                               : arena_printf(head->arena, "%.*s; %.*s", STR_FMT(all),
-                                              STR_FMT(field->value));
-    }
-    return all;
-}
-
-/* Of two debug fields none is believed: joined they name no backend (security.md 4). */
+/* Of two debug fields none is believed: joined they name no backend, and no third is needed
+ * (docs/security.md, "Multi-value joins"). */
 static void debug_facts(const struct exchange *x, struct str name, struct facts *facts)
 {
     const struct head *head = x->request;
@@ -35,9 +19,12 @@ static void debug_facts(const struct exchange *x, struct str name, struct facts 
         const struct field *field = &head->fields[i];
         if (field->removed || !str_eq_nocase(field->name, name))
             continue;
-        facts->debug = facts->has_debug ? arena_printf(head->arena, "%.*s, %.*s",
-                                                       STR_FMT(facts->debug), STR_FMT(field->value))
-                                        : field->value;
+        if (facts->has_debug) {
+            facts->debug = arena_printf(head->arena, "%.*s, %.*s", STR_FMT(facts->debug),
+                                        STR_FMT(field->value));
+            return;
+        }
+        facts->debug = field->value;
         facts->has_debug = true;
     }
 }
@@ -61,7 +48,7 @@ void exchange_facts(const struct exchange *x, struct facts *facts)
         .method = head->method_text,
         .host = head->authority,
         .path = head->path,
-        .cookie = cookies_of(head),
+        .cookie = head_joined(head, HEADER_COOKIE, STR("; ")), /* RFC 9113 section 8.2.3 */
         .field = field_value,
         .field_arg = head,
         .random = rand_next(&x->proxy->dice),

@@ -54,21 +54,7 @@ static void client_from_forwarded_for(struct exchange *x, struct str list)
 /* All lines of a list field as one value. */
 static struct str joined(const struct head *head, enum header_id id)
 {
-    struct str all = head_value(head, id);
-    bool is_first = true;
-
-    if (head_count(head, id) <= 1)
-        return all;
-    for (unsigned i = 0; i < head->field_count; i++) {
-        const struct field *field = &head->fields[i];
-        if (field->id != id || field->removed)
-            continue;
-        all = is_first
-                  ? field->value
-                  : arena_printf(head->arena, "%.*s, %.*s", STR_FMT(all), STR_FMT(field->value));
-        is_first = false;
-    }
-    return all;
+    return head_joined(head, id, STR(", "));
 }
 
 static void find_client(struct exchange *x)

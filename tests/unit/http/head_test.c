@@ -172,6 +172,29 @@ static void removing_takes_every_field_of_that_id(void **state)
     assert_int_equal(head_count(head, HEADER_VIA), 1);
 }
 
+static void lines_of_a_list_are_joined_with_one_copy(void **state)
+{
+    enum { LINES = 100, LINE_BYTES = 500 };
+    struct head *head = new_head(state);
+    char line[LINE_BYTES];
+
+    assert_str(head_joined(head, HEADER_COOKIE, STR("; ")), "");
+    head_add(head, STR("Cookie"), STR("a=b"));
+    assert_str(head_joined(head, HEADER_COOKIE, STR("; ")), "a=b");
+    head_add(head, STR("X"), STR("y"));
+    head_add(head, STR("cookie"), STR(""));
+    head_add(head, STR("cookie"), STR("c=d"));
+    assert_str(head_joined(head, HEADER_COOKIE, STR("; ")), "a=b; ; c=d");
+
+    memset(line, 'v', sizeof(line));
+    for (int i = 0; i < LINES; i++)
+        head_add(head, STR("Via"), str_make(line, sizeof(line)));
+    size_t before = head->arena->bytes;
+    struct str all = head_joined(head, HEADER_VIA, STR(", "));
+    assert_int_equal(all.len, LINES * LINE_BYTES + (LINES - 1) * 2);
+    assert_true(head->arena->bytes - before < 2 * all.len); /* and not for every line again */
+}
+
 static void setting_leaves_exactly_one_field(void **state)
 {
     struct head *head = new_head(state);
@@ -520,6 +543,7 @@ int main(void)
         cmocka_unit_test(heads_and_bodiless_statuses_have_no_body),
         cmocka_unit_test(fields_are_found_by_id_and_by_name),
         cmocka_unit_test(removing_takes_every_field_of_that_id),
+        cmocka_unit_test(lines_of_a_list_are_joined_with_one_copy),
         cmocka_unit_test(setting_leaves_exactly_one_field),
         cmocka_unit_test(a_head_grows_to_any_number_of_fields),
         cmocka_unit_test(tokens_are_found_in_all_lines_of_a_list),
