@@ -18,8 +18,6 @@ enum in_state {
 
 enum out_state { OUT_IDLE, OUT_HEAD, OUT_LENGTH, OUT_CHUNKED, OUT_TUNNEL, OUT_DONE };
 
-enum { INTERIM_MAX = 16 }; /* 1xx heads before the real one */
-
 struct h1_client {
     struct session session;
     struct stream stream;
@@ -127,7 +125,7 @@ static void take_head(struct h1_client *c, struct str block)
 
     head_init(head, c->stream.arena);
     enum reason reason = h1_parse_response(head, block, c->method, &c->session.limits);
-    if (reason == REASON_NONE && head->status < 200 && ++c->interims > INTERIM_MAX)
+    if (reason == REASON_NONE && head->status < 200 && ++c->interims > SESSION_INTERIM_MAX)
         reason = REASON_UPSTREAM_PROTOCOL;
     if (reason != REASON_NONE) {
         fail_response(c, reason);

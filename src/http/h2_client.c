@@ -47,6 +47,8 @@ void h2_client_on_response(struct h2_session *h2, enum end end)
     enum reason reason = check_response(&h2->in, end);
 
     h2->in = (struct h2_incoming){0};
+    if (reason == REASON_NONE && head->status < 200 && ++st->interims > SESSION_INTERIM_MAX)
+        reason = REASON_UPSTREAM_PROTOCOL;
     if (reason != REASON_NONE) {
         h2_bad(h2, st, reason);
         h2_stream_rst(st, NGHTTP2_PROTOCOL_ERROR);

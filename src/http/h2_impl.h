@@ -73,6 +73,7 @@ struct h2_stream {
     uint32_t unconsumed; /* received while paused: the peer's windows stay closed by so much */
     enum reason news;    /* on_reset is due with this reason */
     enum method method;  /* of the request */
+    uint8_t interims;    /* client: 1xx heads received */
 
     bool user_open, wire_open;
     bool quiet; /* no more callbacks: reset by either side */
