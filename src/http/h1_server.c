@@ -43,6 +43,7 @@ struct h1_server {
     bool stream_open, paused, full, close_after, is_http10, said_close;
     bool skipped_line; /* the empty line that may stand in front of a request line was there */
     bool told_reset;   /* the stream hears nothing more */
+    bool expects_continue;
 };
 
 static struct h1_server *of_session(struct session *session)
@@ -93,7 +94,7 @@ static void start_reading(struct h1_server *s)
 
 /* --- refusing -------------------------------------------------------------------------------- */
 
-static void write_refusal(struct h1_server *s, int status, struct str word)
+static void write_refusal(struct h1_server *s, enum method method, int status, struct str word)
 {
     struct arena arena;
     struct head head;
@@ -103,18 +104,21 @@ static void write_refusal(struct h1_server *s, int status, struct str word)
     struct h1_frame frame = {
         .framing = H1_LENGTH, .content_length = head.content_length, .connection = STR("close")};
     h1_write_response(s->session.out, &head, &frame);
-    bufq_copy(s->session.out, word.ptr, word.len);
-    bufq_copy(s->session.out, "\n", 1);
+    if (method != METHOD_HEAD) {
+        bufq_copy(s->session.out, word.ptr, word.len);
+        bufq_copy(s->session.out, "\n", 1);
+    }
     arena_reset(&arena);
 }
 
-/* A request that never became a stream: answered here, shortly, and the connection ends. */
-static void refuse(struct h1_server *s, enum reason reason)
+/* A request that never became a stream: answered here, shortly, and the connection ends. `method`
+ * as far as it is known. */
+static void refuse(struct h1_server *s, enum method method, enum reason reason)
 {
     int status = reason_status(reason);
 
     if (status > 0) {
-        write_refusal(s, status, str_of(reason_word(reason)));
+        write_refusal(s, method, status, str_of(reason_word(reason)));
         want_write(s);
     }
     if (s->session.owner->on_bad != NULL)
@@ -157,6 +161,7 @@ static void begin_request(struct h1_server *s, const struct head *head)
     s->method = head->method;
     s->is_http10 = head->version == HTTP_1_0;
     s->body_bytes = 0;
+    s->expects_continue = head->expects_continue;
     s->in_left = framing == H1_LENGTH ? (uint64_t)head->content_length : 0;
     s->chunks = (struct h1_chunks){0};
     s->out = OUT_HEAD;
@@ -180,7 +185,7 @@ static void take_head(struct h1_server *s, struct str block)
     head_init(head, &s->arena);
     enum reason reason = h1_parse_request(head, block, &s->session.limits);
     if (reason != REASON_NONE) {
-        refuse(s, reason);
+        refuse(s, head->method, reason);
         return;
     }
     begin_request(s, head);
@@ -225,7 +230,7 @@ static size_t feed_head(struct h1_server *s, struct str data)
     if (reason == REASON_NONE && head_len == 0)
         reason = check_first_bytes(s, data);
     if (reason != REASON_NONE) {
-        refuse(s, reason);
+        refuse(s, METHOD_OTHER, reason);
         return data.len;
     }
     if (head_len == 0) {
@@ -436,7 +441,7 @@ static void server_expire(struct session *session, enum reason reason)
     if (s->stream_open || s->said_close)
         return;
     if (session->phase == SESSION_HEAD)
-        refuse(s, reason);
+        refuse(s, METHOD_OTHER, reason);
     else
         say_close(s, reason);
 }
@@ -499,6 +504,15 @@ static void send_switch(struct h1_server *s, const struct head *head)
     start_reading(s);
 }
 
+/* A final answer that comes instead of the body: the client must know that we close, or it would
+ * take the connection for free (RFC 9110 section 10.1.1). */
+static bool leaves_body(const struct h1_server *s, enum end end)
+{
+    bool is_instead = end == END || (s->expects_continue && s->body_bytes == 0);
+
+    return s->in != IN_DONE && is_instead;
+}
+
 static void server_send_head(struct stream *stream, const struct head *head, enum end end)
 {
     struct h1_server *s = of_stream(stream);
@@ -514,7 +528,7 @@ static void server_send_head(struct stream *stream, const struct head *head, enu
         send_interim(s, head);
         return;
     }
-    if (head->close || s->session.draining)
+    if (head->close || s->session.draining || leaves_body(s, end))
         s->close_after = true;
     choose_framing(s, head, end, &frame);
     if (s->close_after)

@@ -304,10 +304,14 @@ static void send_request(struct h2_stream *st, const struct head *head, enum end
 
     if (st->tx_head)
         return;
+    if (head->upgrade.len > 0)
+        end =
+            END; /* h2 has no upgrade (RFC 9113 section 8.6): an ordinary request is what is left */
     nv_init(&list, head->field_count);
     nv_put(&list, STR(":method"), head->method_text);
     nv_put(&list, STR(":scheme"), or_else(head->scheme, STR("http")));
-    nv_put(&list, STR(":authority"), head->authority);
+    if (head->authority.len > 0) /* HTTP/1.0 may lack it (RFC 9113 section 8.3.1) */
+        nv_put(&list, STR(":authority"), head->authority);
     nv_put(&list, STR(":path"), or_else(head->path, STR("/")));
     nv_put_fields(&list, head->fields, head->field_count);
     nv_put_length(&list, head->content_length, length);

@@ -592,12 +592,13 @@ enum reason head_check_request(const struct head *head)
 /* --- hop by hop ------------------------------------------------------------------------------ */
 
 /* A field that Connection names goes with this hop, unless it is one that must never be dropped on
- * a client's word. "close" and "keep-alive" are options, not fields. */
+ * a client's word. "close" and "keep-alive" are options, not fields; TE ends here, named or not. */
 static enum reason strip_named(struct head *head, struct str name)
 {
     enum header_id id = header_lookup(name);
 
-    if (name.len == 0 || id == HEADER_KEEP_ALIVE || str_eq_nocase(name, STR("close")))
+    if (name.len == 0 || id == HEADER_KEEP_ALIVE || id == HEADER_TE ||
+        str_eq_nocase(name, STR("close")))
         return REASON_NONE;
     if (!token_is_valid(name))
         return REASON_BAD_CONNECTION;
@@ -677,6 +678,13 @@ unsigned head_remove_odd_names(struct head *head)
     return count;
 }
 
+static bool is_te_trailers(const struct head *head, const struct field *field)
+{
+    bool is_request = head->status == 0;
+
+    return is_request && field->id == HEADER_TE && str_eq_nocase(field->value, STR("trailers"));
+}
+
 enum reason head_strip_hop_by_hop(struct head *head)
 {
     for (struct field *f = head_find(head, HEADER_CONNECTION); f != NULL; f = find_next(head, f)) {
@@ -688,8 +696,9 @@ enum reason head_strip_hop_by_hop(struct head *head)
         }
     }
     for (unsigned i = 0; i < head->field_count; i++) {
-        if (header_table[head->fields[i].id].flags & HEADER_HOP_BY_HOP)
-            head->fields[i].removed = true;
+        struct field *field = &head->fields[i];
+        if ((header_table[field->id].flags & HEADER_HOP_BY_HOP) && !is_te_trailers(head, field))
+            field->removed = true;
     }
     return REASON_NONE;
 }

@@ -195,6 +195,7 @@ bool field_name_is_odd(struct str name);
 unsigned head_remove_odd_names(struct head *head);
 
 /* Removes the hop-by-hop fields and those named in Connection. BAD_CONNECTION when Connection names
- * a protected field (security.md: `Connection: X-Forwarded-For`). Upgrade is kept in head->upgrade
- * only. */
+ * a protected field (`Connection: X-Forwarded-For`, CVE-2022-31813). Upgrade is kept in
+ * head->upgrade only. "TE: trailers" stays, as true of us as of whoever said it: h2 may send it on
+ * (RFC 9113 section 8.2.2), and gRPC servers ask for it; h1 never does. */
 enum reason head_strip_hop_by_hop(struct head *head);
