@@ -71,7 +71,7 @@ static void body_wait_over(struct exchange *x)
 static enum exchange_wait wait_for_body(struct exchange *x, int64_t *ms)
 {
     *ms = x->listener->timeouts.body_ms;
-    if (x->listener->limits.min_body_rate == 0 || x->wants_upgrade)
+    if (x->listener->limits.min_body_rate == 0)
         return WAIT_BODY;
     int64_t left_ms = body_left_ms(x);
     if (left_ms >= *ms)
@@ -83,9 +83,9 @@ static enum exchange_wait wait_for_body(struct exchange *x, int64_t *ms)
 /* What are we waiting for, and for how long? */
 static enum exchange_wait next_wait(struct exchange *x, int64_t *ms)
 {
-    bool awaits_continue = x->request->expects_continue && x->bytes_in == 0;
+    bool awaits_answer = (x->request->expects_continue && x->bytes_in == 0) || x->wants_upgrade;
 
-    if (!x->request_ended && !x->down_paused && !x->response_started && !awaits_continue)
+    if (!x->request_ended && !x->down_paused && !x->response_started && !awaits_answer)
         return wait_for_body(x, ms);
     body_wait_over(x);
     if (!x->response_started) {
@@ -620,7 +620,10 @@ static void on_down_head(struct stream *down, struct head *head, enum end end)
         return;
     }
     if (x->listener->redirect_to_https) {
-        reply_redirect_https(x);
+        if (head->authority.len > 0)
+            reply_redirect_https(x);
+        else
+            fail(x, REASON_BAD_HOST); /* HTTP/1.0 that does not say where to */
         return;
     }
     exchange_decide(x);

@@ -371,6 +371,20 @@ enum reason header_rules_request(struct exchange *x)
     return REASON_NONE;
 }
 
+bool header_rules_name(const struct exchange *x, struct str name)
+{
+    const struct headers_conf *sources[SOURCES];
+
+    sources_of(x, sources);
+    for (size_t i = 0; i < SOURCES; i++) {
+        for (size_t j = 0; sources[i] != NULL && j < sources[i]->request.count; j++) {
+            if (str_eq_nocase(sources[i]->request.rules[j].name, name))
+                return true;
+        }
+    }
+    return false;
+}
+
 void header_rules_response(struct exchange *x, struct head *head)
 {
     const struct headers_conf *sources[SOURCES];

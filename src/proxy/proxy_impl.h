@@ -247,6 +247,10 @@ void header_rules_arrival(struct exchange *x);
  * URI_TOO_LONG when the path does not fit. */
 enum reason header_rules_request(struct exchange *x);
 
+/* Is the field of that name the business of a rule for requests? Then it is none of a trailer's,
+ * which a server behind may merge into the header (RFC 9110 section 6.5.1). */
+bool header_rules_name(const struct exchange *x, struct str name);
+
 void header_rules_response(struct exchange *x, struct head *head);
 
 /* For what we answer ourselves: the rules of `always` alone. */

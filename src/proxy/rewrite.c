@@ -139,11 +139,14 @@ static void set_client_ip(struct exchange *x)
     }
 }
 
-static void set_forwarded_proto(struct exchange *x)
+/* How the request came to us; what its target says of it counts for nothing. */
+static void set_scheme(struct exchange *x)
 {
-    if (head_find(x->request, HEADER_X_FORWARDED_PROTO) == NULL)
-        head_add_id(x->request, HEADER_X_FORWARDED_PROTO,
-                    x->listener->tls != NULL ? STR("https") : STR("http"));
+    struct head *head = x->request;
+
+    head->scheme = x->listener->tls != NULL ? STR("https") : STR("http");
+    if (head_find(head, HEADER_X_FORWARDED_PROTO) == NULL)
+        head_add_id(head, HEADER_X_FORWARDED_PROTO, head->scheme);
 }
 
 /* What only we may say, whoever asks: the certificate that the client has shown to us. Where none
@@ -240,19 +243,25 @@ static enum reason check_names(struct exchange *x)
     UNREACHABLE("every way is above");
 }
 
-/* In trailers they are never worth a refusal: the request is on its way. */
+static bool is_dropped(struct exchange *x, const struct field *field)
+{
+    bool is_odd = x->listener->odd_names != ODD_NAMES_KEEP && field->id == HEADER_OTHER &&
+                  field_name_is_odd(field->name);
+
+    if (is_odd)
+        proxy_count(x->proxy, COUNTER_ODD_NAMES_DROPPED, 1);
+    return is_odd || header_rules_name(x, field->name);
+}
+
+/* Nothing in trailers is worth a refusal: the request is on its way. */
 size_t rewrite_trailers(struct exchange *x, struct field *fields, size_t count)
 {
     size_t kept = 0;
 
-    if (x->listener->odd_names == ODD_NAMES_KEEP)
-        return count;
     for (size_t i = 0; i < count; i++) {
-        if (fields[i].id != HEADER_OTHER || !field_name_is_odd(fields[i].name))
+        if (!is_dropped(x, &fields[i]))
             fields[kept++] = fields[i];
     }
-    if (kept < count)
-        proxy_count(x->proxy, COUNTER_ODD_NAMES_DROPPED, count - kept);
     return kept;
 }
 
@@ -277,7 +286,7 @@ enum reason rewrite_request(struct exchange *x)
     set_request_id(x);
     set_forwarded_for(x);
     set_client_ip(x);
-    set_forwarded_proto(x);
+    set_scheme(x);
     add_via(head, x->listener->via);
     return REASON_NONE;
 }

@@ -218,6 +218,18 @@ def test_trailers_that_would_change_the_message_are_not_passed_on(weir, upstream
     assert "content-length" not in response.trailers and "set-cookie" not in response.trailers
 
 
+@pytest.mark.parametrize("rule", [{"remove_untrusted": ["X-Inner"]}, {"remove": ["X-Inner"]}, {"set": {"X-Inner": "ours"}}])
+def test_trailers_do_not_get_round_the_header_rules(weir, upstream, rule):
+    up = upstream(o.echo())
+    client = weir(up, listener={"headers": {"request": rule}}).connect()
+    client.send(
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"3\r\nabc\r\n0\r\nx-inner: theirs\r\nX-Sum: 42\r\n\r\n"
+    )
+    assert client.read().status == 200
+    assert list(up.last.trailers) == [("X-Sum", "42")]
+
+
 @pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
 def test_a_large_response_arrives_unchanged(weir, upstream, chunked):
     total = 20 * MIB
@@ -308,6 +320,19 @@ def test_slow_readers_cost_little_memory(weir, upstream):
     assert w.resident_bytes() - before < 24 * MIB
 
 
+@pytest.mark.parametrize("name", ["Cookie", "Via"])
+def test_a_field_in_many_lines_costs_little_memory(weir, upstream, name):
+    up = upstream(o.silence)
+    w = weir(up, listener={"group": None, "router": "main"}, group={"max_connections": 100}, top={
+        "routers": {"main": {"services": {"web": {"group": "backend"}}, "rules": [{"service": "web"}]}}})
+    before = w.resident_bytes()
+    clients = [w.connect() for _ in range(20)]
+    for client in clients:
+        client.send(request_bytes("/", fields=[(name, "v" * 450)] * 120))
+    up.wait_for_requests(20)
+    assert w.resident_bytes() - before < 20 * 500 * KIB
+
+
 # --- Expect ------------------------------------------------------------------------------------------
 
 
@@ -336,6 +361,7 @@ def test_an_upstream_that_refuses_an_expectation_is_not_sent_the_body(weir, upst
     client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
     response = client.read()
     assert response.status == 413 and not response.interim
+    assert response.closes and client.is_closed()  # RFC 9110 section 10.1.1: it says what it does
 
 
 def test_curl_uploads_with_expect(weir, upstream, tmp_path):
@@ -352,6 +378,15 @@ def test_interim_responses_of_the_upstream_do_not_confuse_the_client(weir, upstr
     for _ in range(2):
         response = client.request()
         assert response.status == 200 and response.body == b"ok"
+
+
+def test_head_gets_no_body_when_it_is_refused(weir, upstream):
+    """RFC 9110 section 9.3.2."""
+    client = weir(upstream()).connect()
+    client.send(b"HEAD / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n")
+    response = client.read_head()
+    assert response.status == 400 and int(response.header("content-length")) > 0
+    assert client.reader.buffer + client.sock.recv(100) == b""
 
 
 # --- Upgrade -----------------------------------------------------------------------------------------
@@ -386,6 +421,14 @@ def test_a_websocket_tunnel_carries_bytes_both_ways(weir, upstream):
         client.send(word)
         assert client.reader.exactly(len(word)) == word.upper()
     client.close()
+
+
+def test_an_upgrade_that_is_never_answered_is_the_upstreams_fault(weir, upstream):
+    w = weir(upstream(o.silence), listener={"timeouts": {"body": "300ms"}}, group={"timeouts": {"response": "1s"}})
+    client = w.connect()
+    client.send(request_bytes("/ws", fields=UPGRADE))
+    assert client.read().status == 504
+    w.wait_for_reason("upstream_timeout")
 
 
 def test_a_tunnel_ends_on_both_sides_when_the_upstream_ends_it(weir, upstream):
@@ -450,6 +493,7 @@ def test_redirect_to_https_names_the_same_page(weir, upstream):
     response = w.get("/wiki/Main?a=b", host="de.wikipedia.org")
     assert response.status in (301, 308)
     assert response.header("location") == "https://de.wikipedia.org/wiki/Main?a=b"
+    assert w.exchange(b"GET / HTTP/1.0\r\n\r\n").status == 400  # there is no such URL without a host
 
 
 @pytest.mark.tsan

@@ -1,0 +1,103 @@
+"""HTTP/2 towards the upstream: what a request carries, and what a bad upstream can do."""
+
+import pytest
+
+from harness.client import request_bytes
+from harness.h2origin import H2Origin
+
+
+@pytest.fixture
+def h2_upstream():
+    """h2_upstream(handler): an origin that speaks h2 without TLS; beside it the group's configuration."""
+    started = []
+
+    def start(handler=None, **options):
+        started.append(H2Origin(handler, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+        assert not one.broken, one.broken
+
+
+H2 = {"protocol": "h2"}
+
+
+def test_an_h1_request_becomes_an_h2_request(weir, h2_upstream):
+    up = h2_upstream()
+    client = weir(up, group=H2).connect()
+    assert client.request("/a?b", fields=[("X-Case", "Yes")]).body == b"hello"
+    call = up.calls[-1]
+    assert call.ended.wait(5)
+    assert [call.values(n) for n in (":method", ":path", "x-case")] == [["GET"], ["/a?b"], ["Yes"]]
+    assert len(call.values(":authority")) == 1 and not call.values("host")
+
+
+@pytest.mark.parametrize("tls, scheme", [(False, "http"), (True, "https")])
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+def test_the_scheme_is_that_of_the_listener(weir, h2_upstream, protocol, tls, scheme):
+    """RFC 9113 section 8.3.1; what a client says in its target is only its word."""
+    up = h2_upstream()
+    w = weir(up, tls=tls, group=H2)
+    if protocol == "h2":
+        client = w.connect_h2()
+        client.scheme = "https"
+        assert client.request().status == 200
+    else:
+        client = w.connect()
+        assert client.request().status == 200
+        assert up.calls[-1].values(":scheme") == [scheme]
+        client.send(b"GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert client.read().status == 200
+    assert up.calls[-1].values(":scheme") == [scheme]
+
+
+def test_a_request_without_authority_goes_on_without_one(weir, h2_upstream):
+    """RFC 9113 section 8.3.1: an empty :authority must not be made up for HTTP/1.0."""
+    up = h2_upstream(validate=False)  # python-h2 wants a name all the same
+    assert weir(up, group=H2).exchange(b"GET /old HTTP/1.0\r\n\r\n").status == 200
+    assert up.calls[-1].values(":authority") == []
+
+
+@pytest.mark.parametrize("value, wanted", [("trailers", ["trailers"]), (None, [])])
+def test_te_trailers_goes_on_over_h2(weir, h2_upstream, value, wanted):
+    """gRPC servers refuse calls without it."""
+    up = h2_upstream()
+    client = weir(up, group=H2).connect_h2()
+    fields = [("te", value)] if value else []
+    assert client.request(method="POST", body=b"x", fields=fields).status == 200
+    assert up.calls[-1].values("te") == wanted
+
+
+def test_no_other_te_goes_on_over_h2(weir, h2_upstream):
+    up = h2_upstream()
+    client = weir(up, group=H2).connect()
+    for te in ("gzip", "trailers, gzip;q=0.5"):
+        assert client.request(fields=[("TE", te), ("Connection", "TE")]).status == 200
+        assert up.calls[-1].values("te") == []
+
+
+def test_an_upgrade_is_an_ordinary_request_over_h2(weir, h2_upstream):
+    """h2 has no Upgrade (RFC 9113 section 8.6): the request must end, or the upstream waits for ever."""
+    up = h2_upstream()
+    client = weir(up, group=H2).connect()
+    for _ in range(2):
+        client.send(request_bytes("/ws", fields=[("Connection", "Upgrade"), ("Upgrade", "websocket")]))
+        assert client.read().body == b"hello"
+        assert up.calls[-1].ended.wait(5)
+        assert up.calls[-1].values("upgrade") == up.calls[-1].values("connection") == []
+    assert up.calls[-1].reset is None
+
+
+@pytest.mark.parametrize("count, status", [(16, 200), (17, 502)])
+def test_a_flood_of_interim_responses_is_502(weir, h2_upstream, count, status):
+    def handler(call):
+        for _ in range(count):
+            call.head(103, [("link", "</a>")])
+        call.head(200, end=True)
+
+    w = weir(h2_upstream(handler), group=H2)
+    assert w.get().status == status
+    if status == 502:
+        w.wait_for_reason("upstream_protocol")
