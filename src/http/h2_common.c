@@ -413,6 +413,7 @@ struct h2_session *h2_session_new(const struct session_ops *ops, const struct se
     l->out_high = or_default(l->out_high, SESSION_OUT_HIGH);
     l->out_low = or_default(l->out_low, SESSION_OUT_LOW);
     h2->updates_left = H2_UPDATES_MAX;
+    h2->next_id = 1;
     list_init(&h2->streams);
     list_init(&h2->full);
     list_init(&h2->news);

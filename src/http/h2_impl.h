@@ -123,6 +123,7 @@ struct h2_session {
     uint32_t wire_streams;
     size_t queued;         /* bytes in all streams' tx */
     uint32_t updates_left; /* WINDOW_UPDATEs that cost nothing */
+    uint32_t next_id;      /* server: of the client's next stream, if it skips none */
 
     struct h2_incoming in;
     struct h2_stream *body_stream; /* borrows: whose bytes `body` are; NULL: none */
@@ -144,6 +145,8 @@ struct h2_session {
     bool final_goaway;  /* we said which stream was the last */
     bool was_full;      /* client: no stream was free; tell when one is */
     bool settings_seen; /* the peer's first SETTINGS came */
+    bool skipped_ids;   /* server: the client has left out stream ids */
+    bool rst_sent;      /* RST_STREAM has left: the peer's frames may have crossed it */
 };
 
 /* --- h2_mem.c -------------------------------------------------------------------------------- */

@@ -33,6 +33,8 @@ static int begin_request(struct h2_session *h2, int32_t id)
     struct session *session = &h2->session;
     bool is_full = session->open_streams >= session->limits.max_streams;
 
+    h2->skipped_ids |= (uint32_t)id != h2->next_id;
+    h2->next_id = (uint32_t)id + 2;
     if (is_full)
         h2_glitch(h2, H2_COST_FRAME);
     if (is_full || !h2_is_live(h2))
@@ -388,11 +390,32 @@ static void on_window_update(struct h2_session *h2)
         h2_glitch(h2, H2_COST_FRAME);
 }
 
+/* HEADERS of a stream that has ended, or was passed over by a later one (RFC 9113 sections 5.1 and
+ * 5.1.1): nghttp2, which does not remember closed streams, would ignore it for ever. Only where we
+ * have reset none may the peer be blamed. */
+static void on_past_stream(struct h2_session *h2)
+{
+    h2_glitch(h2, H2_COST_FRAME);
+    if (!h2->rst_sent)
+        h2_terminate(h2, h2->skipped_ids ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_STREAM_CLOSED,
+                     REASON_H2_PROTOCOL);
+}
+
+static bool is_past_stream(const struct h2_session *h2, int32_t id)
+{
+    return h2->session.is_server && id % 2 == 1 && (uint32_t)id < h2->next_id &&
+           nghttp2_session_find_stream(h2->ng, id) == NULL;
+}
+
 /* Frames that nghttp2 ignores without a word are counted here. */
 int h2_on_begin_frame(nghttp2_session *ng UNUSED, const nghttp2_frame_hd *hd, void *arg)
 {
+    struct h2_session *h2 = arg;
+
     if (hd->type == NGHTTP2_PRIORITY || hd->type > NGHTTP2_CONTINUATION)
-        h2_glitch(arg, H2_COST_FRAME);
+        h2_glitch(h2, H2_COST_FRAME);
+    if (hd->type == NGHTTP2_HEADERS && is_past_stream(h2, hd->stream_id))
+        on_past_stream(h2);
     return 0;
 }
 

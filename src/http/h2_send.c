@@ -157,6 +157,8 @@ int h2_on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
                     : is_flood             ? REASON_H2_FLOOD
                                            : REASON_H2_PROTOCOL;
     }
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        h2->rst_sent = true;
     if ((frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) ||
         !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
         return 0;

@@ -204,9 +204,13 @@ static void want_close(struct session *session, enum reason reason)
         return;
     deadline_clear(&down->deadline);
     deadline_clear(&down->progress);
-    if (reason == REASON_IDLE_TIMEOUT || reason == REASON_H2_FLOOD ||
-        reason == REASON_H2_PROTOCOL || reason == REASON_CLIENT_CLOSED)
+    bool is_h2_error = reason == REASON_H2_FLOOD || reason == REASON_H2_PROTOCOL;
+    if (is_h2_error || reason == REASON_IDLE_TIMEOUT || reason == REASON_CLIENT_CLOSED)
         count_reason(down, reason);
+    if (is_h2_error)
+        LOG_LIMITED(LOG_LEVEL_INFO, "h2_connection_error", "client=%.*s listener=%.*s reason=%s",
+                    STR_FMT(downstream_peer_text(down)), STR_FMT(down->listener->conf->name),
+                    reason_word(reason));
     conn_close(down->conn);
 }
 

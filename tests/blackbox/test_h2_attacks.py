@@ -173,10 +173,35 @@ def test_a_window_update_of_nothing(rig):
     ends_badly(raw, PE)
 
 
+@pytest.mark.parametrize("first, then, code", [(1, 1, "STREAM_CLOSED"), (5, 3, "PROTOCOL_ERROR")], ids=["ended", "passed over"])
+def test_headers_of_a_past_stream_end_the_connection(rig, first, then, code):
+    """RFC 9113 sections 5.1 and 5.1.1."""
+    raw = Raw(rig)
+    for stream in (first, then):
+        raw.send(frame(HEADERS, END_STREAM | END_HEADERS, stream, HEAD))
+        raw.frames(0.5)
+    assert raw.goaway_code() == h2.errors.ErrorCodes[code].value
+    rig.wait_for_reason("h2_protocol")
+    assert len(rig.up.requests) == 2
+
+
+def test_trailers_that_cross_our_reset_do_no_harm(rig):
+    raw = Raw(rig)
+    bad = b"\x83\x86\x84" + literal(b":authority", b"a") + literal(b"x", b" y")
+    raw.send(frame(HEADERS, END_HEADERS, 1, bad))
+    assert any(kind == RST for kind, _, _ in raw.frames(0.5))
+    raw.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, literal(b"x", b"y")))
+    raw.send(frame(HEADERS, END_STREAM | END_HEADERS, 3, HEAD))
+    assert (0, 3, b"hello") in raw.frames(1)
+    assert not raw.closed
+
+
 def test_hpack_index_out_of_range(rig):
     raw = Raw(rig)
     raw.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, HEAD + b"\xff\xff\x0f"))
     ends_badly(raw, CE)
+    rig.wait_for_reason("h2_protocol")
+    rig.wait_for_log("h2_connection_error .*reason=h2_protocol")
 
 
 BAD_HEADS = {
