@@ -62,7 +62,8 @@ static int load_listener(struct proxy *proxy, const struct listener_conf *conf,
     return listener->tls != NULL ? 0 : -1;
 }
 
-static void find_group_metrics(struct proxy *proxy, struct serving *serving)
+/* Room for the figures of each group and side; exchanges find them. */
+static void make_group_metrics(struct serving *serving)
 {
     enum { SIDES = SIDE_K8S + 1 };
     const struct config *config = serving->config;
@@ -70,7 +71,6 @@ static void find_group_metrics(struct proxy *proxy, struct serving *serving)
     serving->group_metrics = mem_new(config->group_count * sizeof(*serving->group_metrics));
     for (size_t i = 0; i < config->group_count; i++)
         serving->group_metrics[i] = mem_new(SIDES * sizeof(**serving->group_metrics));
-    (void)proxy;
 }
 
 static struct serving *serving_new(struct proxy *proxy, const struct config *config,
@@ -82,7 +82,7 @@ static struct serving *serving_new(struct proxy *proxy, const struct config *con
     serving->config = config;
     serving->routers = routers;
     serving->listeners = mem_new(config->listener_count * sizeof(*serving->listeners));
-    find_group_metrics(proxy, serving);
+    make_group_metrics(serving);
     for (size_t i = 0; i < config->listener_count; i++) {
         if (load_listener(proxy, &config->listeners[i], &serving->listeners[i], err) < 0) {
             serving_unref(&serving);
