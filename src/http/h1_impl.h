@@ -33,7 +33,7 @@ enum reason h1_parse_request(struct head *head, struct str block,
                              const struct session_limits *limits);
 
 /* The same for a response to `method`. Every failure is UPSTREAM_PROTOCOL or
- * UPSTREAM_HEADERS_TOO_LARGE. After it content_length and is_chunked say how the body is framed. */
+ * UPSTREAM_HEADERS_TOO_LARGE. After it h1_response_framing says how the body is framed. */
 enum reason h1_parse_response(struct head *head, struct str block, enum method method,
                               const struct session_limits *limits);
 

@@ -257,8 +257,9 @@ static void apply_persistence(struct head *head)
     head->is_last = close || !keep;
 }
 
-/* Only websocket, only as RFC 6455 section 4.1 asks for it. Any other Upgrade is ignored, which
- * every server may do (RFC 9110 section 7.8). */
+/* Only websocket, on a GET of HTTP/1.1 without a body; whether its key and version are right
+ * (RFC 6455 section 4.1) the upstream says. Any other Upgrade is ignored, which every server may do
+ * (RFC 9110 section 7.8). */
 static void apply_upgrade(struct head *head, const struct session_limits *limits)
 {
     if (head->first[HEADER_UPGRADE] == 0 || !limits->allow_websocket ||

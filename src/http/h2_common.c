@@ -425,7 +425,7 @@ void nghttp2_option_set_stream_reset_rate_limit(nghttp2_option *option, uint64_t
                                                 uint64_t rate) __attribute__((weak));
 void nghttp2_option_set_max_continuations(nghttp2_option *option, size_t val) __attribute__((weak));
 
-nghttp2_option *h2_options(void)
+static nghttp2_option *new_options(void)
 {
     nghttp2_option *option;
 
@@ -444,7 +444,7 @@ nghttp2_option *h2_options(void)
     return option;
 }
 
-nghttp2_session_callbacks *h2_callbacks(void)
+static nghttp2_session_callbacks *new_callbacks(void)
 {
     nghttp2_session_callbacks *callbacks;
 
@@ -461,4 +461,22 @@ nghttp2_session_callbacks *h2_callbacks(void)
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, h2_on_frame_send);
     nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, h2_on_frame_not_send);
     return callbacks;
+}
+
+void h2_session_start(struct h2_session *h2,
+                      int (*make)(nghttp2_session **, const nghttp2_session_callbacks *, void *,
+                                  const nghttp2_option *, nghttp2_mem *),
+                      const nghttp2_settings_entry *settings, size_t setting_count)
+{
+    nghttp2_session_callbacks *callbacks = new_callbacks();
+    nghttp2_option *option = new_options();
+
+    h2_mem_session_begin();
+    ASSERT(make(&h2->ng, callbacks, h2, option, &h2_mem) == 0);
+    h2_mem_session_end();
+    nghttp2_session_callbacks_del(callbacks);
+    nghttp2_option_del(option);
+    ASSERT(nghttp2_submit_settings(h2->ng, NGHTTP2_FLAG_NONE, settings, setting_count) == 0);
+    ASSERT(nghttp2_session_set_local_window_size(h2->ng, NGHTTP2_FLAG_NONE, 0, H2_SESSION_WINDOW) ==
+           0);
 }

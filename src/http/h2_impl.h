@@ -173,9 +173,12 @@ struct h2_session *h2_session_new(const struct session_ops *ops, const struct se
                                   void *owner_arg, struct bufq *out, struct buf_pool *pool,
                                   const struct session_limits *limits);
 
-/* Options and callbacks that both kinds share; the caller frees them. */
-nghttp2_option *h2_options(void);
-nghttp2_session_callbacks *h2_callbacks(void);
+/* Gives it its nghttp2 session, made by `make`, with the options and callbacks that both kinds
+ * share; the settings and our window are its first words. */
+void h2_session_start(struct h2_session *h2,
+                      int (*make)(nghttp2_session **, const nghttp2_session_callbacks *, void *,
+                                  const nghttp2_option *, nghttp2_mem *),
+                      const nghttp2_settings_entry *settings, size_t setting_count);
 
 /* Tells owner->on_bad, once per stream (`st` may be NULL). */
 void h2_bad(struct h2_session *h2, struct h2_stream *st, enum reason reason);

@@ -159,8 +159,6 @@ struct session *h2_server_new(const struct session_owner *owner, void *owner_arg
                               struct buf_pool *pool, const struct session_limits *limits)
 {
     struct h2_session *h2 = h2_session_new(&server_ops, owner, owner_arg, out, pool, limits);
-    nghttp2_session_callbacks *callbacks = h2_callbacks();
-    nghttp2_option *option = h2_options();
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, h2->session.limits.max_streams},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW},
@@ -169,14 +167,7 @@ struct session *h2_server_new(const struct session_owner *owner, void *owner_arg
     };
 
     h2->session.is_server = true;
-    h2_mem_session_begin();
-    ASSERT(nghttp2_session_server_new3(&h2->ng, callbacks, h2, option, &h2_mem) == 0);
-    h2_mem_session_end();
-    nghttp2_session_callbacks_del(callbacks);
-    nghttp2_option_del(option);
-    ASSERT(nghttp2_submit_settings(h2->ng, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) == 0);
-    ASSERT(nghttp2_session_set_local_window_size(h2->ng, NGHTTP2_FLAG_NONE, 0, H2_SESSION_WINDOW) ==
-           0);
+    h2_session_start(h2, nghttp2_session_server_new3, settings, ARRAY_LEN(settings));
     h2_say_hello(h2);
     return &h2->session;
 }
