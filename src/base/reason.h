@@ -62,6 +62,7 @@
     X(NO_ROUTE, 404, "no_route", RETRY_NEVER)                                                      \
     X(UNKNOWN_HOST, 404, "unknown_host", RETRY_NEVER)                                              \
     X(ROUTE_ANSWER, 0, "route_answer", RETRY_NEVER)                                                \
+    X(MAX_FORWARDS, 501, "max_forwards", RETRY_NEVER)                                              \
     X(REDIRECT_HTTPS, 308, "redirect_https", RETRY_NEVER)                                          \
     X(MISDIRECTED, 421, "misdirected", RETRY_NEVER)                                                \
     /* what the upstream did, or did not do in time */                                             \

@@ -563,6 +563,23 @@ static void go_upstream(struct exchange *x)
 
 /* --- beginning ------------------------------------------------------------------------------- */
 
+/* TRACE and OPTIONS may say how often they want to be forwarded (RFC 9110 section 7.6.2). */
+static bool may_go_on(struct exchange *x)
+{
+    struct head *head = x->request;
+    uint64_t forwards;
+
+    if (LIKELY(head->first[HEADER_MAX_FORWARDS] == 0) ||
+        (head->method != METHOD_OPTIONS && head->method != METHOD_TRACE) ||
+        str_to_u64(head_value(head, HEADER_MAX_FORWARDS), &forwards) < 0)
+        return true;
+    if (forwards == 0)
+        return false;
+    char *text = arena_alloc_aligned(head->arena, 20, 1);
+    head_set(head, HEADER_MAX_FORWARDS, str_make(text, u64_to_dec(forwards - 1, text)));
+    return true;
+}
+
 /* A connection made to one name must not reach another that asks more of its clients. */
 static bool is_misdirected(const struct exchange *x)
 {
@@ -632,6 +649,8 @@ static void on_down_head(struct stream *down, struct head *head, enum end end)
         fail(x, reason);
     else if (x->decision.group < 0)
         answer_locally(x);
+    else if (!may_go_on(x))
+        reply_last_hop(x);
     else
         go_upstream(x);
 }

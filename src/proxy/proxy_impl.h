@@ -268,6 +268,10 @@ void reply_reason(struct exchange *x, enum reason reason, int status);
 /* A debug field that names no backend: says which there are. */
 void reply_debug_unknown(struct exchange *x, const struct debug_conf *debug, int status);
 
+/* Max-Forwards ends here: OPTIONS learns what we take; TRACE that we do not reflect (what a proxy
+ * in front has added would be in it). */
+void reply_last_hop(struct exchange *x);
+
 /* 308 to the same URL over https (RFC 9110 section 15.4.9). */
 void reply_redirect_https(struct exchange *x);
 

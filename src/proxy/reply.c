@@ -94,6 +94,21 @@ void reply_debug_unknown(struct exchange *x, const struct debug_conf *debug, int
     reply_text(x, REASON_DEBUG_UNKNOWN, status, hint);
 }
 
+void reply_last_hop(struct exchange *x)
+{
+    struct head *head;
+
+    if (x->request->method != METHOD_OPTIONS) {
+        reply_reason(x, REASON_MAX_FORWARDS, reason_status(REASON_MAX_FORWARDS));
+        return;
+    }
+    head = new_head(x, 204);
+    x->reason = REASON_MAX_FORWARDS;
+    add_reason(x, head, REASON_MAX_FORWARDS);
+    head_add(head, STR("Allow"), STR(SESSION_ALLOW));
+    reply(x, head, (struct str){0});
+}
+
 /* The authority without its port, which was that of the plain listener. */
 static struct str without_port(struct str authority)
 {

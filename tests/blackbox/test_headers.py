@@ -138,6 +138,22 @@ def test_via_is_appended_in_both_directions(weir, upstream, ask):
     assert ", ".join(w.get().headers("via")) == "1.1 deep, 1.1 weir"
 
 
+@pytest.mark.parametrize("method, status", [("OPTIONS", 204), ("TRACE", 501)])
+def test_max_forwards_counts_down_and_ends_here(weir, upstream, method, status):
+    """RFC 9110 section 7.6.2."""
+    up = upstream(o.echo())
+    client = weir(up).connect()
+    for value, wanted in (("2", "1"), ("1", "0"), ("10", "9")):
+        assert client.request("/", method, fields=[("Max-Forwards", value)]).status == 200
+        assert up.last.fields.get("max-forwards") == wanted
+    count = len(up.requests)
+    response = client.request("/", method, fields=[("Max-Forwards", "0")])
+    assert response.status == status and len(up.requests) == count
+    assert ("GET" in response.header("allow", "")) == (method == "OPTIONS")
+    assert client.request("/", fields=[("Max-Forwards", "0")]).status == 200  # others do not count
+    assert up.last.fields.get("max-forwards") == "0"
+
+
 def test_via_can_be_switched_off(weir, upstream, ask):
     w = weir(upstream(o.echo()), listener={"via": ""})
     assert ask(w).get("via") is None
