@@ -169,3 +169,28 @@ def test_unknown_hosts_are_not_served_by_accident(weir, upstream, tmp_path, stat
     assert w.exchange(b"GET / HTTP/1.0\r\n\r\n").status == status
     assert len(up.requests) == before
     w.wait_for_reason("unknown_host", count=len(unknown) + 1)
+
+
+def test_no_site_is_the_one_for_all_others(weir, upstream):
+    """What no rule takes is nobody's: there is no first site that gets the rest."""
+    from harness import ports
+
+    up = upstream(o.echo())
+    for order in (["a.example", "b.example"], ["b.example", "a.example"]):
+        w = weir(
+            config={
+                "listeners": [{"name": "main", "bind": ["127.0.0.1:%d" % ports.free_port()], "router": "r"}],
+                "groups": {"g": {"endpoints": [up.address]}},
+                "routers": {"r": {"rules": [{"host": host, "group": "g"} for host in order]}},
+            }
+        )
+        for host in order:
+            assert w.get(host=host).status == 200
+        before = len(up.requests)
+        for host in ("c.example", "127.0.0.1", "localhost", "x.a.example", "a.example.evil.example", "a.exampleb.example"):
+            assert w.get(host=host).status == 404, host
+        assert w.exchange(b"GET / HTTP/1.0\r\n\r\n").status == 404
+        for lines in ("a.example:443@evil", "evil@a.example", "a.example, b.example", "a.example\r\nHost: b.example"):
+            assert w.exchange(b"GET / HTTP/1.1\r\nHost: %s\r\n\r\n" % lines.encode()).status == 400, lines
+        assert len(up.requests) == before
+        w.wait_for_reason("no_route", count=7)
