@@ -1,7 +1,10 @@
 """What is left of root once the sockets are open."""
 
 import os
+import pathlib
 import re
+import resource
+import signal
 
 import pytest
 
@@ -43,8 +46,52 @@ def test_root_is_dropped_after_bind(weir, upstream):
             assert int(facts[name], 16) in (0, 1 << 10), name  # CAP_NET_BIND_SERVICE
         assert int(facts["CapInh"], 16) == int(facts["CapAmb"], 16) == 0
         assert facts["NoNewPrivs"] == "1" and facts["Seccomp"] == "2"
+    if not IS_SANITIZED:  # not dumpable: its memory is root's to look into, and not that user's
+        assert os.stat("/proc/%d/environ" % w.pid).st_uid == 0
     assert w.get().status == 200
     assert w.admin("/ready")[0] == 200
+
+
+def aborted(w):
+    """Ends weir as an assertion would, whatever limit it has set itself: did the kernel write a dump?"""
+    try:
+        resource.prlimit(w.pid, resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    except PermissionError:
+        pass  # a process that is not dumpable is nobody's to change
+    w.signal(signal.SIGABRT)
+    ended = os.waitid(os.P_PID, w.pid, os.WEXITED | os.WNOWAIT)
+    w.wait()
+    w.exit_code = 0  # as was asked for
+    assert ended.si_status == signal.SIGABRT
+    return ended.si_code == os.CLD_DUMPED
+
+
+@unsanitized
+@pytest.mark.skipif(os.geteuid() != 0, reason="must be root to raise a limit")
+def test_no_dump_is_written_by_default(weir, upstream):
+    w = weir(upstream(), tls=True)
+    assert w.get().status == 200
+    assert not aborted(w)
+    assert not list(w.directory.glob("core*"))
+
+
+@unsanitized
+@pytest.mark.skipif(os.geteuid() != 0, reason="must be root to raise a limit")
+def test_ticket_keys_are_not_in_the_dump_that_was_asked_for(weir, upstream, tmp_path):
+    key = os.urandom(80)
+    (tmp_path / "tickets").write_bytes(key)
+    w = weir(upstream(), tls=True, top={"core_dumps": True, "ticket_keys": [str(tmp_path / "tickets")]})
+    for _ in range(3):
+        assert w.get().status == 200  # sealed some
+    if not aborted(w):
+        pytest.skip("the kernel writes no dumps here")
+    dumps = list(w.directory.glob("core*"))
+    if not dumps:
+        pytest.skip("dumps are not written to the working directory here")
+    data = dumps[0].read_bytes()
+    dumps[0].unlink()
+    assert key[16:48] not in data and key[48:80] not in data
+    assert b"wiki.example" in data  # it is a dump of this process, and the rest is there
 
 
 def test_a_user_that_is_not_there_is_an_error(weir, upstream):
