@@ -37,7 +37,7 @@ struct h1_server {
     struct h1_chunks chunks;
     uint64_t in_left, out_left;
     uint64_t body_bytes; /* of the current request, for max_body_bytes */
-    enum method method;  /* of the current request */
+    enum method method;  /* of the current request, or of what may become one */
     enum in_state in;
     enum out_state out;
     bool stream_open, paused, full, close_after, is_http10, said_close;
@@ -94,7 +94,7 @@ static void start_reading(struct h1_server *s)
 
 /* --- refusing -------------------------------------------------------------------------------- */
 
-static void write_refusal(struct h1_server *s, enum method method, int status, struct str word)
+static void write_refusal(struct h1_server *s, int status, struct str word)
 {
     struct arena arena;
     struct head head;
@@ -104,21 +104,20 @@ static void write_refusal(struct h1_server *s, enum method method, int status, s
     struct h1_frame frame = {
         .framing = H1_LENGTH, .content_length = head.content_length, .connection = STR("close")};
     h1_write_response(s->session.out, &head, &frame);
-    if (method != METHOD_HEAD) {
+    if (s->method != METHOD_HEAD) {
         bufq_copy(s->session.out, word.ptr, word.len);
         bufq_copy(s->session.out, "\n", 1);
     }
     arena_reset(&arena);
 }
 
-/* A request that never became a stream: answered here, shortly, and the connection ends. `method`
- * as far as it is known. */
-static void refuse(struct h1_server *s, enum method method, enum reason reason)
+/* A request that never became a stream: answered here, shortly, and the connection ends. */
+static void refuse(struct h1_server *s, enum reason reason)
 {
     int status = reason_status(reason);
 
     if (status > 0) {
-        write_refusal(s, method, status, str_of(reason_word(reason)));
+        write_refusal(s, status, str_of(reason_word(reason)));
         want_write(s);
     }
     if (s->session.owner->on_bad != NULL)
@@ -177,6 +176,13 @@ static void begin_request(struct h1_server *s, const struct head *head)
         s->close_after = true;
 }
 
+/* Whoever asks with HEAD takes no body (RFC 9110 section 9.3.2), also where the rest of the request
+ * is no good or never comes. */
+static void note_method(struct h1_server *s, struct str data)
+{
+    s->method = str_starts(data, STR("HEAD ")) ? METHOD_HEAD : METHOD_OTHER;
+}
+
 /* A complete head is at the front of `data`. */
 static void take_head(struct h1_server *s, struct str block)
 {
@@ -185,7 +191,8 @@ static void take_head(struct h1_server *s, struct str block)
     head_init(head, &s->arena);
     enum reason reason = h1_parse_request(head, block, &s->session.limits);
     if (reason != REASON_NONE) {
-        refuse(s, head->method, reason);
+        note_method(s, block);
+        refuse(s, reason);
         return;
     }
     begin_request(s, head);
@@ -230,10 +237,12 @@ static size_t feed_head(struct h1_server *s, struct str data)
     if (reason == REASON_NONE && head_len == 0)
         reason = check_first_bytes(s, data);
     if (reason != REASON_NONE) {
-        refuse(s, METHOD_OTHER, reason);
+        note_method(s, data);
+        refuse(s, reason);
         return data.len;
     }
     if (head_len == 0) {
+        note_method(s, data);
         set_phase(s, SESSION_HEAD);
         return 0;
     }
@@ -441,7 +450,7 @@ static void server_expire(struct session *session, enum reason reason)
     if (s->stream_open || s->said_close)
         return;
     if (session->phase == SESSION_HEAD)
-        refuse(s, METHOD_OTHER, reason);
+        refuse(s, reason);
     else
         say_close(s, reason);
 }

@@ -130,6 +130,28 @@ static void http_0_9_is_refused_without_waiting_for_a_head(void **state UNUSED)
     peer_free(p);
 }
 
+/* RFC 9110 section 9.3.2: also where the request is no good, or not whole. */
+static void a_refused_head_gets_no_body(void **state UNUSED)
+{
+    static const char *const texts[] = {
+        "HEAD /x HTTP/1.1\r\n\r\n",
+        "HEAD /x HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n",
+        "HEAD /x HTTP/1.1\nHost: a\n\n",
+        "\r\nHEAD /x HTTP/1.1\r\nHost: a\r\n",
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct peer *p = new_server();
+        feed_bytes(p, texts[i]);
+        session_expire(p->session, REASON_HEADER_TIMEOUT);
+        struct str out = str_of(written(p));
+        assert_true(str_starts(out, STR("HTTP/1.1 40")));
+        assert_true(str_find(out, STR("Content-Length: ")) > 0);
+        assert_true(str_ends(out, STR("\r\n\r\n")));
+        peer_free(p);
+    }
+}
+
 static void nothing_is_read_after_a_refusal(void **state UNUSED)
 {
     struct peer *p = new_server();
@@ -811,6 +833,7 @@ int main(void)
         cmocka_unit_test(requests_arrive_the_same_however_they_are_cut),
         cmocka_unit_test(what_is_no_request_is_answered_and_the_connection_ends),
         cmocka_unit_test(http_0_9_is_refused_without_waiting_for_a_head),
+        cmocka_unit_test(a_refused_head_gets_no_body),
         cmocka_unit_test(nothing_is_read_after_a_refusal),
         cmocka_unit_test(limits_have_their_own_statuses),
         cmocka_unit_test(a_connection_carries_one_request_after_the_other),
