@@ -5,14 +5,31 @@
  *     replay_<thing> MUTATIONS SEED-FILE... */
 #include "base/hash.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv) __attribute__((weak));
 
 enum { INPUT_MAX = 64 * 1024 };
+
+static const uint8_t *running;
+static size_t running_size;
+
+/* What was being run is kept for the fuzzer to look at. */
+static void on_abort(int number UNUSED)
+{
+    static const char told[] = "the input is in ./finding\n";
+    int fd = open("finding", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    if (fd >= 0 && write(fd, running, running_size) == (ssize_t)running_size)
+        (void)!write(STDERR_FILENO, told, sizeof(told) - 1);
+    signal(SIGABRT, SIG_DFL);
+}
 
 /* Exact memory for every run, so that AddressSanitizer sees the first byte too far. */
 static void run(const uint8_t *data, size_t size)
@@ -21,6 +38,8 @@ static void run(const uint8_t *data, size_t size)
 
     if (size > 0)
         memcpy(copy, data, size);
+    running = copy;
+    running_size = size;
     LLVMFuzzerTestOneInput(copy, size);
     free(copy);
 }
@@ -78,6 +97,7 @@ int main(int argc, char **argv)
     static uint8_t seed[INPUT_MAX];
     unsigned mutations = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;
 
+    signal(SIGABRT, on_abort);
     if (LLVMFuzzerInitialize != NULL)
         LLVMFuzzerInitialize(&argc, &argv);
     run(seed, 0);
