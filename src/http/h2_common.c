@@ -244,6 +244,8 @@ static void leave(struct h2_session *h2)
 static void receive(struct h2_session *h2, struct slice data)
 {
     h2->feed_buf = data.buf;
+    if (h2->session.is_server)
+        h2_walk_frames(h2, data.ptr, data.len);
     ssize_t used = nghttp2_session_mem_recv(h2->ng, (const uint8_t *)data.ptr, data.len);
     h2_flush_body(h2, MORE);
     h2->feed_buf = NULL;

@@ -114,6 +114,13 @@ struct h2_incoming {
     size_t crumb_bytes;
 };
 
+/* Where the client's bytes are between frame heads. */
+struct h2_walk {
+    uint32_t skip;   /* bytes until the next frame head */
+    uint8_t have;    /* bytes of it that have come */
+    uint8_t head[9]; /* RFC 9113 section 4.1 */
+};
+
 struct h2_session {
     struct session session; /* embeds */
     nghttp2_session *ng;    /* owns */
@@ -125,6 +132,7 @@ struct h2_session {
     uint32_t updates_left; /* WINDOW_UPDATEs that cost nothing */
     uint32_t next_id;      /* server: of the client's next stream, if it skips none */
 
+    struct h2_walk walk; /* server */
     struct h2_incoming in;
     struct h2_stream *body_stream; /* borrows: whose bytes `body` are; NULL: none */
     struct slice body;    /* borrows: the last piece of DATA, held until its frame's end is known */
@@ -253,6 +261,7 @@ int h2_on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, const 
                          void *arg);
 int h2_on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data, size_t len,
                void *arg);
+void h2_walk_frames(struct h2_session *h2, const char *at, size_t len); /* of a client */
 int h2_on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg);
 int h2_on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *arg);
 int h2_on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *arg);

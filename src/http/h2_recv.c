@@ -3,6 +3,8 @@
  * "temporal failure" (which resets one stream); none may end the session half way. */
 #include "http/h2_impl.h"
 
+#include <endian.h>
+
 static struct h2_stream *stream_by_id(nghttp2_session *ng, int32_t id)
 {
     return id > 0 ? nghttp2_session_get_stream_user_data(ng, id) : NULL;
@@ -390,12 +392,12 @@ static void on_window_update(struct h2_session *h2)
         h2_glitch(h2, H2_COST_FRAME);
 }
 
-/* HEADERS of a stream that has ended, or was passed over by a later one (RFC 9113 sections 5.1 and
- * 5.1.1): nghttp2, which does not remember closed streams, would ignore it for ever. Only where we
- * have reset none may the peer be blamed. */
-static void on_past_stream(struct h2_session *h2)
+/* HEADERS or DATA of a stream that has ended, or was passed over by a later one (RFC 9113 sections
+ * 5.1 and 5.1.1): nghttp2, which does not remember closed streams, would ignore it for ever. Only
+ * where we have reset none may the peer be blamed: DATA may have been on its way. */
+static void on_past_stream(struct h2_session *h2, unsigned cost)
 {
-    h2_glitch(h2, H2_COST_FRAME);
+    h2_glitch(h2, cost);
     if (!h2->rst_sent)
         h2_terminate(h2, h2->skipped_ids ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_STREAM_CLOSED,
                      REASON_H2_PROTOCOL);
@@ -415,8 +417,41 @@ int h2_on_begin_frame(nghttp2_session *ng UNUSED, const nghttp2_frame_hd *hd, vo
     if (hd->type == NGHTTP2_PRIORITY || hd->type > NGHTTP2_CONTINUATION)
         h2_glitch(h2, H2_COST_FRAME);
     if (hd->type == NGHTTP2_HEADERS && is_past_stream(h2, hd->stream_id))
-        on_past_stream(h2);
+        on_past_stream(h2, H2_COST_FRAME);
     return 0;
+}
+
+/* nghttp2 tells of no DATA that it ignores. */
+static void see_frame_head(struct h2_session *h2, const uint8_t head[9])
+{
+    uint32_t len = (uint32_t)head[0] << 16 | (uint32_t)head[1] << 8 | head[2], id;
+
+    memcpy(&id, head + 5, sizeof(id));
+    h2->walk.skip = len;
+    if (head[3] == NGHTTP2_DATA && is_past_stream(h2, (int32_t)(be32toh(id) & 0x7fffffff)))
+        on_past_stream(h2, len == 0 ? H2_COST_FRAME : 0);
+}
+
+void h2_walk_frames(struct h2_session *h2, const char *at, size_t len)
+{
+    struct h2_walk *walk = &h2->walk;
+
+    while (len > 0) {
+        size_t n = walk->skip > 0 ? walk->skip : sizeof(walk->head) - walk->have;
+        n = MIN(n, len);
+        if (walk->skip > 0) {
+            walk->skip -= (uint32_t)n;
+        } else {
+            memcpy(walk->head + walk->have, at, n);
+            walk->have += (uint8_t)n;
+        }
+        at += n;
+        len -= n;
+        if (walk->have == sizeof(walk->head)) {
+            walk->have = 0;
+            see_frame_head(h2, walk->head);
+        }
+    }
 }
 
 int h2_on_frame_recv(nghttp2_session *ng UNUSED, const nghttp2_frame *frame, void *arg)

@@ -167,6 +167,7 @@ struct session *h2_server_new(const struct session_owner *owner, void *owner_arg
     };
 
     h2->session.is_server = true;
+    h2->walk.skip = NGHTTP2_CLIENT_MAGIC_LEN;
     h2_session_start(h2, nghttp2_session_server_new3, settings, ARRAY_LEN(settings));
     h2_say_hello(h2);
     return &h2->session;

@@ -11,7 +11,7 @@ import pytest
 from harness import KIB, MIB
 from harness import origin as o
 from harness.frames import (
-    CONTINUATION, END_HEADERS, END_STREAM, GOAWAY, HEAD, HEADERS, PING, PREFACE, PRIORITY, RST, SETTINGS, WINDOW, frame,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEAD, HEADERS, PING, PREFACE, PRIORITY, RST, SETTINGS, WINDOW, frame,
     literal,
 )
 
@@ -183,6 +183,28 @@ def test_headers_of_a_past_stream_end_the_connection(rig, first, then, code):
     assert raw.goaway_code() == h2.errors.ErrorCodes[code].value
     rig.wait_for_reason("h2_protocol")
     assert len(rig.up.requests) == 2
+
+
+def test_data_of_an_ended_stream_ends_the_connection(rig):
+    """RFC 9113 section 6.1."""
+    raw = Raw(rig)
+    raw.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, HEAD))
+    raw.frames(0.5)
+    raw.send(frame(DATA, 0, 1, b"more"))
+    raw.frames(0.5)
+    assert raw.goaway_code() == h2.errors.ErrorCodes.STREAM_CLOSED.value
+
+
+def test_data_that_crosses_our_reset_does_no_harm(rig):
+    raw = Raw(rig)
+    bad = b"\x83\x86\x84" + literal(b":authority", b"a") + literal(b"x", b" y")
+    raw.send(frame(HEADERS, END_HEADERS, 1, bad))
+    assert any(kind == RST for kind, _, _ in raw.frames(0.5))
+    for _ in range(50):
+        raw.send(frame(DATA, 0, 1, bytes(1000)))
+    raw.send(frame(HEADERS, END_STREAM | END_HEADERS, 3, HEAD))
+    assert (0, 3, b"hello") in raw.frames(1)
+    assert not raw.closed
 
 
 def test_trailers_that_cross_our_reset_do_no_harm(rig):
