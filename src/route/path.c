@@ -78,11 +78,11 @@ static bool is_plain_short(struct str path)
 static size_t plain_length(struct str path)
 {
     enum { HALF = STEP / 2 };
-    const char *end = path.ptr + path.len;
     size_t at = 0;
 
     if (path.len <= HALF)
         return is_plain_short(path) ? path.len : 0;
+    const char *end = path.ptr + path.len;
     if (path.len < READ) {
         block here = load_halves(path.ptr, end - HALF - 1);
         block next = load_halves(path.ptr + 1, end - HALF);
@@ -187,7 +187,7 @@ int target_read(struct str target, char *out, struct str *path, struct str *quer
     const char *mark;
 
     *path = target;
-    *query = str_skip(target, target.len);
+    *query = STR("");
     if (plain == target.len)
         return 0;
     mark = memchr(target.ptr + plain, '?', target.len - plain);
