@@ -164,3 +164,12 @@ bool cidr_contains(const struct cidr *cidr, const uint8_t ip[16])
     uint8_t mask = (uint8_t)(0xff << (8 - rest));
     return (cidr->ip[whole] & mask) == (ip[whole] & mask);
 }
+
+bool cidrs_contain(const struct cidr *cidrs, size_t count, const uint8_t ip[16])
+{
+    for (size_t i = 0; i < count; i++) {
+        if (cidr_contains(&cidrs[i], ip))
+            return true;
+    }
+    return false;
+}

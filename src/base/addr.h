@@ -50,3 +50,4 @@ struct cidr {
 /* "10.0.0.0/8", "2001:db8::/32", or a single address. */
 MUST_USE int cidr_parse(struct str text, struct cidr *cidr);
 bool cidr_contains(const struct cidr *cidr, const uint8_t ip[16]);
+bool cidrs_contain(const struct cidr *cidrs, size_t count, const uint8_t ip[16]); /* any of them */

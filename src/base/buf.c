@@ -249,24 +249,6 @@ int bufq_slices(const struct bufq *q, struct slice *slices, int max)
     return n;
 }
 
-void bufq_move(struct bufq *to, struct bufq *from)
-{
-    ASSERT(to->pool == from->pool);
-    if (to->bytes == 0) {
-        struct bufq swap = *to;
-        *to = *from;
-        *from = swap;
-    }
-    for (uint32_t i = 0; i < from->count; i++) {
-        struct bufq_seg *seg = seg_push(to);
-        *seg = *seg_at(from, i);
-        to->bytes += seg->len;
-    }
-    from->count = 0;
-    from->bytes = 0;
-    bufq_clear(from);
-}
-
 void bufq_clear(struct bufq *q)
 {
     for (uint32_t i = 0; i < q->count; i++)

@@ -112,9 +112,6 @@ int bufq_iovec(const struct bufq *q, struct iovec *iov, int max);
 /* The same with the buffers that keep them alive. */
 int bufq_slices(const struct bufq *q, struct slice *slices, int max);
 
-/* Moves everything from `from` to the end of `to` (same pool). */
-void bufq_move(struct bufq *to, struct bufq *from);
-
 /* Drops all bytes and gives the ring back: an idle connection owns nothing. */
 void bufq_clear(struct bufq *q);
 

@@ -197,11 +197,7 @@ static struct str field_joined(struct question *question, struct str name, struc
 
 static bool is_trusted_ip(const struct listener_conf *listener, const uint8_t ip[16])
 {
-    for (size_t i = 0; i < listener->trusted_proxy_count; i++) {
-        if (cidr_contains(&listener->trusted_proxies[i], ip))
-            return true;
-    }
-    return false;
+    return cidrs_contain(listener->trusted_proxies, listener->trusted_proxy_count, ip);
 }
 
 /* The last address of X-Forwarded-For that is not one of our own proxies. */

@@ -90,19 +90,14 @@ unsigned header_flags(enum header_id id)
 
 static const struct {
     struct str name;
-    bool safe, idempotent;
+    bool idempotent; /* RFC 9110 section 9.2.2 */
 } method_table[] = {
-    [METHOD_OTHER] = {STR_INIT(""), false, false},
-    [METHOD_GET] = {STR_INIT("GET"), true, true},
-    [METHOD_HEAD] = {STR_INIT("HEAD"), true, true},
-    [METHOD_POST] = {STR_INIT("POST"), false, false},
-    [METHOD_PUT] = {STR_INIT("PUT"), false, true},
-    [METHOD_DELETE] = {STR_INIT("DELETE"), false, true},
-    [METHOD_OPTIONS] = {STR_INIT("OPTIONS"), true, true},
-    [METHOD_TRACE] = {STR_INIT("TRACE"), true, true},
-    [METHOD_PATCH] = {STR_INIT("PATCH"), false, false},
-    [METHOD_PURGE] = {STR_INIT("PURGE"), false, true},
-    [METHOD_CONNECT] = {STR_INIT("CONNECT"), false, false},
+    [METHOD_OTHER] = {STR_INIT(""), false},          [METHOD_GET] = {STR_INIT("GET"), true},
+    [METHOD_HEAD] = {STR_INIT("HEAD"), true},        [METHOD_POST] = {STR_INIT("POST"), false},
+    [METHOD_PUT] = {STR_INIT("PUT"), true},          [METHOD_DELETE] = {STR_INIT("DELETE"), true},
+    [METHOD_OPTIONS] = {STR_INIT("OPTIONS"), true},  [METHOD_TRACE] = {STR_INIT("TRACE"), true},
+    [METHOD_PATCH] = {STR_INIT("PATCH"), false},     [METHOD_PURGE] = {STR_INIT("PURGE"), true},
+    [METHOD_CONNECT] = {STR_INIT("CONNECT"), false},
 };
 
 enum method method_lookup(struct str name)
@@ -112,11 +107,6 @@ enum method method_lookup(struct str name)
             return (enum method)i;
     }
     return METHOD_OTHER;
-}
-
-bool method_is_safe(enum method method)
-{
-    return method_table[method].safe;
 }
 
 bool method_is_idempotent(enum method method)

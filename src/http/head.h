@@ -100,7 +100,6 @@ enum method {
     METHOD_CONNECT,
 };
 enum method method_lookup(struct str name);
-bool method_is_safe(enum method method);       /* RFC 9110 section 9.2.1 */
 bool method_is_idempotent(enum method method); /* RFC 9110 section 9.2.2 */
 
 enum http_version { HTTP_1_0, HTTP_1_1, HTTP_2 };

@@ -740,11 +740,6 @@ void conn_flush_later(struct conn *conn)
         conn->was_full = true;
 }
 
-bool conn_is_full(const struct conn *conn)
-{
-    return conn->out.bytes > CONN_HIGH_MARK;
-}
-
 void conn_pause(struct conn *conn)
 {
     conn->paused = true;

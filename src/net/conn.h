@@ -45,7 +45,7 @@ struct conn_handler {
 };
 
 enum {
-    CONN_HIGH_MARK = 64 * 1024,   /* queued bytes above which conn_is_full() */
+    CONN_HIGH_MARK = 64 * 1024,   /* queued bytes above which on_writable is due */
     CONN_LOW_MARK = 16 * 1024,    /* … and at or below which on_writable comes */
     CONN_LINGER_MS = 1000,        /* how long a closed connection still swallows the peer's bytes */
     CONN_UNUSED_MAX = 128 * 1024, /* bytes kept unused; a peer that sends more to a handler that
@@ -90,7 +90,6 @@ int conn_fd(const struct conn *conn);
 /* Bytes to be written; append, then conn_flush_later. Valid until the connection is closed. */
 struct bufq *conn_out(struct conn *conn);
 void conn_flush_later(struct conn *conn);
-bool conn_is_full(const struct conn *conn);
 
 /* Stops and restarts on_data. Pausing is lazy: the socket is only taken out of epoll when it
  * becomes readable meanwhile. Resuming offers unused bytes again at the end of this turn. */

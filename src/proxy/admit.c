@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { LISTENERS_TALLIED = 1024 }; /* of all configurations that still have connections */
+
 /* --- what workers share ---------------------------------------------------------------------- */
 
 struct quotas *quotas_new(const struct config *config, unsigned worker_count)
@@ -12,7 +14,8 @@ struct quotas *quotas_new(const struct config *config, unsigned worker_count)
     struct quotas *quotas = mem_new(sizeof(*quotas));
 
     quotas->secret = hash_key_random();
-    quotas->connections = tally_new(config->max_connections + config->listener_count);
+    quotas->connections = tally_new(config->max_connections);
+    quotas->listeners = tally_new(LISTENERS_TALLIED);
     quotas->meters = meter_new(QUOTA_METERS);
     quotas->worker_count = worker_count;
     return quotas;
@@ -23,6 +26,7 @@ void quotas_free(struct quotas *quotas)
     if (quotas == NULL)
         return;
     tally_free(quotas->connections);
+    tally_free(quotas->listeners);
     meter_free(quotas->meters);
     free(quotas);
 }
@@ -38,7 +42,7 @@ uint64_t quotas_key(const struct quotas *quotas, const void *data, size_t len, u
 
 bool admit_to_listener(struct proxy *proxy, const struct serving_listener *listener, int fd)
 {
-    if (proxy->quotas == NULL || tally_take(proxy->quotas->connections, listener->key,
+    if (proxy->quotas == NULL || tally_take(proxy->quotas->listeners, listener->key,
                                             listener->conf->limits.max_connections) == TALLY_TAKEN)
         return true;
     proxy_count(proxy, COUNTER_CONNECTIONS_REFUSED, 1);
@@ -53,7 +57,7 @@ bool admit_to_listener(struct proxy *proxy, const struct serving_listener *liste
 void admit_release_listener(struct proxy *proxy, uint64_t listener_key)
 {
     if (proxy->quotas != NULL)
-        tally_give(proxy->quotas->connections, listener_key);
+        tally_give(proxy->quotas->listeners, listener_key);
 }
 
 /* --- clients --------------------------------------------------------------------------------- */
@@ -62,13 +66,8 @@ static bool is_exempt(const struct downstream *down)
 {
     const struct per_client_conf *conf = &down->listener->conf->per_client;
 
-    if (down->trusted || down->peer_is_unix)
-        return true;
-    for (size_t i = 0; i < conf->exempt_count; i++) {
-        if (cidr_contains(&conf->exempt[i], down->peer_ip))
-            return true;
-    }
-    return false;
+    return down->trusted || down->peer_is_unix ||
+           cidrs_contain(conf->exempt, conf->exempt_count, down->peer_ip);
 }
 
 /* The key of the network that counts as one client. */

@@ -349,11 +349,7 @@ static bool is_trusted(const struct listener_conf *conf, bool is_unix, const uin
 {
     if (is_unix)
         return conf->trust_unix;
-    for (size_t i = 0; i < conf->trusted_proxy_count; i++) {
-        if (cidr_contains(&conf->trusted_proxies[i], ip))
-            return true;
-    }
-    return false;
+    return cidrs_contain(conf->trusted_proxies, conf->trusted_proxy_count, ip);
 }
 
 static void remember_peer(struct downstream *down, const struct addr *peer)

@@ -127,11 +127,7 @@ static bool is_listed(const struct proxy_protocol_conf *conf, const struct addr 
     if (addr_is_unix(peer))
         return true;
     addr_ip_bytes(peer, ip);
-    for (size_t i = 0; i < conf->from_count; i++) {
-        if (cidr_contains(&conf->from[i], ip))
-            return true;
-    }
-    return false;
+    return cidrs_contain(conf->from, conf->from_count, ip);
 }
 
 void gate_new(struct proxy *proxy, struct serving *serving, const struct serving_listener *listener,

@@ -21,7 +21,8 @@ enum overload_level {
 
 struct quotas {
     struct hash_key secret;
-    struct tally *connections; /* owns: open ones, by listener and by client */
+    struct tally *connections; /* owns: open ones, by client */
+    struct tally *listeners;   /* owns: the same, by listener: clients must not push one out */
     struct meter *meters;      /* owns: new connections and requests, by whatever limits them */
     unsigned worker_count;
     _Atomic unsigned overload; /* enum overload_level: written by the control thread */

@@ -8,11 +8,7 @@
 
 static bool is_trusted_ip(const struct listener_conf *conf, const uint8_t ip[16])
 {
-    for (size_t i = 0; i < conf->trusted_proxy_count; i++) {
-        if (cidr_contains(&conf->trusted_proxies[i], ip))
-            return true;
-    }
-    return false;
+    return cidrs_contain(conf->trusted_proxies, conf->trusted_proxy_count, ip);
 }
 
 /* Takes the right-most item of a list off `*rest`. */

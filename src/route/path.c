@@ -2,23 +2,6 @@
  * Most paths are in normal form already: one scan says so, and nothing is copied. */
 #include "route/route_impl.h"
 
-struct str target_query(struct str target)
-{
-    ptrdiff_t mark = str_find_char(target, '?');
-
-    return mark >= 0 ? str_skip(target, (size_t)mark + 1) : str_make(target.ptr, 0);
-}
-
-static struct str target_path(struct str target)
-{
-    ptrdiff_t mark = str_find_char(target, '?');
-
-    if (mark >= 0)
-        target.len = (size_t)mark;
-    mark = str_find_char(target, '#');
-    return mark >= 0 ? str_make(target.ptr, (size_t)mark) : target;
-}
-
 /* Sixteen bytes at a time, in whatever the processor has for it. */
 typedef uint8_t block __attribute__((vector_size(16)));
 enum { STEP = sizeof(block), READ = STEP + 1 };
@@ -173,11 +156,6 @@ static int normalise(struct str raw, char *out, struct str *path)
     size_t len = decode_unreserved(raw, out);
     *path = str_make(out, resolve_segments(out, len));
     return 0;
-}
-
-int path_normalise(struct str target, char *out, struct str *path)
-{
-    return normalise(target_path(target), out, path);
 }
 
 /* A "#" does not come over the wire: the codecs refuse it. */

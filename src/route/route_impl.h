@@ -12,14 +12,6 @@ enum {
 
 /* --- parsers (pure) -------------------------------------------------------------------------- */
 
-/* The path of a request target as the server behind will see it: without query, unreserved
- * characters decoded, percent-encodings in upper case, empty segments, "." and ".." resolved. Into
- * `out` (PATH_BYTES_MAX) when anything changes. -1 when it does not fit. */
-MUST_USE int path_normalise(struct str target, char *out, struct str *path);
-
-/* The query of a request target, without "?". */
-struct str target_query(struct str target);
-
 /* "backend=NAME; log" or a bare name; see route.h. Empty when there is none. */
 struct str debug_backend_name(struct str value);
 
@@ -48,7 +40,10 @@ static inline bool query_text_starts(struct str raw, struct str text)
     return query_may_match(raw, text) && query_decoded_matches(raw, text, false);
 }
 
-/* Path and query of a request target: what path_normalise and target_query say, in one go. */
+/* The path of a request target as the server behind will see it, without query: unreserved
+ * characters decoded, percent-encodings in upper case, empty segments, "." and ".." resolved; into
+ * `out` (PATH_BYTES_MAX) when anything changes. And the query, without "?". -1 when it does not
+ * fit. */
 MUST_USE int target_read(struct str target, char *out, struct str *path, struct str *query);
 
 /* host_canonical, and whether the host may have a label "m" to fold. */

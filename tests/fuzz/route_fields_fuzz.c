@@ -32,7 +32,7 @@ static void try_path(struct str target)
     ASSERT(is_inside(query, target));
     if (path.len == 0 || path.ptr[0] != '/' || str_find_char(path, '?') >= 0)
         return;
-    ASSERT(path_normalise(path, twice, &again) == 0);
+    ASSERT(target_read(path, twice, &again, &query) == 0);
     ASSERT(again.len <= path.len);
 }
 

@@ -267,9 +267,9 @@ static void a_slow_reader_fills_the_queue_and_is_told_when_it_drains(void **stat
         bytes[i] = (char)(i * 31 >> 3);
     bufq_copy(conn_out(w.conn), bytes, total);
     conn_flush_later(w.conn);
-    assert_true(conn_is_full(w.conn));
+    assert_true(conn_out(w.conn)->bytes > CONN_HIGH_MARK);
     run_for_ms(loop, 1);
-    assert_true(conn_is_full(w.conn));
+    assert_true(conn_out(w.conn)->bytes > CONN_HIGH_MARK);
     assert_int_equal(w.writables, 0);
 
     char *back = malloc(total);

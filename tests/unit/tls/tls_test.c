@@ -121,7 +121,7 @@ static size_t echo(struct conn *conn, struct slice data)
     struct conn_tls_info *info = conn_tls_info(conn);
 
     snprintf(world->served_sni, sizeof(world->served_sni), "%.*s", STR_FMT(info->sni));
-    if (conn_is_full(conn)) {
+    if (conn_out(conn)->bytes > CONN_HIGH_MARK) {
         conn_pause(conn);
         return 0;
     }
