@@ -161,6 +161,9 @@ SEEDS = {
     "h1-retry": (0, client(request()) + answer() + up_end(0, BOTH_WAYS | 8) + client(request("/again"))
                  + answer() + client(request("/half/a")) + client(request("/half/b"), 1)
                  + client(request("/half/c"), 2) + answer() + client(request("/gone"), 3)),
+    "h1-retry-post": (0, client(request()) + answer() + client(request("/p", "POST", [length(0)]))
+                      + up_end(0, BOTH_WAYS) + client(request("/q")) + answer() + client(request("/r"))
+                      + up_end(0, BOTH_WAYS) + answer()),
     "h1-big-slow": (SMALL_SOCKETS, client(request()) + client_reads() + answer(9) + time(1000)
                     + client_reads() + client(request("/b", "POST", [length(20000)])) + up_reads()
                     + client(b"x" * 20000) + time(1000) + up_reads() + answer()),
