@@ -53,6 +53,7 @@ enum {
     H2_COST_FRAME = 1,        /* PING, SETTINGS, PRIORITY, unknown, empty DATA, late RST_STREAM */
     H2_COST_RESET = 3,        /* RST_STREAM before our response was whole (rapid reset) */
     H2_COST_ERROR = 5,        /* what made us send RST_STREAM (MadeYouReset) */
+    H2_COST_BOMB = 250,       /* a head far beyond its limits: the third is the last */
 };
 
 struct h2_trailers;

