@@ -321,7 +321,7 @@ static void check_reuse(const struct peer *p, size_t asked_before)
 static void read_got(struct peer *p, const uint8_t *data, size_t len)
 {
     if (p->speaks == SPEAKS_NOTHING && !p->is_client) /* weir says its preface in one piece */
-        p->speaks = data[0] == 'P' && len >= H2_PREFACE_LEN && memcmp(data, h2_magic, 4) == 0
+        p->speaks = len >= H2_PREFACE_LEN && memcmp(data, h2_magic, H2_PREFACE_LEN) == 0
                         ? SPEAKS_TWO
                         : SPEAKS_ONE;
     size_t asked_before = p->got1.messages.count;

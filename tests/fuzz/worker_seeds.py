@@ -208,6 +208,8 @@ SEEDS = {
                        + client_end(1, BOTH_WAYS) + client(request("/c"), 2) + client_end(2) + answer()),
     "h1-head-refused": (0, client(b"HEAD /a HTTP/1.1\r\nHo+t: a\r\n\r\n" + SMUGGLED)
                         + client(request("/a", "HEAD", [length(0), length(1)]), 1)),
+    "smuggle-preface": (0, client(request("/d", "PRI", [CHUNKED], b"\r\n")) + up(OK)
+                        + client(b"PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n", 1)),
     # an upstream that cannot be trusted
     "up-cl-te": (0, client(request() + request("/b")) + up(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n"
                                                             b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n")),
