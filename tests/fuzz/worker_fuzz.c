@@ -732,6 +732,7 @@ static void act_end(struct peer *p, unsigned arg)
     } else {
         shutdown(p->fd, SHUT_WR);
         p->has_shut = true;
+        p->out.at = p->out.len = 0; /* never to be sent */
     }
     if (!(arg & 8))
         settle();

@@ -223,6 +223,8 @@ SEEDS = {
     "up-unsolicited": (0, client(request()) + answer() + up(OK) + client(request("/b")) + answer()),
     "up-left-halfway": (0, client(request()) + up(b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\nab")
                         + client_end(0, BOTH_WAYS) + client(request("/b"), 1) + up(OK + OK)),
+    "up-ends-halfway": (SMALL_SOCKETS, client(request()) + client_reads() + answer(9) + time(1000)
+                        + up_end(0, 8) + turns(2) + client_reads()),
     "up-no-body": (0, client(request("/a", "HEAD") + request("/b")) + up(OK) + answer()
                    + client(request("/c"), 1) + up(b"HTTP/1.1 204 N\r\nContent-Length: 3\r\n\r\nabc")),
     "up-oversized": (0, client(request()) + up(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 5000 + b"\r\n\r\n")
