@@ -258,6 +258,10 @@ static inline bool h2_data(struct h2_reader *r, uint32_t stream, uint8_t flags, 
     r->data_bytes += len;
     if (m == NULL || m->is_whole || m->is_bad || m->was_reset)
         return h2_fault(r, "DATA on a stream that is not open");
+    if ((flags & NGHTTP2_FLAG_PADDED) && (len < 1 || data[0] >= len)) {
+        m->is_bad = true; /* fatal, but on a stream that weir has reset already */
+        return h2_fault(r, "a frame that is all padding and more");
+    }
     if (!h2_strip(r, flags, 0, &data, &len))
         return false;
     message_body(m, data, len);
