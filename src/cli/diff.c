@@ -155,6 +155,7 @@ struct key_changes {
 static void key_changed(struct key_changes *changes, const struct flat_item *old,
                         const struct flat_item *new)
 {
+    ASSERT(old != NULL || new != NULL);
     struct str path = old != NULL ? old->path : new->path;
 
     if (is_share(path))

@@ -198,7 +198,7 @@ int load_text(struct loader *loader, const struct node *node, void *out)
 
 int load_path(struct loader *loader, const struct node *node, void *out)
 {
-    struct str path;
+    struct str path = {NULL, 0};
 
     if (load_str(loader, node, &path) < 0)
         return -1;
