@@ -95,6 +95,7 @@ struct limits_conf {
                                 * and after timeouts.body_grace; default 240; 0: any */
     uint32_t max_streams;      /* concurrent h2 streams of one connection; default 100 */
     uint32_t max_requests;     /* per connection, then it is closed; default 10000 */
+    uint32_t max_unsent_bytes; /* that the kernel takes and cannot send yet; default 512 KiB */
 };
 
 struct downstream_timeouts_conf {

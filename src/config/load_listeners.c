@@ -338,6 +338,7 @@ static int load_limits(struct loader *loader, const struct node *node, void *out
         {"min_body_rate", load_count_or_none, offsetof(struct limits_conf, min_body_rate), false},
         {"max_streams", load_count, offsetof(struct limits_conf, max_streams), false},
         {"max_requests", load_count, offsetof(struct limits_conf, max_requests), false},
+        {"max_unsent_bytes", load_bytes, offsetof(struct limits_conf, max_unsent_bytes), false},
     };
 
     return LOAD_FIELDS(loader, node, fields, out);
@@ -421,6 +422,7 @@ static void listener_defaults(struct listener_conf *listener)
         .min_body_rate = 240,
         .max_streams = 100,
         .max_requests = 10000,
+        .max_unsent_bytes = 512 << 10,
     };
     listener->timeouts = (struct downstream_timeouts_conf){
         .handshake_ms = 10000,

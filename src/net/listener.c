@@ -22,7 +22,6 @@ enum {
     ACCEPT_BATCH = 32,     /* connections per turn */
     ACCEPT_LAST = 8192,    /* and at most so many when the listener stops */
     EXHAUSTED_PAUSE_MS = 100,
-    UNSENT_MAX = 512 * 1024, /* bytes that the kernel holds of what it cannot send yet */
 };
 
 struct listener_sock {
@@ -241,15 +240,17 @@ struct listener_sock *listener_start(struct loop *loop, int fd, listener_accepte
     listener->reserve_fd = reserve_open();
     deadline_init(&listener->again, on_again);
 
-    /* Accepted sockets inherit both: no system call for each. They fail on unix sockets: fine. The
-     * second keeps the kernel from taking megabytes (of our encrypting, and of its memory) for a
-     * client that reads slowly, or has gone by the time they would be sent. */
+    /* Accepted sockets inherit it: no system call for each. It fails on unix sockets: fine. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){UNSENT_MAX}, sizeof(int));
 
     ev_io_init(&listener->io, on_acceptable, fd, EV_READ);
     listener_watch(listener);
     return listener;
+}
+
+void listener_limit_unsent(struct listener_sock *listener, uint32_t bytes)
+{
+    setsockopt(listener->io.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){(int)bytes}, sizeof(int));
 }
 
 static void listener_free(struct reap *reap)

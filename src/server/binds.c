@@ -85,6 +85,7 @@ static void bind_init(struct bind *bind, const struct config *config, size_t lis
                           .bound = *addr,
                           .listener = listener,
                           .inbound = config->listeners[listener].inbound,
+                          .max_unsent_bytes = config->listeners[listener].limits.max_unsent_bytes,
                           .unix_fd = -1,
                           .fds = mem_new((workers + 1) * sizeof(int))};
     for (size_t w = 0; w < workers; w++)

@@ -187,6 +187,8 @@ static void take_door(struct worker *worker, struct bind *bind)
         door_open(door, *fd);
         *fd = -1;
     }
+    if (door->listener != NULL)
+        listener_limit_unsent(door->listener, bind->max_unsent_bytes);
 }
 
 static void take_doors(struct worker *worker, struct binds *binds)

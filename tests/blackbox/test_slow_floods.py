@@ -154,6 +154,23 @@ def test_a_thousand_slow_readers_cost_little_and_no_neighbour(weir, spring):
         time.sleep(0.1)
 
 
+@pytest.mark.parametrize("limit, least, most", [("64KiB", 0, 320), ("1MiB", 768, 2048)])
+def test_what_the_kernel_takes_unsent_can_be_set(weir, spring, limit, least, most):
+    w = weir(spring, listener={"limits": {"max_unsent_bytes": limit}})
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect(w.address())
+    sock.sendall(request_bytes("/large"))
+    held, deadline = 0, time.monotonic() + 10
+    while held < least * KIB and time.monotonic() < deadline:
+        time.sleep(0.1)
+        held = max(held, *unsent_bytes(w.port()), 0)
+    time.sleep(0.5)
+    held = max(held, *unsent_bytes(w.port()), 0)
+    sock.close()
+    assert least * KIB <= held <= most * KIB
+
+
 def test_a_thousand_slow_heads_are_closed_in_time(weir, upstream):
     w = weir(upstream(), listener={"timeouts": {"header": "3s", "idle": "3s"}})
     before = w.resident_bytes()
