@@ -134,14 +134,22 @@ int load_fields(struct loader *loader, const struct node *node, const struct fie
                 size_t count, void *out)
 {
     int result = 0;
+    uint64_t seen = 0;
 
+    ASSERT(count <= 64);
     if (!expect_map(loader, node, "a mapping"))
         return -1;
     for (size_t i = 0; i < node->count; i++) {
         const struct field *field = field_find(fields, count, node->keys[i]->text);
-        if (field == NULL)
+        if (field == NULL) {
             result = complain_unknown_key(loader, node->keys[i], fields, count);
-        else if (field->load(loader, node->items[i], (char *)out + field->offset) < 0)
+            continue;
+        }
+        uint64_t bit = (uint64_t)1 << (field - fields);
+        if ((seen & bit) != 0)
+            continue; /* given twice: the reader of the file has complained */
+        seen |= bit;
+        if (field->load(loader, node->items[i], (char *)out + field->offset) < 0)
             result = -1;
     }
     for (size_t i = 0; i < count; i++) {
