@@ -15,8 +15,8 @@ struct bind {
     size_t listener;   /* index in config.listeners */
     bool inbound;      /* closed when draining begins */
     uint32_t max_unsent_bytes;
-    int unix_fd;       /* owns: the one socket that all workers share; -1 for TCP */
-    int *fds;          /* owns: one for each worker, until it takes it; -1: it has it already */
+    int unix_fd; /* owns: the one socket that all workers share; -1 for TCP */
+    int *fds;    /* owns: one for each worker, until it takes it; -1: it has it already */
 };
 
 struct binds {
