@@ -4,6 +4,7 @@ Each function gives a dict with at least `done` (answers that were 200, or hands
 raises Failed when anything else came back."""
 
 import json
+import pathlib
 import re
 import signal
 import subprocess
@@ -23,6 +24,10 @@ def _pinned(argv):
     return ["taskset", "-c", str(LOAD_CORE), *(str(word) for word in argv)]
 
 
+def _name(argv):
+    return pathlib.Path(argv[0]).name
+
+
 def _run(argv, seconds, interrupt_after=None):
     """Output of a load that ends well. `interrupt_after`: seconds until it is asked to end, by SIGINT."""
     with subprocess.Popen(_pinned(argv), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as load:
@@ -34,10 +39,10 @@ def _run(argv, seconds, interrupt_after=None):
         except BaseException as why:
             load.kill()
             if isinstance(why, subprocess.TimeoutExpired):
-                raise Failed("%s did not end" % argv[0])
+                raise Failed("%s did not end" % _name(argv))
             raise
     if load.returncode:
-        raise Failed("%s: %s" % (argv[0], " ".join((errors or out).strip().splitlines()[-1:]) or load.returncode))
+        raise Failed("%s: %s" % (_name(argv), " ".join((errors or out).strip().splitlines()[-1:]) or load.returncode))
     return out
 
 
