@@ -276,7 +276,7 @@ class AtRest(Row):
         copy = bed.dir / "conf"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(HERE.parent / "conf", copy)
-        for name, kind in (("unified-ecdsa", "ecdsa"), ("unified-rsa", "rsa")):
+        for name, kind in (("unified-ecdsa", "ecdsa"), ("unified-rsa", "rsa"), ("internal", "ecdsa")):
             for suffix, ours in ((".pem", ".pem"), (".key", ".key")):
                 shutil.copy(bed.dir / (kind + ours), copy / (name + suffix))
         shutil.copy(bed.dir / "ecdsa.pem", copy / "tls.crt")

@@ -10,6 +10,7 @@ from harness import KIB, MIB, ports
 from harness import origin as o
 from harness.client import request_bytes
 from harness.tools import curl, tool
+from harness.weir import is_sanitized
 
 # --- connections -------------------------------------------------------------------------------------
 
@@ -330,7 +331,8 @@ def test_a_field_in_many_lines_costs_little_memory(weir, upstream, name):
     for client in clients:
         client.send(request_bytes("/", fields=[(name, "v" * 450)] * 120))
     up.wait_for_requests(20)
-    assert w.resident_bytes() - before < 20 * 500 * KIB
+    each = 1000 if is_sanitized() else 500  # sanitizers keep what is freed; joined line by line it was 3,500
+    assert w.resident_bytes() - before < 20 * each * KIB
 
 
 # --- Expect ------------------------------------------------------------------------------------------
