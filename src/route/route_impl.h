@@ -90,7 +90,7 @@ static inline uint8_t path_shape(uint64_t head)
 struct request {
     const struct facts *facts;
     const struct router *router;
-    struct str host;    /* canonical */
+    struct str host;    /* canonical, once it is settled; until then as received */
     uint64_t host_hash; /* of it; 0 when there is none */
     struct str path;
     struct str query;

@@ -548,17 +548,25 @@ static void stopping_a_listener_hands_over_its_backlog(void **state UNUSED)
     loop_free(loop);
 }
 
+/* A listener on a free port of loopback, which goes into `addr`. */
+static struct listener_sock *listen_anywhere(struct acceptor *a, struct addr *addr,
+                                             struct listener_figures *figures)
+{
+    struct err err;
+
+    assert_int_equal(addr_parse(STR("127.0.0.1:0"), addr), 0);
+    int fd = listener_open(addr, &err);
+    bound_addr(fd, addr);
+    return listener_start(a->loop, fd, took, a, figures);
+}
+
 static void a_process_without_descriptors_refuses_and_goes_on(void **state UNUSED)
 {
     struct loop *loop = loop_new();
     struct addr addr;
-    struct err err;
     struct listener_figures figures = {0};
-    assert_int_equal(addr_parse(STR("127.0.0.1:0"), &addr), 0);
-    int listen_fd = listener_open(&addr, &err);
-    bound_addr(listen_fd, &addr);
     struct acceptor a = {.loop = loop, .server = {.use_max = SIZE_MAX}};
-    struct listener_sock *listener = listener_start(loop, listen_fd, took, &a, &figures);
+    struct listener_sock *listener = listen_anywhere(&a, &addr, &figures);
     int client = socket(AF_INET, SOCK_STREAM, 0), later = socket(AF_INET, SOCK_STREAM, 0);
     struct rlimit before, tight;
     char byte;
@@ -588,13 +596,9 @@ static void the_last_descriptors_are_not_for_clients(void **state UNUSED)
 {
     struct loop *loop = loop_new();
     struct addr addr;
-    struct err err;
     struct listener_figures figures = {0};
-    assert_int_equal(addr_parse(STR("127.0.0.1:0"), &addr), 0);
-    int listen_fd = listener_open(&addr, &err);
-    bound_addr(listen_fd, &addr);
     struct acceptor a = {.loop = loop, .server = {.use_max = SIZE_MAX}};
-    struct listener_sock *listener = listener_start(loop, listen_fd, took, &a, &figures);
+    struct listener_sock *listener = listen_anywhere(&a, &addr, &figures);
     int first = socket(AF_INET, SOCK_STREAM, 0), second = socket(AF_INET, SOCK_STREAM, 0);
     char byte;
 
