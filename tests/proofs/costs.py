@@ -17,14 +17,9 @@ import sys
 import tempfile
 import time
 
-FEW, MANY = 1000, 5000
+from stage import BACKEND, ECDSA, certificate
 
-BACKEND = """
-worker_processes 1; daemon off; pid {dir}/nginx.pid; error_log {dir}/nginx.err;
-events {{ worker_connections 1024; }}
-http {{ access_log off; keepalive_requests 100000000;
-       server {{ listen unix:{dir}/origin.sock; location / {{ return 200 "{body}"; }} }} }}
-"""
+FEW, MANY = 1000, 5000
 
 WEIR = """
 listeners:
@@ -85,7 +80,7 @@ def configuration(directory, port, on, tls):
     chosen = {name: ON[name] if name in on else OFF[name] for name in OFF}
     top = chosen.pop("overload")
     lines = [line for line in list(chosen.values()) + rates if line]
-    certificate = "tls: {{ certificates: [ {{ chain: {0}/cert.pem, key: {0}/key.pem }} ] }}".format(directory)
+    certificate = "tls: {{ certificates: [ {{ chain: {0}/ecdsa.pem, key: {0}/ecdsa.key }} ] }}".format(directory)
     return WEIR.format(dir=directory, port=port, admin=port + 100, listener="\n    ".join(lines), top=top,
                        tls=certificate if tls else "")
 
@@ -141,12 +136,7 @@ def main():
         directory = pathlib.Path(directory)
         directory.chmod(0o755)
         (directory / "nginx.conf").write_text(BACKEND.format(dir=directory, body="x" * 1024))
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-             "-nodes", "-subj", "/CN=localhost", "-days", "2", "-keyout", directory / "key.pem",
-             "-out", directory / "cert.pem"],
-            check=True, capture_output=True,
-        )
+        certificate(directory, "ecdsa", *ECDSA)
         backend = subprocess.Popen(["nginx", "-c", directory / "nginx.conf"])
         try:
             time.sleep(0.5)

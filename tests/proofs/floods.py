@@ -33,6 +33,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "blackbox"))
 
 from harness import frames as f  # noqa: E402
+from stage import ECDSA, certificate  # noqa: E402
 
 FLOODERS = 2  # processes
 RATE, CONNECTIONS = 200, 4  # requests a second of the well-behaved client, and what they share
@@ -610,14 +611,6 @@ def all_rows(options, rig):
     rig.row("calm again", lambda: (time.sleep(seconds), (0, 0))[1], "")
 
 
-def certificate(directory, name, *key):
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", *key, "-nodes", "-subj", "/CN=localhost", "-days", "2", "-keyout",
-         directory / (name + ".key"), "-out", directory / (name + ".pem")],
-        check=True, capture_output=True,
-    )
-
-
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--weir", default="build/weir")
@@ -633,7 +626,7 @@ def main():
         (directory / "nginx.conf").write_text(BACKEND.format(dir=directory, body="x" * 1024))
         (directory / "weir.yaml").write_text(WEIR.format(dir=directory, port=options.port, admin=admin))
         (directory / "large").write_bytes(bytes(LARGE_MIB << 20))
-        certificate(directory, "ecdsa", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
+        certificate(directory, "ecdsa", *ECDSA)
         certificate(directory, "rsa", "rsa:2048")
         log = open(directory / "weir.log", "w+")
         weir = subprocess.Popen([options.weir, "run", "-c", directory / "weir.yaml"], stdout=log, stderr=log,

@@ -17,18 +17,13 @@ import sys
 import tempfile
 import time
 
-BACKEND = """
-worker_processes 1; daemon off; pid {dir}/nginx.pid; error_log {dir}/nginx.err;
-events {{ worker_connections 1024; }}
-http {{ access_log off; keepalive_requests 100000000;
-       server {{ listen unix:{dir}/origin.sock; location / {{ return 200 "{body}"; }} }} }}
-"""
+from stage import BACKEND, ECDSA, certificate
 
 WEIR = """
 listeners:
   - name: soak
     bind: ["127.0.0.1:{port}"]
-    tls: {{ certificates: [ {{ chain: {dir}/cert.pem, key: {dir}/key.pem }} ] }}
+    tls: {{ certificates: [ {{ chain: {dir}/ecdsa.pem, key: {dir}/ecdsa.key }} ] }}
     router: soak
     limits: {{ max_requests: 100000 }}
 access_log: {{ path: /dev/null }}
@@ -82,12 +77,7 @@ def main():
         directory.chmod(0o755)
         (directory / "nginx.conf").write_text(BACKEND.format(dir=directory, body="x" * 1024))
         (directory / "weir.yaml").write_text(WEIR.format(dir=directory, port=options.port))
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-             "-nodes", "-subj", "/CN=localhost", "-days", "2", "-keyout", directory / "key.pem",
-             "-out", directory / "cert.pem"],
-            check=True, capture_output=True,
-        )
+        certificate(directory, "ecdsa", *ECDSA)
         log = open(directory / "weir.log", "w+")
         weir = subprocess.Popen([options.weir, "run", "-c", directory / "weir.yaml"], stdout=log, stderr=log)
         backend = subprocess.Popen(["nginx", "-c", directory / "nginx.conf"])
