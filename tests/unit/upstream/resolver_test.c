@@ -221,11 +221,10 @@ static void the_ttl_says_when_to_ask_again(void **state UNUSED)
 {
     w.dns.ttl_s = 1;
     dns_has("127.0.0.2", NULL);
+    int64_t first_asked_ms = loop_now_ms(w.loop); /* the answer only comes after this */
     resolver_watch(w.resolver, &w.config);
-    run_until_count(&w.letters, 1);
-    int64_t asked_at_ms = loop_now_ms(w.loop);
     run_until_count(&w.dns.asked, 2);
-    assert_true(loop_now_ms(w.loop) - asked_at_ms >= 900);
+    assert_true(loop_now_ms(w.loop) - first_asked_ms >= 1000);
 }
 
 static void a_failure_keeps_the_last_good_answer(void **state UNUSED)
