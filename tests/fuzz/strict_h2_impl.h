@@ -74,10 +74,17 @@ static inline bool h2_message_over(struct h2_reader *r, struct message *m)
 
 /* --- heads ----------------------------------------------------------------------------------- */
 
-static inline bool h2_is_hop(const char *name, size_t len)
+/* RFC 9113 8.2.2. Weir also drops what any connection keeps for itself; peers may send that. */
+static inline bool h2_is_hop(const struct h2_reader *r, const char *name, size_t len)
 {
-    return h1_is_hop(name, len) || is_named(name, len, "connection") ||
-           is_named(name, len, "upgrade") || is_named(name, len, "transfer-encoding");
+    static const char *const names[] = {"connection", "upgrade", "transfer-encoding", "keep-alive",
+                                        "proxy-connection"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (is_named(name, len, names[i]))
+            return true;
+    }
+    return r->canonical && h1_is_hop(name, len);
 }
 
 static inline bool h2_malformed(struct h2_reader *r, struct message *m, const char *why)
@@ -121,7 +128,7 @@ static inline bool h2_field(struct h2_reader *r, struct message *m, const char *
     }
     if (!is_token(name, name_len) || !is_value(value, len))
         return h2_malformed(r, m, "a field that is none");
-    if (h2_is_hop(name, name_len) && !(is_named(name, name_len, "te") && !r->canonical))
+    if (h2_is_hop(r, name, name_len))
         return h2_malformed(r, m, "a field that must not be in HTTP/2");
     if (is_named(name, name_len, "content-length")) {
         if (m->content_length >= 0 || digits_value(value, len) < 0)
