@@ -132,6 +132,17 @@ enum preface h2_preface(struct str bytes);
 /* The methods of Allow in a 405 (RFC 9110 section 15.5.6): all but CONNECT. */
 #define SESSION_ALLOW "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE"
 
+/* The limits of a later configuration, for the requests to come. The marks of `out` stay what they
+ * are: 0 in `limits` has been given its meaning when the session was made. */
+static inline void session_set_limits(struct session *session, const struct session_limits *limits)
+{
+    uint32_t out_high = session->limits.out_high, out_low = session->limits.out_low;
+
+    session->limits = *limits;
+    session->limits.out_high = out_high;
+    session->limits.out_low = out_low;
+}
+
 static inline size_t session_feed(struct session *session, struct slice data)
 {
     return session->ops->feed(session, data);

@@ -466,7 +466,7 @@ void downstream_rebind(struct downstream *down)
     down->listener = listener;
     down->trusted = is_trusted(listener->conf, down->peer_is_unix, down->peer_ip);
     if (down->session != NULL)
-        down->session->limits = listener->limits;
+        session_set_limits(down->session, &listener->limits);
     serving_unref(&old);
 }
 

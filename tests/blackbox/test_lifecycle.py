@@ -210,6 +210,17 @@ def test_a_good_configuration_takes_over_and_the_connection_stays(weir, upstream
 
 
 @pytest.mark.tsan
+def test_a_connection_that_stays_gets_its_answers_whole(weir, upstream):
+    w = weir(upstream(o.respond(chunked=[b"first ", b"second"])))
+    client, client_h2 = w.connect(timeout=5), w.connect_h2(timeout=5)
+    for _ in range(3):
+        assert client.request().body == b"first second"
+        assert client_h2.request().body == b"first second"
+        w.reload()
+    assert w.metrics().sum("weir_downstream_connections_total") == 2
+
+
+@pytest.mark.tsan
 def test_a_bad_configuration_leaves_the_old_one_serving(weir, upstream):
     w = weir(upstream())
     client = w.connect()
