@@ -349,6 +349,8 @@ static void conn_read(struct conn *conn)
         size_t got;
         enum io io = conn_fill(conn, &got, &more);
         read += got;
+        if (got > 0 && conn->bytes_in > read && !conn->is_client)
+            loop_note_kept_client(conn->loop);
         if (io == IO_EOF || io == IO_ERROR)
             conn->read_end = (uint8_t)io;
         if (io == IO_WANT_WRITE)

@@ -27,6 +27,7 @@ struct loop {
     ev_timer next_timer;         /* due at once while next_tasks is not empty */
     int64_t armed_tick;          /* what wheel_timer is set to */
     int accept_max, connect_max; /* descriptors; 0: any */
+    int64_t kept_client_ms;      /* 0: never */
     struct wheel wheel;
 };
 
@@ -227,6 +228,16 @@ int64_t loop_now_ms(const struct loop *loop)
 int64_t loop_now_us(const struct loop *loop)
 {
     return loop->now_us;
+}
+
+int64_t loop_kept_client_ms(const struct loop *loop)
+{
+    return loop->kept_client_ms;
+}
+
+void loop_note_kept_client(struct loop *loop)
+{
+    loop->kept_client_ms = loop_now_ms(loop);
 }
 
 unsigned loop_turns(const struct loop *loop)

@@ -25,6 +25,10 @@ int64_t loop_now_us(const struct loop *loop);
 /* Turns so far; wraps around. */
 unsigned loop_turns(const struct loop *loop);
 
+/* When a client that had been heard before last sent something: who keeps its connection would
+ * notice if this loop stood still. 0: never. */
+int64_t loop_kept_client_ms(const struct loop *loop);
+
 /* This worker's slabs. */
 struct buf_pool *loop_bufs(struct loop *loop);
 

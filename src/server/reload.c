@@ -237,7 +237,8 @@ static int start_helpers(struct server *server, const struct config *config, str
         threads = ((unsigned)server->worker_count + 1) / 2;
     if (threads == 0)
         return 0;
-    server->helpers = tls_helpers_new(threads, config->handshake_queue, err);
+    bool share_cores = (unsigned)server->worker_count >= workers_default();
+    server->helpers = tls_helpers_new(threads, config->handshake_queue, share_cores, err);
     return server->helpers != NULL ? 0 : -1;
 }
 

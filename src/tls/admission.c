@@ -6,6 +6,9 @@
  *   anything else                           the worker does, a few in each turn of its loop; the
  *                                           others wait, in the order in which they came
  *
+ * A helper that shares its core with the worker saves nobody's time but that of clients who keep
+ * their connections, and each switch between the two costs: without such clients the worker signs.
+ *
  * Waiting costs nothing but the stream; both queues are bounded, and who does not fit is refused.
  */
 #include "tls/helpers_impl.h"
@@ -15,6 +18,8 @@
 /* Units of CPU that full handshakes may take in one turn on the worker's loop. An ECDSA handshake
  * costs about 0.15 ms, an RSA one 0.8 ms. */
 enum { TURN_CREDIT = 8, COST_FAST = 2, COST_SLOW = 8 };
+
+enum { ALONE_AFTER_MS = 1000 };
 
 /* --- the worker's turns ---------------------------------------------------------------------- */
 
@@ -86,6 +91,20 @@ static bool wait_for_helper(struct tls_library *library, struct tls_step *step)
     return true;
 }
 
+/* Nobody has come back to this worker for so long that it would notice a signature. */
+static bool is_alone(const struct tls_library *library)
+{
+    int64_t kept_ms = loop_kept_client_ms(library->loop);
+
+    return kept_ms == 0 || loop_now_ms(library->loop) - kept_ms > ALONE_AFTER_MS;
+}
+
+static bool wants_helper(const struct tls_library *library)
+{
+    return library->helpers != NULL &&
+           !(helpers_share_cores(library->helpers) && is_alone(library));
+}
+
 /* --- doors ----------------------------------------------------------------------------------- */
 
 bool tls_may_sign(struct tls_stream *s, enum key_speed speed)
@@ -93,22 +112,20 @@ bool tls_may_sign(struct tls_stream *s, enum key_speed speed)
     if (s->may_sign)
         return true;
     s->key_speed = (uint8_t)speed;
-    if (speed == KEY_SLOW && s->library->helpers != NULL)
-        return false;
-    return take_credit(s->library, speed);
+    s->to_helper = speed == KEY_SLOW && wants_helper(s->library);
+    return !s->to_helper && take_credit(s->library, speed);
 }
 
 enum io tls_postpone(struct tls_stream *s)
 {
     struct tls_library *library = s->library;
     struct tls_step *step = mem_new(sizeof(*step));
-    bool is_slow = s->key_speed == KEY_SLOW && library->helpers != NULL;
 
     list_init(&step->node);
     step->stream = s;
     s->step = step;
     s->may_sign = true;
-    if (is_slow ? wait_for_helper(library, step) : wait_for_turn(library, step))
+    if (s->to_helper ? wait_for_helper(library, step) : wait_for_turn(library, step))
         return IO_BUSY;
     s->step = NULL;
     s->broken = true;

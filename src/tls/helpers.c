@@ -30,6 +30,7 @@ struct tls_helpers {
     pthread_cond_t idle;   /* for workers: a helper has left their library */
     struct list queue;
     unsigned queued, queue_max;
+    bool share_cores;
     bool stopping;
 
     struct tls_library *leaving; /* borrows; NULL: nobody leaves */
@@ -96,6 +97,11 @@ static void *helper_run(void *arg)
 
 /* --- the workers' side ----------------------------------------------------------------------- */
 
+bool helpers_share_cores(const struct tls_helpers *helpers)
+{
+    return helpers->share_cores;
+}
+
 bool helpers_queue(struct tls_helpers *helpers, struct tls_step *step)
 {
     pthread_mutex_lock(&helpers->mutex);
@@ -161,12 +167,14 @@ static int helper_start(struct tls_helpers *helpers, struct helper *helper)
     return errno == 0 ? 0 : -1;
 }
 
-struct tls_helpers *tls_helpers_new(unsigned threads, unsigned queue_max, struct err *err)
+struct tls_helpers *tls_helpers_new(unsigned threads, unsigned queue_max, bool share_cores,
+                                    struct err *err)
 {
     struct tls_helpers *helpers = mem_new(sizeof(*helpers));
 
     ASSERT(threads > 0);
     helpers->queue_max = queue_max;
+    helpers->share_cores = share_cores;
     pthread_mutex_init(&helpers->mutex, NULL);
     pthread_cond_init(&helpers->work, NULL);
     pthread_cond_init(&helpers->idle, NULL);

@@ -8,8 +8,10 @@
 struct tls_helpers;
 
 /* Starts `threads` (> 0) threads that inherit the caller's signal mask; at most `queue_max`
- * handshakes of the process wait for them. */
-MUST_USE struct tls_helpers *tls_helpers_new(unsigned threads, unsigned queue_max, struct err *err);
+ * handshakes of the process wait for them. `share_cores`: the workers have no core to spare, so a
+ * helper only takes turns with them; a worker whose clients would not notice then signs itself. */
+MUST_USE struct tls_helpers *tls_helpers_new(unsigned threads, unsigned queue_max, bool share_cores,
+                                             struct err *err);
 
 /* Ends the threads; every library must have been detached (tls_library_detach). NULL is fine. */
 void tls_helpers_free(struct tls_helpers *helpers);

@@ -31,6 +31,9 @@ struct tls_step {
     char error[256]; /* "" or why it failed */
 };
 
+/* What tls_helpers_new was told. */
+bool helpers_share_cores(const struct tls_helpers *helpers);
+
 /* Queues `step`; false when the queue is full. */
 bool helpers_queue(struct tls_helpers *helpers, struct tls_step *step);
 

@@ -60,6 +60,7 @@ struct tls_stream {
     bool on_helper : 1; /* its thread is a helper: the socket and the connection are not ours */
     bool is_open : 1;   /* the handshake is done */
     bool may_sign : 1;  /* the next step may use the private key */
+    bool to_helper : 1; /* the next step is a helper's */
     uint8_t key_speed;  /* enum key_speed: of the key it will use */
     uint16_t chatter;   /* handshake messages after the handshake, less what time has forgiven */
     uint32_t chatter_at_s;

@@ -1,6 +1,7 @@
 """What clients may not do to a TLS listener: renegotiate, change keys for ever, stand in front of others with
 expensive handshakes."""
 
+import os
 import socket
 import ssl
 import subprocess
@@ -102,7 +103,8 @@ def rsa(ca):
 @pytest.mark.parametrize("threads", [0, 1, 3])
 @pytest.mark.parametrize("version", [None, V12], ids=["tls1.3", "tls1.2"])
 def test_rsa_handshakes_are_served_by_any_number_of_threads(weir, upstream, ca, threads, version):
-    w = weir(upstream(), listener=rsa(ca), top={"handshake_threads": threads})
+    # One worker leaves a core to the helpers where there are two; else it may sign itself.
+    w = weir(upstream(), listener=rsa(ca), top={"handshake_threads": threads, "workers": 1})
     context = ca.client_context(maximum=version)
 
     def visit():
@@ -118,9 +120,9 @@ def test_rsa_handshakes_are_served_by_any_number_of_threads(weir, upstream, ca, 
     for one in visitors:
         one.join()
     assert len(served) == 30
-    if threads > 0:
+    if threads > 0 and len(os.sched_getaffinity(0)) > 1:
         w.wait_for_metric(lambda m: m.sum("weir_handshakes_offloaded_total") == 30)
-    else:
+    elif threads == 0:
         assert w.metrics().sum("weir_handshakes_offloaded_total") == 0
 
 

@@ -57,7 +57,7 @@ static void rsa_pem(char **chain, char **key)
     *key = text_of(key_bio);
 }
 
-static void world_init(struct world *w, unsigned threads, unsigned queue_max)
+static void world_init_on(struct world *w, unsigned threads, unsigned queue_max, bool share_cores)
 {
     struct err err = {0};
     char *chain, *key;
@@ -69,7 +69,7 @@ static void world_init(struct world *w, unsigned threads, unsigned queue_max)
 
     *w = (struct world){.loop = loop_new(), .tls_library = tls_library_new()};
     if (threads > 0) {
-        w->helpers = tls_helpers_new(threads, queue_max, &err);
+        w->helpers = tls_helpers_new(threads, queue_max, share_cores, &err);
         assert_non_null(w->helpers);
     }
     tls_library_attach(w->tls_library, w->loop, w->helpers, queue_max);
@@ -80,6 +80,11 @@ static void world_init(struct world *w, unsigned threads, unsigned queue_max)
     assert_non_null(w->client);
     free(chain);
     free(key);
+}
+
+static void world_init(struct world *w, unsigned threads, unsigned queue_max)
+{
+    world_init_on(w, threads, queue_max, false);
 }
 
 static void world_deinit(struct world *w)
@@ -248,6 +253,55 @@ static void without_helpers_the_worker_signs_in_turns(void **state UNUSED)
     world_deinit(&w);
 }
 
+static size_t take_all(struct conn *conn UNUSED, struct slice data)
+{
+    return data.len;
+}
+
+/* A client without TLS that has sent something, and then something more. */
+static struct conn *kept_client(struct world *w, int *fd)
+{
+    static const struct conn_handler reader = {.on_data = take_all, .on_closed = on_closed};
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    struct conn *conn = conn_accepted(w->loop, fds[0], &reader, w, (struct conn_limits){0});
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(send(fds[1], "x", 1, 0), 1);
+        run_for(w, 20);
+    }
+    *fd = fds[1];
+    return conn;
+}
+
+static void a_helper_without_a_core_is_for_those_who_would_wait(void **state UNUSED)
+{
+    struct world w;
+    struct conn *served, *kept;
+    int first, second, neighbour;
+
+    world_init_on(&w, 1, CLIENTS, true);
+    first = hello_fd(&w, &served);
+    while (answered(first) == 0)
+        run_for(&w, 20);
+    assert_int_equal(tls_library_figures(w.tls_library)->offloaded, 0);
+
+    kept = kept_client(&w, &neighbour);
+    second = hello_fd(&w, &served);
+    while (answered(second) == 0)
+        run_for(&w, 20);
+    assert_int_equal(tls_library_figures(w.tls_library)->offloaded, 1);
+
+    close(first);
+    close(second);
+    while (w.closed < 2)
+        run_for(&w, 20);
+    conn_abort(kept);
+    close(neighbour);
+    run_for(&w, 1);
+    world_deinit(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +309,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(a_connection_may_go_while_a_helper_has_its_stream),
         cmocka_unit_test(without_helpers_the_worker_signs_in_turns),
+        cmocka_unit_test(a_helper_without_a_core_is_for_those_who_would_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
