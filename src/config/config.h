@@ -188,6 +188,8 @@ struct upstream_timeouts_conf {
     uint32_t pool_idle_ms; /* unused pooled connection; default 4.5 s */
 };
 
+enum { RETRIES_MAX = 100 };
+
 struct group_conf {
     struct place place;
     struct str name;
@@ -203,7 +205,7 @@ struct group_conf {
     uint32_t max_idle;        /* idle connections kept per worker and endpoint; default 100 */
     uint32_t max_requests;    /* per connection; default 1000; 0 = no limit */
     uint32_t max_response_header_bytes; /* default 64 KiB */
-    uint32_t retries;    /* fresh attempts after a failure that allows it; default 1 */
+    uint32_t retries;    /* of one request, after failures that allow it; default 1, at most 100 */
     bool host_is_target; /* Host becomes the target's name; default false: unchanged */
 };
 

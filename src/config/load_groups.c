@@ -252,6 +252,20 @@ static int load_group_timeouts(struct loader *loader, const struct node *node, v
     return LOAD_FIELDS(loader, node, fields, out);
 }
 
+/* So many that an exchange can count them. */
+static int load_retries(struct loader *loader, const struct node *node, void *out)
+{
+    uint32_t retries;
+
+    if (load_count_or_none(loader, node, &retries) < 0)
+        return -1;
+    if (retries > RETRIES_MAX)
+        return complain(loader, node, "expected a number from 0 to %d, got \"%s\"", RETRIES_MAX,
+                        node->text.ptr);
+    *(uint32_t *)out = retries;
+    return 0;
+}
+
 static void group_defaults(struct group_conf *group)
 {
     group->balance = BALANCE_LEAST_REQUEST;
@@ -298,7 +312,7 @@ static int load_group(struct loader *loader, const struct node *node, struct gro
         {"max_requests", load_count_or_none, offsetof(struct group_conf, max_requests), false},
         {"max_response_header_bytes", load_bytes,
          offsetof(struct group_conf, max_response_header_bytes), false},
-        {"retries", load_count_or_none, offsetof(struct group_conf, retries), false},
+        {"retries", load_retries, offsetof(struct group_conf, retries), false},
         {"host_is_target", load_bool, offsetof(struct group_conf, host_is_target), false},
     };
     uint16_t port = 0;

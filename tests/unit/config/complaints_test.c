@@ -122,6 +122,8 @@ static const struct {
      "t:3:43: expected true or false, got \"no\""},
     {GROUP("{ endpoints: ['a:1'], max_connections: 0 }"),
      "t:3:45: expected a number from 1 to 1000000000, got \"0\""},
+    {GROUP("{ endpoints: ['a:1'], retries: 101 }"),
+     "t:3:37: expected a number from 0 to 100, got \"101\""},
 
     /* routers */
     {ROUTER("    services: { web: { legacy: old, k8s: nwe } }\n    rules: [{ service: web }]\n"),
