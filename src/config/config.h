@@ -190,6 +190,13 @@ struct upstream_timeouts_conf {
 
 enum { RETRIES_MAX = 100 };
 
+/* How many retries all requests together may cause, per worker. */
+struct retry_budget_conf {
+    uint32_t share;   /* of a retry that each request pays for, in 0.001 %; default 20 % */
+    uint32_t floor;   /* retries in 10 s that need not be paid for; default 10 */
+    uint32_t ceiling; /* retries that can be saved up, at least floor; default 100 */
+};
+
 struct group_conf {
     struct place place;
     struct str name;
@@ -205,7 +212,8 @@ struct group_conf {
     uint32_t max_idle;        /* idle connections kept per worker and endpoint; default 100 */
     uint32_t max_requests;    /* per connection; default 1000; 0 = no limit */
     uint32_t max_response_header_bytes; /* default 64 KiB */
-    uint32_t retries;    /* of one request, after failures that allow it; default 1, at most 100 */
+    uint32_t retries; /* of one request, after failures that allow it; default 1, at most 100 */
+    struct retry_budget_conf retry_budget;
     bool host_is_target; /* Host becomes the target's name; default false: unchanged */
 };
 

@@ -281,6 +281,11 @@ static void group_defaults(struct group_conf *group)
     group->max_requests = 1000;
     group->max_response_header_bytes = 64 << 10;
     group->retries = 1;
+    group->retry_budget = (struct retry_budget_conf){
+        .share = SHARE_MAX / 5,
+        .floor = 10,
+        .ceiling = 100,
+    };
 }
 
 /* A PROXY header names one client; an h2 connection is there to be shared by many. */
@@ -293,6 +298,21 @@ static int check_send_proxy(struct loader *loader, const struct node *node,
                     "group \"%s\" has \"proxy_protocol\", which names one client for each "
                     "connection: \"protocol\" must be h1",
                     group->name.ptr);
+}
+
+static int check_retry_budget(struct loader *loader, const struct node *node,
+                              const struct group_conf *group)
+{
+    const struct retry_budget_conf *budget = &group->retry_budget;
+    const struct node *place = node_find(node, "retry_floor");
+
+    if (budget->floor <= budget->ceiling)
+        return 0;
+    if (place == NULL)
+        place = node_find(node, "retry_ceiling");
+    return complain(loader, place,
+                    "group \"%s\" has a \"retry_floor\" of %u above its \"retry_ceiling\" of %u",
+                    group->name.ptr, budget->floor, budget->ceiling);
 }
 
 static int load_group(struct loader *loader, const struct node *node, struct group_conf *group)
@@ -313,6 +333,9 @@ static int load_group(struct loader *loader, const struct node *node, struct gro
         {"max_response_header_bytes", load_bytes,
          offsetof(struct group_conf, max_response_header_bytes), false},
         {"retries", load_retries, offsetof(struct group_conf, retries), false},
+        {"retry_budget", load_share, offsetof(struct group_conf, retry_budget.share), false},
+        {"retry_floor", load_count_or_none, offsetof(struct group_conf, retry_budget.floor), false},
+        {"retry_ceiling", load_count, offsetof(struct group_conf, retry_budget.ceiling), false},
         {"host_is_target", load_bool, offsetof(struct group_conf, host_is_target), false},
     };
     uint16_t port = 0;
@@ -328,7 +351,7 @@ static int load_group(struct loader *loader, const struct node *node, struct gro
                         group->name.ptr);
     if (port_node != NULL && load_port(loader, port_node, &port) < 0)
         return -1;
-    if (check_send_proxy(loader, node, group) < 0)
+    if (check_send_proxy(loader, node, group) < 0 || check_retry_budget(loader, node, group) < 0)
         return -1;
     return hosts != NULL ? load_hosts(loader, hosts, port, group)
                          : load_endpoints(loader, endpoints, port, group);

@@ -30,6 +30,8 @@
     X(UP_CONNECTS, "weir_upstream_connects_total", "Upstream connections opened")                  \
     X(UP_REUSED, "weir_upstream_reused_total", "Requests sent on a pooled connection")             \
     X(UP_RETRIES, "weir_upstream_retries_total", "Attempts after the first")                       \
+    X(UP_RETRIES_DENIED, "weir_upstream_retries_denied_total",                                     \
+      "Retries not made because the group's budget was empty")                                     \
     X(PATTERN_LIMITS, "weir_pattern_limits_total",                                                 \
       "Regular expressions of rules that took too long to match")                                  \
     X(ACCESS_LOG_DROPPED, "weir_access_log_dropped_total",                                         \
@@ -91,7 +93,7 @@ struct group_metrics {
     metric requests;                  /* exchanges that were sent to the group */
     metric responses[STATUS_CLASSES]; /* as seen by the client */
     metric failures[REASON_COUNT];    /* ended with that reason */
-    metric retries, connects, connect_failures, active;
+    metric retries, retries_denied, connects, connect_failures, active;
     struct histogram duration, connect_time;
 };
 

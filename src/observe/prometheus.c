@@ -142,7 +142,7 @@ static void print_duration(struct metrics *const *workers, size_t count, struct 
 struct group_sum {
     const struct group_metrics *label; /* borrows: name and side */
     uint64_t requests, responses[STATUS_CLASSES], failures[REASON_COUNT];
-    uint64_t retries, connects, connect_failures, active;
+    uint64_t retries, retries_denied, connects, connect_failures, active;
     struct histogram_sum duration, connect_time;
 };
 
@@ -172,6 +172,7 @@ static void group_sum_add(struct group_sum *sum, const struct group_metrics *gro
 {
     sum->requests += metric_get(&group->requests);
     sum->retries += metric_get(&group->retries);
+    sum->retries_denied += metric_get(&group->retries_denied);
     sum->connects += metric_get(&group->connects);
     sum->connect_failures += metric_get(&group->connect_failures);
     sum->active += metric_get(&group->active);
@@ -224,6 +225,9 @@ static const struct {
      offsetof(struct group_sum, requests)},
     {"weir_group_retries_total", "counter", "Attempts after the first",
      offsetof(struct group_sum, retries)},
+    {"weir_group_retries_denied_total", "counter",
+     "Retries not made because the group's budget was empty",
+     offsetof(struct group_sum, retries_denied)},
     {"weir_group_connects_total", "counter", "Connections opened to the group",
      offsetof(struct group_sum, connects)},
     {"weir_group_connect_failures_total", "counter", "Connections that could not be opened",

@@ -408,26 +408,47 @@ static bool may_retry(const struct exchange *x, enum reason reason)
     UNREACHABLE("every kind of retry is above");
 }
 
-/* The target under the configuration in force: the old one's may be gone since a reload. */
-static struct target *current_target(struct exchange *x)
+/* The group under the configuration in force: the old one's may be gone since a reload; -1. */
+static int current_group(const struct exchange *x)
 {
     const struct config *config = x->proxy->serving->config;
 
     if (x->serving == x->proxy->serving)
-        return upstream_target(x->proxy->upstream, x->decision.group, x->decision.target);
+        return x->decision.group;
     for (size_t i = 0; i < config->group_count; i++) {
         if (str_eq(config->groups[i].name, x->group->name) &&
             config->groups[i].target_count > (size_t)x->decision.target)
-            return upstream_target(x->proxy->upstream, (int)i, x->decision.target);
+            return (int)i;
     }
-    return NULL;
+    return -1;
+}
+
+static struct target *current_target(const struct exchange *x)
+{
+    int group = current_group(x);
+
+    return group >= 0 ? upstream_target(x->proxy->upstream, group, x->decision.target) : NULL;
+}
+
+/* May the group make one more attempt, for all its requests have paid in? It is taken out. */
+static bool spend_retry(struct exchange *x, enum reason reason)
+{
+    int group = current_group(x);
+
+    if (group < 0 || upstream_spend_retry(x->proxy->upstream, group))
+        return true; /* of a group that is gone nothing is asked any more */
+    proxy_count(x->proxy, COUNTER_UP_RETRIES_DENIED, 1);
+    metric_add(&x->figures->retries_denied, 1);
+    LOG_LIMITED(LOG_LEVEL_WARN, "upstream_retries_denied", "group=%.*s reason=%s",
+                STR_FMT(x->group->name), reason_word(reason));
+    return false;
 }
 
 static void fail_or_retry(struct exchange *x, enum reason reason)
 {
     const struct endpoint *failed = x->lease.endpoint;
 
-    if (!may_retry(x, reason)) {
+    if (!may_retry(x, reason) || !spend_retry(x, reason)) {
         fail(x, reason);
         return;
     }
@@ -558,6 +579,8 @@ static void go_upstream(struct exchange *x)
         x->request->authority = group->targets[x->decision.target].hosts[0].name;
     if (group->timeouts.total_ms > 0)
         x->total_at_ms = loop_now_ms(x->proxy->loop) + group->timeouts.total_ms;
+    if (x->target != NULL)
+        upstream_earn_retry(x->proxy->upstream, current_group(x));
     connect_upstream(x, LEASE_ANY, NULL);
 }
 

@@ -40,6 +40,7 @@ void upstream_free(struct upstream *upstream)
     free(upstream->answers);
     free(upstream->targets);
     free(upstream->first_target);
+    free(upstream->retry_budgets);
     free(upstream);
 }
 
@@ -114,6 +115,31 @@ static struct target *take_old(struct upstream *upstream, const struct group_con
     return NULL;
 }
 
+static const struct retry_budget *find_budget(const struct upstream *upstream, struct str name)
+{
+    const struct config *config = upstream->config;
+
+    for (size_t i = 0; config != NULL && i < config->group_count; i++) {
+        if (str_eq(config->groups[i].name, name))
+            return &upstream->retry_budgets[i];
+    }
+    return NULL;
+}
+
+/* A group that stays keeps what it has saved or owes. */
+static struct retry_budget *carry_budgets(const struct upstream *upstream,
+                                          const struct config *config)
+{
+    struct retry_budget *budgets = mem_new(sizeof(*budgets) * MAX(config->group_count, 1u));
+
+    for (size_t i = 0; i < config->group_count; i++) {
+        const struct retry_budget *old = find_budget(upstream, config->groups[i].name);
+        if (old != NULL)
+            budgets[i] = *old;
+    }
+    return budgets;
+}
+
 static size_t count_targets(const struct config *config)
 {
     size_t count = 0;
@@ -157,7 +183,11 @@ int upstream_adopt(struct upstream *upstream, const struct config *config, struc
     }
     first[config->group_count] = next;
 
+    struct retry_budget *budgets = carry_budgets(upstream, config);
+
     retire_rest(upstream);
+    free(upstream->retry_budgets);
+    upstream->retry_budgets = budgets;
     upstream->config = config;
     upstream->targets = targets;
     upstream->first_target = first;
@@ -172,6 +202,23 @@ struct target *upstream_target(struct upstream *upstream, int group, int target)
     size_t at = upstream->first_target[group] + (size_t)target;
     ASSERT(at < upstream->first_target[group + 1]);
     return upstream->targets[at];
+}
+
+/* --- the retry budget ------------------------------------------------------------------------ */
+
+void upstream_earn_retry(struct upstream *upstream, int group)
+{
+    ASSERT(group >= 0 && (size_t)group < upstream->config->group_count);
+    retry_budget_earn(&upstream->retry_budgets[group],
+                      &upstream->config->groups[group].retry_budget);
+}
+
+bool upstream_spend_retry(struct upstream *upstream, int group)
+{
+    ASSERT(group >= 0 && (size_t)group < upstream->config->group_count);
+    return retry_budget_spend(&upstream->retry_budgets[group],
+                              &upstream->config->groups[group].retry_budget,
+                              loop_now_ms(upstream->loop));
 }
 
 /* --- news from the resolver ------------------------------------------------------------------ */

@@ -104,6 +104,18 @@ enum reason upstream_acquire(struct target *target, struct lease *lease, struct 
  * (a retry) is fine, too. */
 void upstream_release(struct lease *lease, bool ok);
 
+/* --- the retry budget ------------------------------------------------------------------------ */
+
+/* What a group may retry in this worker, under the limits of the configuration last adopted;
+ * `group` is an index in that. A reload keeps what is saved, by the group's name.
+ * retry_budget_impl.h says what it promises. */
+
+/* A request goes to `group`. */
+void upstream_earn_retry(struct upstream *upstream, int group);
+
+/* May `group` make one more retry now? It is counted when it may. */
+MUST_USE bool upstream_spend_retry(struct upstream *upstream, int group);
+
 /* --- facts ----------------------------------------------------------------------------------- */
 
 /* "10.2.1.3:4450", "unix:/run/x.sock"; "" of NULL. */

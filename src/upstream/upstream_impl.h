@@ -10,6 +10,7 @@
 
 #include "upstream/address_set_impl.h"
 #include "upstream/balance_impl.h"
+#include "upstream/retry_budget_impl.h"
 #include "upstream/upstream.h"
 
 enum {
@@ -29,6 +30,7 @@ struct upstream {
     struct target **targets;     /* shares: of `config`, those of one group behind one another */
     size_t *first_target;        /* of each group; one more for the end */
     size_t target_count;
+    struct retry_budget *retry_budgets; /* owns: of each group of `config` */
     struct list all; /* every target that still has memory, drained ones included */
 
     struct list closing; /* upconns that are saying goodbye */

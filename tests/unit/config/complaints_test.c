@@ -124,6 +124,18 @@ static const struct {
      "t:3:45: expected a number from 1 to 1000000000, got \"0\""},
     {GROUP("{ endpoints: ['a:1'], retries: 101 }"),
      "t:3:37: expected a number from 0 to 100, got \"101\""},
+    {GROUP("{ endpoints: ['a:1'], retry_budget: 120% }"),
+     "t:3:42: share must be 0% to 100% (or 0 to 1) in steps of 0.001%, got \"120%\""},
+    {GROUP("{ endpoints: ['a:1'], retry_floor: few }"),
+     "t:3:41: expected a number from 0 to 1000000000, got \"few\""},
+    {GROUP("{ endpoints: ['a:1'], retry_ceiling: 0 }"),
+     "t:3:43: expected a number from 1 to 1000000000, got \"0\""},
+    {GROUP("{ endpoints: ['a:1'], retry_floor: 200 }"),
+     "t:3:41: group \"g\" has a \"retry_floor\" of 200 above its \"retry_ceiling\" of 100"},
+    {GROUP("{ endpoints: ['a:1'], retry_ceiling: 9 }"),
+     "t:3:43: group \"g\" has a \"retry_floor\" of 10 above its \"retry_ceiling\" of 9"},
+    {GROUP("{ endpoints: ['a:1'], retry_budge: 1% }"),
+     "t:3:28: unknown key \"retry_budge\" (did you mean \"retry_budget\"?)"},
 
     /* routers */
     {ROUTER("    services: { web: { legacy: old, k8s: nwe } }\n    rules: [{ service: web }]\n"),

@@ -46,6 +46,9 @@ static void defaults_are_those_of_the_header(void **state UNUSED)
     assert_int_equal(group->timeouts.total_ms, 0);
     assert_int_equal(group->max_requests, 1000);
     assert_int_equal(group->retries, 1);
+    assert_int_equal(group->retry_budget.share, SHARE_MAX / 5);
+    assert_int_equal(group->retry_budget.floor, 10);
+    assert_int_equal(group->retry_budget.ceiling, 100);
     assert_null(group->tls);
     assert_true(config->admin.enabled);
     assert_int_equal(addr_port(&config->admin.bind), 9901);
@@ -66,6 +69,9 @@ static void what_is_written_arrives(void **state UNUSED)
         "    protocol: h2\n"
         "    balance: round_robin\n"
         "    timeouts: { connect: 250ms, total: 1m }\n"
+        "    retry_budget: 12.5%\n"
+        "    retry_floor: 3\n"
+        "    retry_ceiling: 30\n"
         "listeners:\n"
         "  name: a\n"
         "  bind: 'unix:/run/weir.sock'\n"
@@ -100,6 +106,9 @@ static void what_is_written_arrives(void **state UNUSED)
     assert_int_equal(group->timeouts.connect_ms, 250);
     assert_int_equal(group->timeouts.total_ms, 60000);
     assert_int_equal(group->timeouts.response_ms, 180000);
+    assert_int_equal(group->retry_budget.share, 12500);
+    assert_int_equal(group->retry_budget.floor, 3);
+    assert_int_equal(group->retry_budget.ceiling, 30);
     assert_int_equal(listener->client_ip, CLIENT_IP_APPEND);
     assert_int_equal(listener->via.len, 0);
     assert_int_equal(listener->trusted_proxy_count, 2);

@@ -557,6 +557,40 @@ static void a_retry_goes_to_another_endpoint(void **state UNUSED)
     close(origin);
 }
 
+static int spend_retries(int group)
+{
+    int retries = 0;
+
+    while (retries < 100 && upstream_spend_retry(w.upstream, group))
+        retries++;
+    return retries;
+}
+
+static void a_reload_keeps_what_each_group_has_saved_for_retries(void **state UNUSED)
+{
+    static struct group_conf after[2]; /* outlives the test: upstream_free looks at it */
+    static struct group_conf before[2];
+    struct config first = {.groups = before, .group_count = 2};
+    struct err err;
+
+    before[0] = before[1] = w.group;
+    before[1].name = STR("mw-api");
+    before[0].retry_budget.share = SHARE_MAX / 5;
+    before[0].retry_budget.ceiling = before[1].retry_budget.ceiling = 100;
+    assert_int_equal(upstream_adopt(w.upstream, &first, &err), 0);
+    for (int i = 0; i < 10; i++)
+        upstream_earn_retry(w.upstream, 0);
+    upstream_earn_retry(w.upstream, 1);
+
+    after[0] = before[1];
+    after[1] = before[0];
+    after[0].retry_budget.floor = 3; /* a new limit holds at once */
+    w.config = (struct config){.groups = after, .group_count = 2};
+    adopt();
+    assert_int_equal(spend_retries(1), 2);
+    assert_int_equal(spend_retries(0), 3);
+}
+
 static void a_failing_endpoint_fails_only_those_who_wait_for_it(void **state UNUSED)
 {
     struct call bad = {0}, good = {0};
@@ -793,6 +827,7 @@ int main(void)
         TEST(a_cancelled_request_closes_its_connection),
         TEST(a_refused_connection_fails_its_request_by_name),
         TEST(a_retry_goes_to_another_endpoint),
+        TEST(a_reload_keeps_what_each_group_has_saved_for_retries),
         TEST(a_failing_endpoint_fails_only_those_who_wait_for_it),
         TEST(a_connection_that_breaks_resets_its_request),
         TEST(a_reload_keeps_warm_connections),
