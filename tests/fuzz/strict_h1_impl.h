@@ -204,7 +204,7 @@ struct h1_reader {
     size_t len, cap;
     uint64_t left;
     unsigned hosts, lengths, codings;
-    bool is_chunked, is_keepalive_name;
+    bool is_chunked, keeps_alive;
     unsigned interims;
 };
 
@@ -292,7 +292,7 @@ static inline bool h1_start(struct h1_reader *r, const char *line, size_t len)
         return false;
     h1_last(r)->interims = r->interims;
     r->hosts = r->lengths = r->codings = 0;
-    r->is_chunked = false;
+    r->is_chunked = r->keeps_alive = false;
     r->place = AT_FIELDS;
     return true;
 }
@@ -354,6 +354,7 @@ static inline bool h1_framing_field(struct h1_reader *r, const char *name, size_
         m->asks_upgrade = true;
     } else if (is_named(name, name_len, "connection")) {
         m->says_close |= h1_is_in_list(value, len, "close");
+        r->keeps_alive |= h1_is_in_list(value, len, "keep-alive");
     }
     return true;
 }
@@ -429,6 +430,7 @@ static inline bool h1_response_body(struct h1_reader *r)
     if (r->canonical && r->is_chunked && (question == NULL || question->is_http10))
         return h1_is_wrong(r, "chunks that nobody can take");
     m->has_head = true;
+    m->says_close |= m->is_http10 && !r->keeps_alive;
     r->interims = 0;
     if (m->status == 101) {
         if (r->canonical && (question == NULL || !question->asks_upgrade))

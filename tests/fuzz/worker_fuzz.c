@@ -7,8 +7,10 @@
  *     only if the client's was whole, with the same body; none comes twice but as a counted retry;
  *   - every request is answered or its connection closed: when nothing is in flight no client waits
  *     for anything, and when all fall silent the deadlines end everything;
- *   - an upstream connection is used again only after an answer that was whole;
- *   - the right client gets the right answer, in a form that the same readers accept;
+ *   - an upstream connection is used again only after an answer that was whole, with nothing behind
+ *     it, and that did not say it was the last;
+ *   - the right client gets the right answer, in a form that the same readers accept, and all of
+ * it;
  *   - nothing leaks: exchanges, leases, connections, buffers, quotas and descriptors are all back;
  *   - the loop comes to rest, and memory stays bounded.
  *
@@ -110,7 +112,8 @@ enum speaks_to { SPEAKS_NOTHING, SPEAKS_ONE, SPEAKS_TWO };
 struct peer {
     int fd; /* owns; -1: none, or closed */
     bool is_client, is_reading, has_shut, got_eof, was_cut;
-    bool is_blind; /* an upstream that answers what it has not read */
+    bool is_blind;   /* an upstream that answers what it has not read */
+    bool is_spoiled; /* … that has said more than it was asked, and weir has read it */
     int index;
     struct bytes out;     /* to be sent */
     struct bytes opening; /* clients: what has been sent, until the protocol is clear */
@@ -275,17 +278,20 @@ static void note_sent(struct peer *p, const uint8_t *data, size_t len)
     read_opening(p);
 }
 
+static bool peer_read(struct peer *p);
+
+/* An upstream reads before it speaks: what it says is said in the knowledge of that. */
 static bool peer_send(struct peer *p)
 {
-    ssize_t n = 0;
-
     if (p->fd < 0 || p->out.at == p->out.len || p->has_shut)
         return false;
-    n = send(p->fd, p->out.ptr + p->out.at, p->out.len - p->out.at, MSG_NOSIGNAL | MSG_DONTWAIT);
+    bool has_read = !p->is_client && peer_read(p);
+    ssize_t n =
+        send(p->fd, p->out.ptr + p->out.at, p->out.len - p->out.at, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n <= 0) {
         if (errno != EAGAIN)
             p->out.at = p->out.len;
-        return false;
+        return has_read;
     }
     note_sent(p, p->out.ptr + p->out.at, (size_t)n);
     p->out.at += (size_t)n;
@@ -304,18 +310,56 @@ static void check_readers(const struct peer *p)
         fail(side, p->got2.wrong);
 }
 
-/* A connection is used again only after an answer that was whole. */
+static size_t count_whole(const struct messages *list)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < list->count; i++)
+        count += list->items[i].is_whole;
+    return count;
+}
+
+/* May the connection carry another request behind the one of that index? */
+static bool stays_open(const struct peer *p, size_t index)
+{
+    const struct messages *answers = &p->sent1.messages;
+
+    return index < answers->count && answers->items[index].is_whole &&
+           !answers->items[index].says_close && answers->items[index].status != 101 &&
+           !p->got1.messages.items[index].says_close;
+}
+
+/* Behind a request to upgrade comes nothing before the upstream has said 101. */
+static bool is_raw_too_soon(const struct peer *p)
+{
+    const struct messages *asked = &p->got1.messages, *answers = &p->sent1.messages;
+
+    return p->got1.place == AT_RAW && asked->items[asked->count - 1].body_bytes > 0 &&
+           (answers->count < asked->count || answers->items[asked->count - 1].status != 101);
+}
+
+/* A connection is used again only after an answer that was whole, and nothing but an answer. */
 static void check_reuse(const struct peer *p, size_t asked_before)
 {
-    size_t answered = 0;
-
-    if (p->is_client || p->speaks != SPEAKS_ONE || p->is_blind ||
-        p->got1.messages.count == asked_before)
+    if (p->is_client || p->speaks != SPEAKS_ONE || p->is_blind)
         return;
-    for (size_t i = 0; i < p->sent1.messages.count; i++)
-        answered += p->sent1.messages.items[i].is_whole;
-    expect(answered + 1 >= p->got1.messages.count && p->sent1.place != AT_RAW,
-           "a connection is used again only after a whole answer");
+    expect(!is_raw_too_soon(p), "a wish to upgrade that was not granted is the last request");
+    for (size_t i = MAX(asked_before, (size_t)1); i < p->got1.messages.count; i++) {
+        expect(stays_open(p, i - 1), "a connection is used again only after a whole answer");
+        expect(!p->is_spoiled, "a connection is used again only after nothing but the answer");
+    }
+}
+
+/* An upstream has answered everything, and goes on speaking. */
+static bool says_too_much(const struct peer *p)
+{
+    const struct h1_reader *said = &p->sent1;
+    size_t asked = p->got1.messages.count;
+    bool is_at_end = said->place == AT_START || said->place == AT_NOTHING;
+
+    return count_whole(&said->messages) >= asked &&
+           (said->messages.count > asked || !is_at_end || said->len > 0 || said->interims > 0 ||
+            said->skipped_line);
 }
 
 static void read_got(struct peer *p, const uint8_t *data, size_t len)
@@ -451,12 +495,35 @@ static bool peers_move(void)
     return any;
 }
 
+static size_t unread_bytes(const struct peer *p)
+{
+    int unread = 0;
+
+    if (p->fd < 0 || ioctl(p->fd, SIOCOUTQ, &unread) < 0)
+        return 0;
+    return (size_t)unread + p->out.len - p->out.at;
+}
+
+/* At rest weir has written what it had to write: it has chosen no connection that it would not
+ * choose now. Before, surplus bytes and the next request may have crossed. */
+static void note_spoiled(void)
+{
+    for (size_t i = 0; i < world.upstream_count; i++) {
+        struct peer *p = &world.upstreams[i];
+        if (p->speaks == SPEAKS_ONE && p->is_reading && !p->is_blind && says_too_much(p) &&
+            unread_bytes(p) == 0)
+            p->is_spoiled = true;
+    }
+}
+
 static void settle(void)
 {
     for (int turns = 0; turns < TURNS_MAX; turns++) {
         bool moved = turn();
-        if (!peers_move() && !moved)
+        if (!peers_move() && !moved) {
+            note_spoiled();
             return;
+        }
     }
     fail("the loop comes to rest", "");
 }
@@ -1034,13 +1101,7 @@ static void check_answers(const struct peer *p)
 
 static bool is_answered_h1(const struct peer *p)
 {
-    size_t asked = 0, answered = 0;
-
-    for (size_t i = 0; i < p->sent1.messages.count; i++)
-        asked += p->sent1.messages.items[i].is_whole;
-    for (size_t i = 0; i < p->got1.messages.count; i++)
-        answered += p->got1.messages.items[i].is_whole;
-    return answered >= asked;
+    return count_whole(&p->got1.messages) >= count_whole(&p->sent1.messages);
 }
 
 /* The rest of an answer may wait for the client's windows. */
@@ -1075,15 +1136,6 @@ static void check_nobody_waits(void)
     }
 }
 
-static size_t unread_bytes(const struct peer *p)
-{
-    int unread = 0;
-
-    if (p->fd < 0 || ioctl(p->fd, SIOCOUTQ, &unread) < 0)
-        return 0;
-    return (size_t)unread + p->out.len - p->out.at;
-}
-
 /* Every client reads, and no window is shut: then there is no reason to leave an upstream's bytes
  * where they are. */
 static void check_upstreams_are_read(void)
@@ -1094,6 +1146,31 @@ static void check_upstreams_are_read(void)
     }
     for (size_t i = 0; i < world.upstream_count; i++)
         expect(unread_bytes(&world.upstreams[i]) == 0, "who is slow no more is sent the rest");
+}
+
+/* Of an upstream of HTTP/1: no more is to be expected of it for what it has been asked. */
+static bool has_said_all(const struct peer *p)
+{
+    if (p->fd < 0 || p->has_shut || p->got_eof)
+        return true;
+    return p->speaks == SPEAKS_ONE && !p->is_blind && p->out.at == p->out.len &&
+           count_whole(&p->sent1.messages) >= p->got1.messages.count;
+}
+
+/* Every client reads: then an answer that is whole at the upstream is whole at the client. */
+static void check_answers_are_passed_on(void)
+{
+    for (size_t i = 0; i < world.upstream_count; i++) {
+        if (!has_said_all(&world.upstreams[i]))
+            return;
+    }
+    for (size_t i = 0; i < CLIENTS; i++) {
+        struct peer *p = &world.clients[i];
+        if (p->fd < 0 || p->got_eof || p->got1.messages.count == 0)
+            continue;
+        const struct message *last = h1_last(&p->got1);
+        expect(!last->has_head || last->is_whole, "an answer that is whole is passed on whole");
+    }
 }
 
 /* --- the end --------------------------------------------------------------------------------- */
@@ -1120,6 +1197,7 @@ static void fall_silent(void)
         world.clients[i].is_reading = true;
     settle();
     check_upstreams_are_read();
+    check_answers_are_passed_on();
     check_nobody_waits();
     for (int i = 0; i < STEPS && !is_over(); i++) {
         pass_time(STEP_MS);

@@ -221,6 +221,25 @@ SEEDS = {
     "up-interim-flood": (0, client(request()) + up(b"HTTP/1.1 103 Early\r\nLink: a\r\n\r\n" * 20) + up(OK)),
     "up-switch-unasked": (0, client(request() + SMUGGLED) + answer(6) + up(OK)),
     "up-unsolicited": (0, client(request()) + answer() + up(OK) + client(request("/b")) + answer()),
+    # … and whose connection is not to be used again
+    "reuse-surplus": (0, client(request()) + up(OK + OK) + client(request("/b"), 1) + up(OK) + up(OK[:30])
+                      + client(request("/c"), 2) + up(OK) + up(b"\r\n") + client(request("/d"), 3) + up(OK)),
+    "reuse-surplus-slow": (SMALL_SOCKETS, client(request()) + client_reads() + answer(9) + up(OK) + time(5)
+                           + client_reads() + turns() + client(request("/b"), 1) + answer()),
+    "reuse-cut": (0, client(request()) + up(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab")
+                  + client_end(0, BOTH_WAYS) + client(request("/b"), 1)
+                  + up(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n")
+                  + client_end(1, BOTH_WAYS) + client(request("/c"), 2) + client_end(2, BOTH_WAYS)
+                  + client(request("/d"), 3) + answer()),
+    "reuse-cut-upload": (0, client(request("/a", "POST", [length(40)], b"part")) + answer()
+                         + client(request("/b"), 1) + answer()
+                         + client(request("/c", "POST", [CHUNKED], b"4\r\npart\r\n"), 2) + answer()
+                         + client(request("/d"), 3) + answer()),
+    "reuse-last": (0, client(request()) + answer(8) + client(request("/b"))
+                   + up(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok") + client(request("/c")) + answer()),
+    "reuse-upgrade": (0, client(request("/w", fields=["Upgrade: websocket", "Connection: upgrade"])) + answer()
+                      + client(request("/b")) + answer()),
+    "reload-whole-answers": (0, client(request()) + answer(1) + reload(0) + client(request("/b")) + answer(1)),
     "up-left-halfway": (0, client(request()) + up(b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\nab")
                         + client_end(0, BOTH_WAYS) + client(request("/b"), 1) + up(OK + OK)),
     "up-ends-halfway": (SMALL_SOCKETS, client(request()) + client_reads() + answer(9) + time(1000)
