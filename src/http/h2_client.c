@@ -108,6 +108,7 @@ static const struct session_ops client_ops = {
     .drained = h2_drained,
     .drain = h2_drain,
     .expire = h2_expire,
+    .rest = h2_rest,
     .open = client_open,
     .free = h2_free,
 };

@@ -361,6 +361,15 @@ void h2_expire(struct session *session, enum reason reason)
     leave(h2);
 }
 
+void h2_rest(struct session *session)
+{
+    struct h2_session *h2 = h2_of(session);
+
+    if (h2->slot != NULL && h2->busy == 0 && list_is_empty(&h2->streams) &&
+        nghttp2_session_want_write(h2->ng) == 0)
+        h2_slot_rest(h2->slot);
+}
+
 static void session_free_now(struct h2_session *h2)
 {
     struct list *node;
@@ -475,7 +484,7 @@ void h2_session_start(struct h2_session *h2,
 
     h2_mem_session_begin();
     ASSERT(make(&h2->ng, callbacks, h2, option, &h2_mem) == 0);
-    h2_mem_session_end();
+    h2->slot = h2_mem_session_end();
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_option_del(option);
     ASSERT(nghttp2_submit_settings(h2->ng, NGHTTP2_FLAG_NONE, settings, setting_count) == 0);

@@ -125,6 +125,7 @@ struct h2_walk {
 struct h2_session {
     struct session session; /* embeds */
     nghttp2_session *ng;    /* owns */
+    struct h2_slot *slot;   /* borrows: lives as long as ng; NULL: none */
     struct list streams;    /* every stream that somebody holds */
     struct list full;       /* those that wait for on_writable */
     struct list news;       /* those that wait for on_reset */
@@ -163,9 +164,25 @@ extern nghttp2_mem h2_mem;      /* for nghttp2_session_*_new3 */
 void *h2_mem_take(size_t size); /* not zeroed; aborts when there is none */
 void h2_mem_give(void *memory); /* NULL is fine */
 
-/* Around nghttp2_session_*_new3: what it takes first is the session's frame buffer. */
+/* Around nghttp2_session_*_new3: what it takes meanwhile may come from the slot. */
 void h2_mem_session_begin(void);
-void h2_mem_session_end(void);
+struct h2_slot *h2_mem_session_end(void); /* NULL: there was no memory for one */
+
+/* --- h2_slot.c: the thread's own ------------------------------------------------------------- */
+enum { H2_SLOT_ALIGN = 4096 }; /* of what is taken from a slot, and of nothing else in h2_mem.c */
+
+struct h2_slot *h2_slot_open(void);                    /* NULL when the system has no memory */
+void *h2_slot_take(struct h2_slot *slot, size_t size); /* NULL: it has no part of that size */
+void h2_slot_give(void *memory);                       /* with its last part the slot goes back */
+size_t h2_slot_bytes(const void *memory);              /* usable ones of a part */
+
+/* All was taken that will be: NULL, and the slot goes back, when that is nothing. */
+struct h2_slot *h2_slot_settle(struct h2_slot *slot);
+
+/* Gives the pages back that mean nothing while its session has no stream and nothing to send. */
+void h2_slot_rest(struct h2_slot *slot);
+
+void h2_slots_unmap(void); /* the thread ends */
 
 /* --- h2_common.c ----------------------------------------------------------------------------- */
 static inline struct h2_session *h2_of(struct session *session)
@@ -232,6 +249,7 @@ void h2_fail(struct session *session, enum reason reason);
 void h2_drained(struct session *session);
 void h2_drain(struct session *session);
 void h2_expire(struct session *session, enum reason reason);
+void h2_rest(struct session *session);
 void h2_free(struct session *session);
 
 /* --- h2_stream.c ----------------------------------------------------------------------------- */

@@ -2,24 +2,17 @@
  * thread keeps free blocks by size class, so that a busy worker asks the system for nothing. A
  * session stays on one thread, so blocks come back where they were taken.
  *
- * Each session also keeps a buffer of 16 KiB as long as it lives, to pack frames in, and most
- * frames need its first hundred bytes. These buffers start on a page of their own in fresh memory,
- * so that an idle connection has one page of it and not four. */
+ * What a session keeps as long as it lives and could do without while it is idle has pages of its
+ * own: h2_slot.c. */
 #include "http/h2_impl.h"
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
 enum {
     CLASS_COUNT = 15,
     CLASS_MIN = 32, /* bytes of the smallest class; then 48, 64, 96, 128, … 4096 */
     CLASS_NONE = 255,
-    CLASS_FRAMES = 254,
-    FRAMES_MIN = 16384,      /* a session's frame buffer is larger than this, and nothing else is */
-    FRAMES_BYTES = 5 * 4096, /* … and has room in so many pages */
-    FRAMES_PAGE = 4096,      /* in front of a region's buffers */
-    FRAMES_REGION = 64,      /* so many at a time */
 #ifdef __SANITIZE_ADDRESS__
     CLASS_KEEP = 0, /* let the sanitizer see every block come and go */
     CLASS_KEEP_BYTES = 0,
@@ -39,15 +32,8 @@ struct block {
 struct shelf {
     struct block *free[CLASS_COUNT];
     int count[CLASS_COUNT];
-    struct block *frames;   /* free frame buffers */
-    struct region *regions; /* owns: where they come from, newest first */
-    unsigned fresh_frames;  /* of the newest region, never used yet */
-    bool is_opening;        /* between h2_mem_session_begin and _end */
-    bool has_exit;          /* the key below knows of this thread */
-};
-
-struct region {
-    struct region *older;
+    struct h2_slot *opening; /* borrows: between h2_mem_session_begin and _end */
+    bool has_exit;           /* the key below knows of this thread */
 };
 
 static _Thread_local struct shelf shelf;
@@ -66,13 +52,7 @@ static void shelf_clear(void *arg)
         }
         mine->count[i] = 0;
     }
-    while (mine->regions != NULL) { /* no session outlives its thread */
-        struct region *region = mine->regions;
-        mine->regions = region->older;
-        munmap(region, FRAMES_PAGE + (size_t)FRAMES_REGION * FRAMES_BYTES);
-    }
-    mine->frames = NULL;
-    mine->fresh_frames = 0;
+    h2_slots_unmap(); /* no session outlives its thread */
     mine->has_exit = false;
 }
 
@@ -85,6 +65,11 @@ static void clear_at_thread_exit(void)
 {
     pthread_once(&exit_once, make_exit_key);
     shelf.has_exit = pthread_setspecific(exit_key, &shelf) == 0;
+}
+
+static bool is_in_slot(const void *memory)
+{
+    return (uintptr_t)memory % H2_SLOT_ALIGN == 0;
 }
 
 /* Two classes for each power of two: 2^k + 2^(k-1), and 2^(k+1). */
@@ -104,50 +89,28 @@ static size_t class_bytes(unsigned class)
     return class % 2 == 1 ? (size_t)3 << (k - 1) : (size_t)2 << k;
 }
 
+/* Never on a page boundary, which is where the parts of slots are. NULL when the system has no
+ * memory. */
+static struct block *block_alloc(size_t bytes)
+{
+    struct block *block = malloc(bytes);
+
+    if (block == NULL || LIKELY(!is_in_slot(block + 1)))
+        return block;
+    struct block *other = block_alloc(bytes); /* while we hold this one it is another */
+    free(block);
+    return other;
+}
+
 /* NULL when the system has no memory. */
 static struct block *block_new(size_t size, unsigned class)
 {
-    struct block *block = size <= UINT32_MAX ? malloc(sizeof(*block) + size) : NULL;
+    struct block *block = size <= UINT32_MAX ? block_alloc(sizeof(*block) + size) : NULL;
 
     if (block == NULL)
         return NULL;
     block->size = (uint32_t)size;
     block->class = (uint8_t) class;
-    return block;
-}
-
-static bool region_new(void)
-{
-    size_t bytes = FRAMES_PAGE + (size_t)FRAMES_REGION * FRAMES_BYTES;
-    struct region *region =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    if (region == MAP_FAILED)
-        return false;
-    if (UNLIKELY(!shelf.has_exit))
-        clear_at_thread_exit();
-    region->older = shelf.regions;
-    shelf.regions = region;
-    shelf.fresh_frames = FRAMES_REGION;
-    return true;
-}
-
-/* NULL when the system has no memory. */
-static struct block *frames_new(void)
-{
-    struct block *block = shelf.frames;
-
-    if (block != NULL) {
-        shelf.frames = block->next;
-        return block;
-    }
-    if (shelf.fresh_frames == 0 && !region_new())
-        return NULL;
-    shelf.fresh_frames--;
-    block =
-        (void *)((char *)shelf.regions + FRAMES_PAGE + (size_t)shelf.fresh_frames * FRAMES_BYTES);
-    block->size = FRAMES_BYTES - sizeof(*block);
-    block->class = CLASS_FRAMES;
     return block;
 }
 
@@ -157,6 +120,11 @@ static void *take(size_t size)
     unsigned class = class_of(size);
     struct block *block;
 
+    if (UNLIKELY(shelf.opening != NULL)) {
+        void *part = h2_slot_take(shelf.opening, size);
+        if (part != NULL)
+            return part;
+    }
     if (LIKELY(class < CLASS_COUNT)) {
         block = shelf.free[class];
         if (LIKELY(block != NULL)) {
@@ -166,21 +134,24 @@ static void *take(size_t size)
         }
         block = block_new(class_bytes(class), class);
     } else {
-        bool is_frames =
-            shelf.is_opening && size > FRAMES_MIN && size <= FRAMES_BYTES - sizeof(*block);
-        block = is_frames ? frames_new() : block_new(size, CLASS_NONE);
+        block = block_new(size, CLASS_NONE);
     }
     return block != NULL ? block + 1 : NULL;
 }
 
 void h2_mem_session_begin(void)
 {
-    shelf.is_opening = true;
+    if (UNLIKELY(!shelf.has_exit))
+        clear_at_thread_exit();
+    shelf.opening = h2_slot_open();
 }
 
-void h2_mem_session_end(void)
+struct h2_slot *h2_mem_session_end(void)
 {
-    shelf.is_opening = false;
+    struct h2_slot *slot = shelf.opening;
+
+    shelf.opening = NULL;
+    return slot != NULL ? h2_slot_settle(slot) : NULL;
 }
 
 static bool is_kept(unsigned class)
@@ -195,15 +166,14 @@ void h2_mem_give(void *memory)
 {
     if (memory == NULL)
         return;
+    if (UNLIKELY(is_in_slot(memory))) {
+        h2_slot_give(memory);
+        return;
+    }
 
     struct block *block = (struct block *)memory - 1;
     unsigned class = block->class;
 
-    if (class == CLASS_FRAMES) {
-        block->next = shelf.frames;
-        shelf.frames = block;
-        return;
-    }
     if (class == CLASS_NONE || !is_kept(class)) {
         free(block);
         return;
@@ -248,7 +218,7 @@ static void *mem_realloc(void *old, size_t size, void *arg UNUSED)
     if (old == NULL)
         return take(size);
 
-    size_t have = ((struct block *)old - 1)->size;
+    size_t have = is_in_slot(old) ? h2_slot_bytes(old) : ((struct block *)old - 1)->size;
     if (have >= size)
         return old;
     void *memory = take(size);

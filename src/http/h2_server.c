@@ -151,6 +151,7 @@ static const struct session_ops server_ops = {
     .drained = h2_drained,
     .drain = h2_drain,
     .expire = h2_expire,
+    .rest = h2_rest,
     .open = server_open,
     .free = h2_free,
 };

@@ -32,6 +32,10 @@ struct session_ops {
      * answers 408 where a request had begun; h2 says GOAWAY. want_close follows. */
     void (*expire)(struct session *session, enum reason reason);
 
+    /* No stream has been open for a while: gives back memory that it can do without meanwhile.
+     * NULL: it has none. */
+    void (*rest)(struct session *session);
+
     /* Client only: a new stream in `arena`, or NULL when the session takes none now (busy,
      * draining, or at the peer's limit). */
     struct stream *(*open)(struct session *session, struct arena *arena,
@@ -171,6 +175,12 @@ static inline void session_drain(struct session *session)
 static inline void session_expire(struct session *session, enum reason reason)
 {
     session->ops->expire(session, reason);
+}
+
+static inline void session_rest(struct session *session)
+{
+    if (session->ops->rest != NULL)
+        session->ops->rest(session);
 }
 
 static inline struct stream *session_open(struct session *session, struct arena *arena,

@@ -87,6 +87,17 @@ static void count_reason(struct downstream *down, enum reason reason)
 
 /* --- deadlines ------------------------------------------------------------------------------- */
 
+/* A connection that is idle rests first, and ends much later. */
+enum { REST_AFTER_MS = 500 };
+
+static void set_idle_deadline(struct downstream *down)
+{
+    uint32_t idle_ms = down->listener->conf->timeouts.idle_ms;
+
+    down->rests_next = idle_ms > REST_AFTER_MS && down->session != NULL && down->session->is_h2;
+    deadline_set(down->proxy->loop, &down->deadline, down->rests_next ? REST_AFTER_MS : idle_ms);
+}
+
 static void set_deadline(struct downstream *down)
 {
     const struct downstream_timeouts_conf *timeouts = &down->listener->conf->timeouts;
@@ -95,6 +106,7 @@ static void set_deadline(struct downstream *down)
 
     if (down->is_closed)
         return;
+    down->rests_next = false;
     if (phase == SESSION_BUSY)
         deadline_clear(&down->deadline);
     else if (phase == SESSION_HEAD || is_new)
@@ -102,7 +114,7 @@ static void set_deadline(struct downstream *down)
     else if (down->proxy->draining)
         deadline_set(down->proxy->loop, &down->deadline, DRAIN_NOTICE_MS);
     else
-        deadline_set(down->proxy->loop, &down->deadline, timeouts->idle_ms);
+        set_idle_deadline(down);
 }
 
 static void on_deadline(struct deadline *deadline)
@@ -110,6 +122,13 @@ static void on_deadline(struct deadline *deadline)
     struct downstream *down = CONTAINER_OF(deadline, struct downstream, deadline);
     bool is_head = down->session != NULL && down->session->phase == SESSION_HEAD;
 
+    if (down->rests_next) {
+        uint32_t idle_ms = down->listener->conf->timeouts.idle_ms;
+        down->rests_next = false;
+        session_rest(down->session);
+        deadline_set(down->proxy->loop, deadline, MAX(idle_ms, REST_AFTER_MS) - REST_AFTER_MS);
+        return;
+    }
     if (down->session == NULL) {
         count_reason(down, REASON_IDLE_TIMEOUT);
         conn_close(down->conn);
@@ -478,6 +497,8 @@ void downstream_drain(struct downstream *down)
         return;
     if (down->session != NULL)
         session_drain(down->session);
-    if (!down->is_closed && (down->session == NULL || down->session->phase != SESSION_BUSY))
-        deadline_set(down->proxy->loop, &down->deadline, DRAIN_NOTICE_MS);
+    if (down->is_closed || (down->session != NULL && down->session->phase == SESSION_BUSY))
+        return;
+    down->rests_next = false;
+    deadline_set(down->proxy->loop, &down->deadline, DRAIN_NOTICE_MS);
 }

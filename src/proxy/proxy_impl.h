@@ -85,6 +85,7 @@ struct downstream {
     bool is_closed, is_reaped;
     bool is_unwelcome;   /* came while we were short of something: 503 */
     bool is_tallied;     /* counted for its client */
+    bool rests_next;     /* `deadline` is not yet the end */
     uint64_t client_key; /* of the client, among the quotas */
     uint64_t listener_key;
     struct upstream_client *identity; /* owns; NULL: nobody asked yet, and no PROXY header said */

@@ -240,9 +240,13 @@ static const struct session_owner fuzz_owner = {
 /* The connection: sometimes it writes, sometimes it is stuck. */
 static inline void fuzz_write(struct fuzz *f)
 {
+    uint8_t whim = fuzz_whim(f);
+
     f->was_full |= f->out.bytes > SESSION_OUT_HIGH;
-    if (fuzz_whim(f) & 3)
+    if (whim & 3)
         bufq_drop(&f->out, f->out.bytes);
+    if (whim & 128)
+        session_rest(f->session);
     if (f->was_full && f->out.bytes <= SESSION_OUT_LOW) {
         f->was_full = false;
         session_drained(f->session);

@@ -115,6 +115,26 @@ static void bytes_may_come_one_by_one(void **state UNUSED)
     rig_stop(rig);
 }
 
+static void a_session_may_rest_at_any_time(void **state UNUSED)
+{
+    struct rig *rig = server();
+
+    for (int i = 0; i < 5; i++) {
+        int32_t id = ask_with(rig, "POST", "/upload", NULL, 0, 3000);
+        rig->on_end = NULL;
+        rig_run(rig);
+        session_rest(rig->session); /* with a stream open: it has more to say */
+        respond_and_close(rig, &rig->seen[i]);
+        session_rest(rig->session); /* with bytes that have not left yet */
+        rig_run(rig);
+        session_rest(rig->session);
+        assert_string_equal(rig->heard[id].status, "200");
+        assert_string_equal(rig->heard[id].body, "hello\n");
+        assert_int_equal(rig->session->open_streams, 0);
+    }
+    rig_stop(rig);
+}
+
 static void a_body_and_its_end_come_together(void **state UNUSED)
 {
     struct rig *rig = server();
@@ -1133,6 +1153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_comes_as_one_head),
         cmocka_unit_test(bytes_may_come_one_by_one),
+        cmocka_unit_test(a_session_may_rest_at_any_time),
         cmocka_unit_test(a_body_and_its_end_come_together),
         cmocka_unit_test(request_trailers_end_the_body_without_forbidden_names),
         cmocka_unit_test(host_stands_in_for_a_missing_authority),
