@@ -7,7 +7,7 @@
 
 enum {
     WHEEL_TICK_MS = 16,
-    WHEEL_SLOTS = 2048, /* horizon of 33 s; what is due later is looked at once per horizon */
+    WHEEL_SLOTS = 512, /* horizon of 8 s; what is due later is looked at once per horizon */
 };
 #define WHEEL_NEVER INT64_MAX
 

@@ -11,6 +11,7 @@
 #include "server/notify.h"
 #include "server/privileges.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -229,6 +230,14 @@ static void wake_log_writer(void *arg)
     wakeup_send(server->log_wakeup);
 }
 
+/* Each thread has an arena of malloc's to itself, which costs 64 KiB and more before anything is in
+ * it. With one worker, who else allocates does so too rarely for a lock to be in anybody's way. */
+static void share_arena(const struct server *server)
+{
+    if (server->worker_count == 1)
+        mallopt(M_ARENA_MAX, 1);
+}
+
 static int start_helpers(struct server *server, const struct config *config, struct err *err)
 {
     unsigned threads = config->handshake_threads;
@@ -289,6 +298,7 @@ int server_load_first(struct server *server)
     if (reload == NULL)
         return -1;
     /* Sockets, certificates and logs are open, and no other thread runs yet. */
+    share_arena(server);
     if (privileges_drop(&snapshot_config(reload->snapshot)->privileges, &err) < 0 ||
         start_helpers(server, snapshot_config(reload->snapshot), &err) < 0 ||
         start_workers(server, reload, &err) < 0 || adopt_first(server, reload, &err) < 0) {

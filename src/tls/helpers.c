@@ -162,7 +162,7 @@ void helpers_leave(struct tls_helpers *helpers, struct tls_library *library)
 static int helper_start(struct tls_helpers *helpers, struct helper *helper)
 {
     helper->helpers = helpers;
-    helper->gather = mem_new(HELP_FLIGHT_MAX);
+    helper->gather = mem_resize(NULL, HELP_FLIGHT_MAX); /* no page of it before the first flight */
     errno = pthread_create(&helper->thread, NULL, helper_run, helper);
     return errno == 0 ? 0 : -1;
 }
