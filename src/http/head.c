@@ -57,15 +57,52 @@ __attribute__((constructor)) static void find_perfect_hash(void)
     }
 }
 
+/* Bits in which eight bytes differ from what is in lower case; letters may differ in bit 5. Of what
+ * the names in our table are made of, letters alone have bit 6. */
+static inline uint64_t differs(uint64_t bytes, uint64_t lower)
+{
+    uint64_t is_letter = lower & 0x4040404040404040;
+
+    return (bytes ^ lower) & ~(is_letter >> 1);
+}
+
+static inline uint64_t differs_8(const char *bytes, const char *lower)
+{
+    uint64_t a, b;
+
+    memcpy(&a, bytes, sizeof(a));
+    memcpy(&b, lower, sizeof(b));
+    return differs(a, b);
+}
+
+static inline uint64_t differs_4(const char *bytes, const char *lower)
+{
+    uint32_t a, b;
+
+    memcpy(&a, bytes, sizeof(a));
+    memcpy(&b, lower, sizeof(b));
+    return differs(a, b);
+}
+
+/* In words, of which the last may overlap the one before. */
 static inline bool matches_lower(struct str name, struct str lower)
 {
-    if (name.len != lower.len)
+    size_t len = name.len;
+    uint64_t all = 0;
+
+    if (len != lower.len)
         return false;
-    for (size_t i = 0; i < name.len; i++) {
-        if (ascii_lower(name.ptr[i]) != lower.ptr[i])
-            return false;
+    if (len < 4) {
+        for (size_t i = 0; i < len; i++)
+            all |= differs((uint8_t)name.ptr[i], (uint8_t)lower.ptr[i]);
+    } else if (len < 8) {
+        all = differs_4(name.ptr, lower.ptr) | differs_4(name.ptr + len - 4, lower.ptr + len - 4);
+    } else {
+        for (size_t i = 0; i + 8 < len; i += 8)
+            all |= differs_8(name.ptr + i, lower.ptr + i);
+        all |= differs_8(name.ptr + len - 8, lower.ptr + len - 8);
     }
-    return true;
+    return all == 0;
 }
 
 enum header_id header_lookup(struct str name)

@@ -170,24 +170,37 @@ static void set_client_cert(struct exchange *x)
     head_add_id(head, HEADER_X_CLIENT_CERT_FINGERPRINT, peer->fingerprint);
 }
 
-/* A random UUID (RFC 9562 section 5.4). */
+/* Sixteen digits, the lowest nibble first. */
+static void put_hex16(char *out, uint64_t bits)
+{
+    for (int half = 0; half < 2; half++) {
+        uint64_t x = (uint32_t)(bits >> 32 * half); /* a nibble into each byte … */
+        x = (x << 16 | x) & 0x0000ffff0000ffff;
+        x = (x << 8 | x) & 0x00ff00ff00ff00ff;
+        x = (x << 4 | x) & 0x0f0f0f0f0f0f0f0f;
+        uint64_t is_letter = ((x + 0x0606060606060606) >> 4) & 0x0101010101010101;
+        x += 0x3030303030303030 + is_letter * ('a' - '0' - 10); /* … and all of them at once */
+        memcpy(out + 8 * half, &x, sizeof(x));
+    }
+}
+
+/* A random UUID (RFC 9562 section 5.4: version 4 in digit 12, variant 8 to b in digit 16). */
 static struct str make_uuid(struct exchange *x)
 {
-    static const char digits[] = "0123456789abcdef";
-    static const char form[] = "xxxxxxxx-xxxx-4xxx-vxxx-xxxxxxxxxxxx";
-    char *text = arena_alloc_aligned(x->request->arena, sizeof(form) - 1, 1);
-    uint64_t bits = 0;
+    enum { TEXT_LEN = 36 };
+    uint64_t low = rand_next(&x->proxy->dice), high = rand_next(&x->proxy->dice);
+    char *text = arena_alloc_aligned(x->request->arena, TEXT_LEN, 1);
+    char digits[32];
 
-    for (size_t i = 0; i < sizeof(form) - 1; i++) {
-        if (i % 16 == 0)
-            bits = rand_next(&x->proxy->dice);
-        if (form[i] == 'x')
-            text[i] = digits[bits & 15];
-        else
-            text[i] = form[i] == 'v' ? digits[8 | (bits & 3)] : form[i];
-        bits >>= 4;
-    }
-    return str_make(text, sizeof(form) - 1);
+    put_hex16(digits, (low & ~(UINT64_C(15) << 48)) | UINT64_C(4) << 48);
+    put_hex16(digits + 16, (high & ~UINT64_C(12)) | 8);
+    memcpy(text, "........-....-....-....-............", TEXT_LEN);
+    memcpy(text, digits, 8);
+    memcpy(text + 9, digits + 8, 4);
+    memcpy(text + 14, digits + 12, 4);
+    memcpy(text + 19, digits + 16, 4);
+    memcpy(text + 24, digits + 20, 12);
+    return str_make(text, TEXT_LEN);
 }
 
 static void set_request_id(struct exchange *x)
