@@ -39,6 +39,14 @@ static inline void nv_put(struct nv_list *list, struct str name, struct str valu
                                            value.len, NGHTTP2_NV_FLAG_NONE};
 }
 
+/* What HPACK's table had better not keep (RFC 7541 section 7.1.3). It has room for 60 fields or so,
+ * and each that comes once only pushes one out that would come again. */
+static inline void nv_put_unique(struct nv_list *list, struct str name, struct str value)
+{
+    nv_put(list, name, value);
+    list->at[list->count - 1].flags = NGHTTP2_NV_FLAG_NO_INDEX;
+}
+
 /* Framing is ours alone, and fields about the connection do not exist in h2 (RFC 9113
  * section 8.2.2). */
 static bool is_sendable(const struct field *field)
@@ -62,7 +70,11 @@ static bool is_sendable(const struct field *field)
 static void nv_put_fields(struct nv_list *list, const struct field *fields, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (is_sendable(&fields[i]))
+        if (!is_sendable(&fields[i]))
+            continue;
+        if (header_flags(fields[i].id) & HEADER_UNIQUE)
+            nv_put_unique(list, fields[i].name, fields[i].value);
+        else
             nv_put(list, fields[i].name, fields[i].value);
     }
 }
@@ -313,7 +325,7 @@ static void send_request(struct h2_stream *st, const struct head *head, enum end
     nv_put(&list, STR(":method"), head->method_text);
     nv_put(&list, STR(":scheme"), or_else(head->scheme, STR("http")));
     if (head->authority.len > 0) /* HTTP/1.0 may lack it (RFC 9113 section 8.3.1) */
-        nv_put(&list, STR(":authority"), head->authority);
+        nv_put_unique(&list, STR(":authority"), head->authority); /* of a thousand sites, say */
     nv_put(&list, STR(":path"), or_else(head->path, STR("/")));
     nv_put_fields(&list, head->fields, head->field_count);
     nv_put_length(&list, head->content_length, length);

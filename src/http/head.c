@@ -8,7 +8,7 @@
 
 /* --- names ----------------------------------------------------------------------------------- */
 
-enum { H = HEADER_HOP_BY_HOP, P = HEADER_PROTECTED, T = HEADER_NO_TRAILER };
+enum { H = HEADER_HOP_BY_HOP, P = HEADER_PROTECTED, T = HEADER_NO_TRAILER, U = HEADER_UNIQUE };
 
 static const struct header_info {
     struct str name;

@@ -8,7 +8,8 @@
 #include "base/str.h"
 
 /* Field names with an id, in lower case. FLAGS: H hop-by-hop (RFC 9110 7.6.1), P protected: must
- * not be named in Connection, T forbidden in trailers (RFC 9110 6.5.1). */
+ * not be named in Connection, T forbidden in trailers (RFC 9110 6.5.1), U not for the tables of
+ * HPACK (RFC 7541 7.1.3): a secret, or a value that few requests share. */
 #define HEADERS(X)                                                                                 \
     X(HOST, "host", P | T)                                                                         \
     X(CONNECTION, "connection", H | P | T)                                                         \
@@ -20,18 +21,18 @@
     X(KEEP_ALIVE, "keep-alive", H | T)                                                             \
     X(PROXY_CONNECTION, "proxy-connection", H | T)                                                 \
     X(PROXY_AUTHENTICATE, "proxy-authenticate", T)                                                 \
-    X(PROXY_AUTHORIZATION, "proxy-authorization", T)                                               \
+    X(PROXY_AUTHORIZATION, "proxy-authorization", T | U)                                           \
     X(HTTP2_SETTINGS, "http2-settings", H | T)                                                     \
     X(EXPECT, "expect", T)                                                                         \
     X(DATE, "date", T)                                                                             \
     X(SERVER, "server", 0)                                                                         \
     X(VIA, "via", P | T)                                                                           \
-    X(COOKIE, "cookie", P | T)                                                                     \
-    X(SET_COOKIE, "set-cookie", P | T)                                                             \
-    X(AUTHORIZATION, "authorization", P | T)                                                       \
+    X(COOKIE, "cookie", P | T | U)                                                                 \
+    X(SET_COOKIE, "set-cookie", P | T | U)                                                         \
+    X(AUTHORIZATION, "authorization", P | T | U)                                                   \
     X(CONTENT_TYPE, "content-type", T)                                                             \
     X(CONTENT_ENCODING, "content-encoding", T)                                                     \
-    X(CONTENT_RANGE, "content-range", T)                                                           \
+    X(CONTENT_RANGE, "content-range", T | U)                                                       \
     X(CACHE_CONTROL, "cache-control", T)                                                           \
     X(MAX_FORWARDS, "max-forwards", T)                                                             \
     X(USER_AGENT, "user-agent", 0)                                                                 \
@@ -39,7 +40,7 @@
     X(ACCEPT_ENCODING, "accept-encoding", 0)                                                       \
     X(ACCEPT_LANGUAGE, "accept-language", 0)                                                       \
     X(REFERER, "referer", 0)                                                                       \
-    X(LOCATION, "location", T)                                                                     \
+    X(LOCATION, "location", T | U)                                                                 \
     X(FORWARDED, "forwarded", P | T)                                                               \
     X(X_FORWARDED_FOR, "x-forwarded-for", P | T)                                                   \
     X(X_FORWARDED_PROTO, "x-forwarded-proto", P | T)                                               \
@@ -47,8 +48,8 @@
     X(X_FORWARDED_PORT, "x-forwarded-port", P | T)                                                 \
     X(X_REAL_IP, "x-real-ip", P | T)                                                               \
     X(X_CLIENT_IP, "x-client-ip", P | T)                                                           \
-    X(X_CLIENT_PORT, "x-client-port", P | T)                                                       \
-    X(X_REQUEST_ID, "x-request-id", P | T)                                                         \
+    X(X_CLIENT_PORT, "x-client-port", P | T | U)                                                   \
+    X(X_REQUEST_ID, "x-request-id", P | T | U)                                                     \
     X(X_WIKIMEDIA_DEBUG, "x-wikimedia-debug", P | T)                                               \
     X(X_CONNECTION_PROPERTIES, "x-connection-properties", P | T)                                   \
     X(X_ANALYTICS_TLS, "x-analytics-tls", P | T)                                                   \
@@ -69,7 +70,12 @@ enum header_id {
         HEADER_COUNT
 };
 
-enum header_flag { HEADER_HOP_BY_HOP = 1, HEADER_PROTECTED = 2, HEADER_NO_TRAILER = 4 };
+enum header_flag {
+    HEADER_HOP_BY_HOP = 1,
+    HEADER_PROTECTED = 2,
+    HEADER_NO_TRAILER = 4,
+    HEADER_UNIQUE = 8,
+};
 
 /* Id of a name in any case; HEADER_OTHER for all others. A perfect hash: one probe, one comparison.
  */

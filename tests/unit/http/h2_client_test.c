@@ -121,6 +121,28 @@ static void a_request_leaves_in_canonical_form(void **state UNUSED)
     client_stop(rig);
 }
 
+/* Secrets of one client among the requests of others, and values that come once (RFC 7541 7.1.3).
+ */
+static void secrets_and_unique_values_stay_out_of_the_table(void **state UNUSED)
+{
+    struct rig *rig = client();
+    struct seen *seen = open_stream(rig);
+    struct head head;
+
+    fill_request(&head, seen->stream->arena, "GET");
+    head_add(&head, STR("Cookie"), STR("session=0123456789abcdef0123456789abcdef"));
+    head_add(&head, STR("User-Agent"), STR("test"));
+    head_add(&head, STR("Authorization"), STR("Basic c2VjcmV0"));
+    head_add(&head, STR("X-Request-Id"), STR("20780a4f-9762-4d3c-b719-069fb97ad7fb"));
+    head_add(&head, STR("X-Client-Port"), STR("40123"));
+    head_add(&head, STR("X-Thing"), STR("1"));
+    stream_send_head(seen->stream, &head, END);
+    rig_run(rig);
+    assert_string_equal(rig->heard[id_of(seen)].unique,
+                        ":authority cookie authorization x-request-id x-client-port ");
+    client_stop(rig);
+}
+
 static void a_response_comes_back_whole(void **state UNUSED)
 {
     struct rig *rig = client();
@@ -644,6 +666,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_leaves_in_canonical_form),
+        cmocka_unit_test(secrets_and_unique_values_stay_out_of_the_table),
         cmocka_unit_test(a_response_comes_back_whole),
         cmocka_unit_test(response_trailers_end_the_message),
         cmocka_unit_test(a_head_may_be_the_whole_response),

@@ -35,6 +35,7 @@ struct heard {
     char status[8];
     char interim[64];
     char fields[RIG_TEXT]; /* "name: value\n" */
+    char unique[256];      /* "name ": of those that must not be put into a table */
     char body[RIG_TEXT];
     size_t body_bytes;
     uint32_t body_sum;
@@ -263,13 +264,16 @@ static const struct session_owner rig_owner = {
 
 static inline int peer_on_header(nghttp2_session *ng UNUSED, const nghttp2_frame *frame,
                                  const uint8_t *name, size_t name_len, const uint8_t *value,
-                                 size_t value_len, uint8_t flags UNUSED, void *arg)
+                                 size_t value_len, uint8_t flags, void *arg)
 {
     struct rig *rig = arg;
     struct heard *heard = &rig->heard[frame->hd.stream_id];
     struct str n = str_make(name, name_len), v = str_make(value, value_len);
-    size_t len = strlen(heard->fields);
+    size_t len = strlen(heard->fields), unique_len = strlen(heard->unique);
 
+    if (flags & NGHTTP2_NV_FLAG_NO_INDEX)
+        snprintf(heard->unique + unique_len, sizeof(heard->unique) - unique_len, "%.*s ",
+                 STR_FMT(n));
     if (str_eq(n, STR(":status"))) {
         if (v.ptr[0] == '1')
             snprintf(heard->interim + strlen(heard->interim), 8, "%.*s ", STR_FMT(v));
