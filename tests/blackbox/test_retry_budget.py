@@ -153,7 +153,7 @@ def test_in_an_outage_tries_are_at_most_a_fifth_more_than_requests(weir, outage,
     retries, denied = (metrics.sum("weir_group_retries%s_total" % s, group="backend") for s in ("", "_denied"))
     assert (tries, retries + denied) == (REQUESTS + retries, REQUESTS)
     assert metrics.sum("weir_upstream_retries_denied_total") == denied
-    assert " upstream_retries_denied group=backend " in w.log
+    w.wait_for_log(" upstream_retries_denied group=backend ")
 
     outage.recover()
     assert set(ask_one_by_one(w, protocol, 200)) == {200}  # though one in ten fails at first

@@ -141,7 +141,8 @@ def test_a_thousand_slow_readers_cost_little_and_no_neighbour(weir, spring):
             except OSError:
                 pass
         time.sleep(0.5)
-    assert peak - before < 1000 * 256 * KIB
+    each = 512 if is_sanitized() else 256  # sanitizers keep up to 256 MiB of what is freed
+    assert peak - before < 1000 * each * KIB
     assert held < MIB  # beside that: the kernel does not take the rest on our behalf
     for sock in socks:
         sock.close()
