@@ -81,18 +81,18 @@ struct downstream {
     uint64_t moved_then;      /* session->moved_bytes when it was set */
     struct reap reap;
     unsigned exchanges; /* open ones: memory stays until they are gone */
-    bool trusted;       /* the peer is one of trusted_proxies */
-    bool is_closed, is_reaped;
-    bool is_unwelcome;   /* came while we were short of something: 503 */
-    bool is_tallied;     /* counted for its client */
-    bool rests_next;     /* `deadline` is not yet the end */
+    uint16_t peer_port;
+    bool trusted : 1; /* the peer is one of trusted_proxies */
+    bool is_closed : 1, is_reaped : 1;
+    bool is_unwelcome : 1; /* came while we were short of something: 503 */
+    bool is_tallied : 1;   /* counted for its client */
+    bool rests_next : 1;   /* `deadline` is not yet the end */
+    bool peer_is_unix : 1;
+    uint8_t peer_text_len;
     uint64_t client_key; /* of the client, among the quotas */
     uint64_t listener_key;
     struct upstream_client *identity; /* owns; NULL: nobody asked yet, and no PROXY header said */
     uint8_t peer_ip[16];
-    uint16_t peer_port;
-    bool peer_is_unix;
-    uint8_t peer_text_len;
     char peer_text[47]; /* its IP, for forwarding fields */
 };
 
