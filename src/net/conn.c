@@ -18,7 +18,6 @@
 
 enum {
     READ_MIN = 1024,            /* less room than this is not worth a read */
-    READ_TURN = 4 * BUF_SIZE,   /* bytes read per readiness event; then others get their turn */
     CLOSE_FLUSH_MS = 30 * 1000, /* write progress of last words when no write deadline is set */
     SWALLOW_MAX = 1024 * 1024,  /* bytes swallowed after conn_close; then the peer gets a reset */
     RING_KEEP = 4,              /* a drained queue keeps a ring up to this size */
@@ -236,8 +235,9 @@ static void conn_move_unused(struct conn *conn, size_t size)
 static struct buf *new_slab(struct conn *conn)
 {
     struct buf_pool *pool = loop_bufs(conn->loop);
+    bool fills_it = conn->is_bulky && loop_read_share(conn->loop) == LOOP_SHARE_MAX;
 
-    return conn->is_bulky ? buf_new_bulk(pool) : buf_new(pool);
+    return fills_it ? buf_new_bulk(pool) : buf_new(pool);
 }
 
 /* Makes room to read into: at least READ_MIN bytes behind the unused ones. -1 when they are too
@@ -269,9 +269,9 @@ MUST_USE static int conn_make_room(struct conn *conn)
     return 0;
 }
 
-/* One read, and as many more as need no system call. `*more`: the socket or the transport may have
- * further bytes right now. */
-static enum io conn_fill(struct conn *conn, size_t *got, bool *more)
+/* One read, and as many more as need no system call, of no more than about `limit` bytes in all.
+ * `*more`: the socket or the transport may have further bytes right now. */
+static enum io conn_fill(struct conn *conn, size_t limit, size_t *got, bool *more)
 {
     struct buf *in = conn->in;
     enum io io;
@@ -279,13 +279,13 @@ static enum io conn_fill(struct conn *conn, size_t *got, bool *more)
     *got = 0;
     *more = false;
     do {
-        size_t n = 0, room = buf_room(in);
+        size_t n = 0, room = MIN(buf_room(in), limit - *got);
         io = conn->ops->read(conn, in->data + in->len, room, &n);
         in->len += (uint32_t)n;
         *got += n;
         *more = io == IO_OK && (n == room || conn->ops->has_pending(conn));
         conn->is_bulky = n > BUF_SIZE || (n == room && n > BUF_SIZE / 2);
-    } while (*more && buf_room(in) >= READ_MIN && conn->ops->has_pending(conn));
+    } while (*more && *got < limit && buf_room(in) >= READ_MIN && conn->ops->has_pending(conn));
     conn->bytes_in += *got;
     return io;
 }
@@ -338,16 +338,16 @@ static void conn_settle(struct conn *conn)
 static void conn_read(struct conn *conn)
 {
     bool more = true;
-    size_t read = 0;
+    size_t read = 0, share = loop_read_share(conn->loop);
 
-    while (more && read < READ_TURN && !conn->paused) {
+    while (more && read < share && !conn->paused) {
         if (conn_make_room(conn) < 0) {
             conn_set_error(conn, REASON_NONE, "too many bytes received ahead");
             conn_fail(conn, REASON_CLIENT_RESET);
             return;
         }
         size_t got;
-        enum io io = conn_fill(conn, &got, &more);
+        enum io io = conn_fill(conn, share < LOOP_SHARE_MAX ? share - read : SIZE_MAX, &got, &more);
         read += got;
         if (got > 0 && conn->bytes_in > read && !conn->is_client)
             loop_note_kept_client(conn->loop);

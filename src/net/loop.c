@@ -28,6 +28,7 @@ struct loop {
     int64_t armed_tick;          /* what wheel_timer is set to */
     int accept_max, connect_max; /* descriptors; 0: any */
     int64_t kept_client_ms;      /* 0: never */
+    size_t read_share;           /* bytes that one connection may read in a turn */
     struct wheel wheel;
 };
 
@@ -136,11 +137,25 @@ static void on_after_wait(struct ev_loop *ev UNUSED, ev_check *check, int events
     loop->now_us = clock_mono_us();
 }
 
+/* Who comes now waits for the turn to end. */
+enum { TURN_LONG_US = 16 * 1000 };
+
+static void adapt_share(struct loop *loop)
+{
+    int64_t took_us = clock_mono_us() - loop->now_us;
+
+    if (UNLIKELY(took_us > TURN_LONG_US))
+        loop->read_share = MAX(loop->read_share / 2, (size_t)LOOP_SHARE_MIN);
+    else if (took_us < TURN_LONG_US / 2)
+        loop->read_share = MIN(loop->read_share * 2, (size_t)LOOP_SHARE_MAX);
+}
+
 static void on_before_wait(struct ev_loop *ev UNUSED, ev_prepare *prepare, int events UNUSED)
 {
     struct loop *loop = prepare->data;
 
     end_turn(loop);
+    adapt_share(loop);
     arm_wheel(loop);
 }
 
@@ -153,6 +168,7 @@ struct loop *loop_new(void)
         assert_failed("epoll is not available", __FILE__, __LINE__);
     loop->now_us = clock_mono_us();
     loop->armed_tick = WHEEL_NEVER;
+    loop->read_share = LOOP_SHARE_MAX;
     loop->reap_last = &loop->reap_first;
     list_init(&loop->tasks);
     list_init(&loop->next_tasks);
@@ -238,6 +254,11 @@ int64_t loop_kept_client_ms(const struct loop *loop)
 void loop_note_kept_client(struct loop *loop)
 {
     loop->kept_client_ms = loop_now_ms(loop);
+}
+
+size_t loop_read_share(const struct loop *loop)
+{
+    return loop->read_share;
 }
 
 unsigned loop_turns(const struct loop *loop)

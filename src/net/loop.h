@@ -29,6 +29,12 @@ unsigned loop_turns(const struct loop *loop);
  * notice if this loop stood still. 0: never. */
 int64_t loop_kept_client_ms(const struct loop *loop);
 
+/* How many bytes a connection may read in this turn before it is the others' turn: LOOP_SHARE_MAX,
+ * and less after turns that took long, so that a small request need not wait for a thousand
+ * downloads at full length. */
+enum { LOOP_SHARE_MIN = 4096, LOOP_SHARE_MAX = 4 * BUF_SIZE };
+size_t loop_read_share(const struct loop *loop);
+
 /* This worker's slabs. */
 struct buf_pool *loop_bufs(struct loop *loop);
 

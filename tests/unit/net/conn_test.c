@@ -227,6 +227,42 @@ static void a_paused_connection_reads_nothing_until_resumed(void **state UNUSED)
     loop_free(loop);
 }
 
+static unsigned last_turn;
+static size_t turn_bytes; /* offered in that turn */
+
+static void take_long(struct watcher *w)
+{
+    if (loop_turns(w->loop) != last_turn)
+        turn_bytes = 0;
+    last_turn = loop_turns(w->loop);
+    turn_bytes += w->last_offer;
+    usleep(20 * 1000);
+}
+
+static void a_loop_that_takes_long_reads_less_of_each(void **state UNUSED)
+{
+    static char bytes[150 * 1000];
+    struct loop *loop = loop_new();
+    struct watcher w = {.then = take_long, .stop_at = sizeof(bytes)};
+    int peer = pair_with(loop, &w, (struct conn_limits){0});
+
+    send_all(peer, bytes, sizeof(bytes));
+    loop_run(loop);
+    assert_true(turn_bytes <= LOOP_SHARE_MAX / 4);
+    assert_true(loop_read_share(loop) <= LOOP_SHARE_MAX / 4);
+
+    w.then = NULL;
+    for (int i = 0; loop_read_share(loop) < LOOP_SHARE_MAX; i++) { /* short turns again */
+        assert_true(i < 1000);
+        w.stop_at = w.bytes + 1;
+        send_all(peer, "x", 1);
+        loop_run(loop);
+    }
+    conn_abort(w.conn);
+    close(peer);
+    loop_free(loop);
+}
+
 static void pause_self(struct watcher *w)
 {
     conn_pause(w->conn);
@@ -649,6 +685,7 @@ int main(void)
         cmocka_unit_test(unused_bytes_are_offered_again_with_new_ones_behind),
         cmocka_unit_test(a_handler_that_uses_nothing_is_bounded),
         cmocka_unit_test(a_paused_connection_reads_nothing_until_resumed),
+        cmocka_unit_test(a_loop_that_takes_long_reads_less_of_each),
         cmocka_unit_test(a_pause_in_on_data_keeps_the_rest_and_the_end),
         cmocka_unit_test(a_slow_reader_fills_the_queue_and_is_told_when_it_drains),
         cmocka_unit_test(a_reader_that_stops_meets_the_write_deadline),
