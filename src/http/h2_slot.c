@@ -10,6 +10,7 @@
 #include "http/h2_impl.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum {
     PAGE_BYTES = H2_SLOT_ALIGN,
@@ -106,9 +107,12 @@ struct h2_slot *h2_slot_open(void)
     return &mine.regions->slots[REGION_SLOTS - mine.fresh--];
 }
 
+/* Only whole pages can be dropped: where the system's are larger than ours, the neighbours would go
+ * with them. */
 static void drop_pages(char *at, size_t bytes)
 {
-    madvise(at, bytes, MADV_DONTNEED);
+    if (sysconf(_SC_PAGESIZE) == PAGE_BYTES)
+        madvise(at, bytes, MADV_DONTNEED);
 }
 
 struct h2_slot *h2_slot_settle(struct h2_slot *slot)

@@ -230,8 +230,8 @@ static void wake_log_writer(void *arg)
     wakeup_send(server->log_wakeup);
 }
 
-/* Each thread has an arena of malloc's to itself, which costs 64 KiB and more before anything is in
- * it. With one worker, who else allocates does so too rarely for a lock to be in anybody's way. */
+/* Each thread has an arena of malloc's to itself, with pages of its own. With one worker, who else
+ * allocates does so too rarely for a lock to be in anybody's way. */
 static void share_arena(const struct server *server)
 {
     if (server->worker_count == 1)
