@@ -4,6 +4,8 @@
  * client is and how it came; from everybody else those fields are removed and made anew. */
 #include "proxy/proxy_impl.h"
 
+#include <endian.h>
+
 /* --- the client's address -------------------------------------------------------------------- */
 
 static bool is_trusted_ip(const struct listener_conf *conf, const uint8_t ip[16])
@@ -180,6 +182,7 @@ static void put_hex16(char *out, uint64_t bits)
         x = (x << 4 | x) & 0x0f0f0f0f0f0f0f0f;
         uint64_t is_letter = ((x + 0x0606060606060606) >> 4) & 0x0101010101010101;
         x += 0x3030303030303030 + is_letter * ('a' - '0' - 10); /* … and all of them at once */
+        x = htole64(x);
         memcpy(out + 8 * half, &x, sizeof(x));
     }
 }
