@@ -2,6 +2,7 @@
  * any router is asked is refused here too, so that the tools answer as the proxy does. */
 #include "cli/question.h"
 
+#include "http/chars.h"
 #include "proxy/proxy.h"
 
 /* --- the parts ------------------------------------------------------------------------------- */
@@ -66,24 +67,9 @@ const char *question_set_url(struct question *question, struct str url)
     return NULL;
 }
 
-static bool is_token_char(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || ascii_is_digit(c) ||
-           (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
-}
-
-static bool is_token(struct str text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        if (!is_token_char(text.ptr[i]))
-            return false;
-    }
-    return text.len > 0;
-}
-
 const char *question_set_method(struct question *question, struct str method)
 {
-    if (!is_token(method))
+    if (!token_is_valid(method))
         return "not a method";
     if (str_eq(method, STR("CONNECT")))
         return "CONNECT is never routed";
@@ -93,7 +79,7 @@ const char *question_set_method(struct question *question, struct str method)
 
 const char *question_add_field(struct question *question, struct str name, struct str value)
 {
-    if (!is_token(name))
+    if (!token_is_valid(name))
         return "not the name of a header field";
     if (question->field_count == QUESTION_FIELDS_MAX)
         return "too many header fields";

@@ -2,6 +2,7 @@
  * allow, or allows only "for robustness", is refused, because the next program in the chain may
  * read it differently. First h1_scan_head finds the end of the head; then one pass takes it apart
  * in place. */
+#include "http/chars.h"
 #include "http/chars_impl.h"
 #include "http/h1_impl.h"
 

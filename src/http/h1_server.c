@@ -5,6 +5,7 @@
  * request's stream is embedded here and lives from its head until the user closes it; only then is
  * the next request looked at. Keep-alive is the exception that must be earned: whatever is not
  * whole or not clear ends the connection after the response. */
+#include "http/chars.h"
 #include "http/h1_impl.h"
 #include "http/refusal_impl.h"
 

@@ -1,6 +1,7 @@
 /* Configured rewrites and header rules. The listener's rules come first, then the router's, then
  * those of the rule that matched, then those for debug backends; each may look at what the request,
  * its connection and its decision are by ${variables}. */
+#include "http/chars.h"
 #include "proxy/exchange_impl.h"
 
 enum { HEADER_VALUE_MAX = 4096 }; /* one configured value, filled in; longer ones are not set */

@@ -2,6 +2,7 @@
  * are paused, answered, reset and closed at any moment. */
 #pragma once
 
+#include "http/chars.h"
 #include "http/session.h"
 
 #include <string.h>

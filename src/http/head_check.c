@@ -1,0 +1,187 @@
+/* What a finished request head is asked before anybody acts on it: may its target and its authority
+ * look like this, and will everybody behind us read them alike? */
+#include "http/chars_impl.h"
+#include "http/head.h"
+
+static bool port_is_valid(struct str port)
+{
+    uint64_t value;
+
+    return port.len == 0 || (str_to_u64(port, &value) == 0 && value <= 65535);
+}
+
+static bool ip_literal_is_valid(struct str host)
+{
+    for (size_t i = 0; i < host.len; i++) {
+        if (hex_value(host.ptr[i]) < 0 && host.ptr[i] != ':' && host.ptr[i] != '.')
+            return false;
+    }
+    return host.len >= 2;
+}
+
+/* uri-host [ ":" port ] (RFC 9110 section 7.2); never userinfo, never empty. */
+static bool authority_is_valid(struct str authority)
+{
+    struct str host, rest;
+
+    if (authority.len > 0 && authority.ptr[0] == '[') {
+        if (!str_cut(str_skip(authority, 1), ']', &host, &rest) || !ip_literal_is_valid(host))
+            return false;
+        return rest.len == 0 || (rest.ptr[0] == ':' && port_is_valid(str_skip(rest, 1)));
+    }
+    if (str_cut(authority, ':', &host, &rest) && !port_is_valid(rest))
+        return false;
+    for (size_t i = 0; i < host.len; i++) {
+        if (!char_is(host.ptr[i], CHAR_HOST))
+            return false;
+    }
+    return host.len > 0 && host.len <= 255;
+}
+
+/* The byte that begins at *at, with its escape undone; *at moves behind it. */
+static int path_byte(struct str path, size_t *at)
+{
+    size_t i = (*at)++;
+
+    if (path.ptr[i] != '%' || i + 2 >= path.len)
+        return (unsigned char)path.ptr[i];
+    int high = hex_value(path.ptr[i + 1]), low = hex_value(path.ptr[i + 2]);
+    if (high < 0 || low < 0)
+        return '%';
+    *at = i + 3;
+    return high * 16 + low;
+}
+
+/* One segment of a path as somebody behind us may read it. */
+enum segment { SEGMENT_NAME, SEGMENT_EMPTY, SEGMENT_UP, SEGMENT_TRAP };
+
+/* Reads the segment at *at up to its slash. A trap is "." or ".." for some servers and a name for
+ * others: followed by ";…", or cut off by a backslash or an encoded slash; so is a control byte. */
+static enum segment path_segment(struct str path, size_t *at)
+{
+    unsigned dots = 0;
+    bool is_name = false, has_trap = false, has_hidden_slash = false;
+
+    while (*at < path.len && path.ptr[*at] != '/') {
+        bool is_escaped = path.ptr[*at] == '%';
+        int c = path_byte(path, at);
+        if (c < 0x20 || c == 0x7f)
+            return SEGMENT_TRAP;
+        if (c == ';' || c == '\\' || (c == '/' && is_escaped)) {
+            has_trap |= !is_name && dots > 0 && dots <= 2;
+            has_hidden_slash |= c != ';';
+            is_name = c == ';';
+            dots = 0;
+        } else if (c == '.') {
+            dots++;
+        } else {
+            is_name = true;
+        }
+    }
+    if (has_trap || (has_hidden_slash && !is_name && dots > 0 && dots <= 2))
+        return SEGMENT_TRAP;
+    if (is_name || has_hidden_slash || dots > 2)
+        return SEGMENT_NAME;
+    return dots == 2 ? SEGMENT_UP : SEGMENT_EMPTY;
+}
+
+/* Does the path stay below its root, and does everybody read its segments alike? Empty segments
+ * count for nothing, as in the form that is matched. */
+static bool segments_are_valid(struct str path)
+{
+    unsigned depth = 0;
+
+    for (size_t at = 0; at < path.len;) {
+        at++; /* the slash */
+        switch (path_segment(path, &at)) {
+        case SEGMENT_NAME:
+            depth++;
+            break;
+        case SEGMENT_EMPTY:
+            break;
+        case SEGMENT_UP:
+            if (depth-- == 0)
+                return false;
+            break;
+        case SEGMENT_TRAP:
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct str without_query(struct str target)
+{
+    ptrdiff_t mark = str_find_char(target, '?');
+
+    return mark >= 0 ? str_make(target.ptr, (size_t)mark) : target;
+}
+
+static bool has_dot_segment(struct str path)
+{
+    const char *end = path.ptr + path.len;
+
+    for (const char *slash = path.ptr; slash != NULL && slash + 1 < end;
+         slash = memchr(slash + 1, '/', (size_t)(end - slash - 1))) {
+        if (slash[1] == '.')
+            return true;
+    }
+    return false;
+}
+
+/* Is there a backslash, or a control, ".", "/", or backslash in disguise? Titles in most languages
+ * are full of escapes that are none of these. */
+static bool hides_something(struct str path)
+{
+    const char *end = path.ptr + path.len, *at = path.ptr;
+
+    if (memchr(path.ptr, '\\', path.len) != NULL)
+        return true;
+    while ((at = memchr(at, '%', (size_t)(end - at))) != NULL && end - at >= 3) {
+        char high = at[1], low = ascii_lower(at[2]);
+        if (high == '0' || high == '1' || (high == '2' && (low == 'e' || low == 'f')) ||
+            (high == '5' && low == 'c') || (high == '7' && low == 'f'))
+            return true;
+        at++;
+    }
+    return false;
+}
+
+/* Origin form. Most paths have no escape, no backslash and no segment that begins with a dot: one
+ * pass says so. */
+static bool origin_form_is_valid(struct str path)
+{
+    uint8_t all = CHAR_PATH, some = 0;
+
+    for (size_t i = 0; i < path.len; i++) {
+        uint8_t classes = char_table[(uint8_t)path.ptr[i]];
+        all &= classes;
+        some |= classes;
+    }
+    if (all == 0)
+        return false;
+    bool is_odd = ((some & CHAR_HIDES) != 0 && hides_something(path)) || has_dot_segment(path);
+    return !is_odd || segments_are_valid(without_query(path));
+}
+
+static bool path_is_valid(const struct head *head)
+{
+    struct str path = head->path;
+
+    if (head->method == METHOD_CONNECT)
+        return true;
+    if (head->method == METHOD_OPTIONS && str_eq(path, STR("*")))
+        return true;
+    return path.len > 0 && path.ptr[0] == '/' && origin_form_is_valid(path);
+}
+
+enum reason head_check_request(const struct head *head)
+{
+    bool may_lack_host = head->version == HTTP_1_0 && head->first[HEADER_HOST] == 0;
+
+    if (!path_is_valid(head))
+        return REASON_BAD_TARGET;
+    if (head->authority.len == 0)
+        return may_lack_host ? REASON_NONE : REASON_BAD_HOST;
+    return authority_is_valid(head->authority) ? REASON_NONE : REASON_BAD_HOST;
+}
