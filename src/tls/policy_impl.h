@@ -30,5 +30,5 @@ bool tls_policy_same_auth(const struct tls_policy *a, const struct tls_policy *b
 void tls_policy_set(const struct tls_policy *policy, SSL_CTX *ctx);
 void tls_policy_set_on(const struct tls_policy *policy, SSL *ssl);
 
-/* The policy that the client's name has chosen (server.c). */
+/* The policy that the client's name has chosen (server_ctx.c). */
 const struct tls_policy *tls_policy_of(SSL *ssl);

@@ -5,7 +5,9 @@
  * swap. */
 #include "tls/tls_impl.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <openssl/rand.h>
 
 #include <limits.h>
@@ -172,4 +174,55 @@ int tls_tickets_check(const struct str *paths, size_t count, struct err *err)
 const struct ticket_keys *tls_tickets_keys(const struct tls_tickets *tickets)
 {
     return &tickets->slots[atomic_load_explicit(&tickets->current, memory_order_acquire)];
+}
+
+/* --- tickets --------------------------------------------------------------------------------- */
+
+static int mac_init(EVP_MAC_CTX *mac, const struct ticket_key *key)
+{
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)(uintptr_t)key->hmac,
+                                          key->secret_len),
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t) "SHA256", 0),
+        OSSL_PARAM_construct_end(),
+    };
+    return EVP_MAC_CTX_set_params(mac, params) == 1 ? 1 : -1;
+}
+
+static const EVP_CIPHER *ticket_cipher(const struct tls_library *library,
+                                       const struct ticket_key *key)
+{
+    return key->secret_len == 16 ? library->aes128 : library->aes256;
+}
+
+int tls_ticket_seal(const struct tls_library *library, const struct ticket_keys *keys,
+                    unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                    EVP_MAC_CTX *mac)
+{
+    const struct ticket_key *key = &keys->keys[0];
+
+    memcpy(name, key->name, sizeof(key->name));
+    if (RAND_bytes_ex(library->ctx, iv, 16, 0) != 1)
+        return -1;
+    if (EVP_EncryptInit_ex2(cipher, ticket_cipher(library, key), key->aes, iv, NULL) != 1)
+        return -1;
+    return mac_init(mac, key);
+}
+
+int tls_ticket_open(const struct tls_library *library, const struct ticket_keys *keys, int version,
+                    const unsigned char *name, const unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                    EVP_MAC_CTX *mac)
+{
+    for (unsigned i = 0; i < keys->count; i++) {
+        const struct ticket_key *key = &keys->keys[i];
+        if (memcmp(key->name, name, sizeof(key->name)) != 0)
+            continue;
+        if (EVP_DecryptInit_ex2(cipher, ticket_cipher(library, key), key->aes, iv, NULL) != 1 ||
+            mac_init(mac, key) != 1)
+            return -1;
+        /* 2: good, but give the client a fresh one; TLS 1.3 clients use each only once (RFC 8446
+         * appendix C.4). */
+        return i == 0 && version < TLS1_3_VERSION ? 1 : 2;
+    }
+    return 0; /* unknown or too old: a full handshake */
 }

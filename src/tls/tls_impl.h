@@ -117,6 +117,16 @@ struct ticket_keys {
 /* The present keys. Valid for several rotations: hours. */
 const struct ticket_keys *tls_tickets_keys(const struct tls_tickets *tickets);
 
+/* The two halves of OpenSSL's callback: they choose a key, and set up `cipher` and `mac` with it.
+ * What they return is what it wants to hear: 1 good, 2 good but give the client a fresh one, 0 not
+ * ours, -1 failed. */
+int tls_ticket_seal(const struct tls_library *library, const struct ticket_keys *keys,
+                    unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                    EVP_MAC_CTX *mac);
+int tls_ticket_open(const struct tls_library *library, const struct ticket_keys *keys, int version,
+                    const unsigned char *name, const unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                    EVP_MAC_CTX *mac);
+
 /* --- certificates ---------------------------------------------------------------------------- */
 
 struct certificate {
