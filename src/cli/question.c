@@ -181,30 +181,6 @@ static struct str field_joined(struct question *question, struct str name, struc
     return all;
 }
 
-static bool is_trusted_ip(const struct listener_conf *listener, const uint8_t ip[16])
-{
-    return cidrs_contain(listener->trusted_proxies, listener->trusted_proxy_count, ip);
-}
-
-/* The last address of X-Forwarded-For that is not one of our own proxies. */
-static void client_behind_proxies(const struct judge *judge, struct question *question)
-{
-    struct str list = field_joined(question, STR("x-forwarded-for"), STR(","));
-    struct addr addr;
-
-    while (list.len > 0) {
-        size_t start = list.len;
-        while (start > 0 && list.ptr[start - 1] != ',')
-            start--;
-        if (addr_parse_ip(str_trim(str_skip(list, start)), 0, &addr) < 0)
-            return;
-        addr_ip_bytes(&addr, question->facts.client_ip);
-        if (!is_trusted_ip(judge->listener, question->facts.client_ip))
-            return;
-        list.len = start > 0 ? start - 1 : 0;
-    }
-}
-
 static const char *client_facts(const struct judge *judge, struct question *question,
                                 bool *is_trusted)
 {
@@ -216,12 +192,15 @@ static const char *client_facts(const struct judge *judge, struct question *ques
     if (addr_parse_ip(question->client, 0, &addr) < 0)
         return "the client is not an IP address";
     addr_ip_bytes(&addr, question->facts.client_ip);
+    const struct listener_conf *listener = judge->listener;
     bool is_proxy =
-        judge->listener != NULL && is_trusted_ip(judge->listener, question->facts.client_ip);
+        listener != NULL && cidrs_contain(listener->trusted_proxies, listener->trusted_proxy_count,
+                                          question->facts.client_ip);
     if (question->trust == TRUST_BY_CLIENT)
         *is_trusted = is_proxy;
-    if (is_proxy)
-        client_behind_proxies(judge, question);
+    if (is_proxy && proxy_client_behind(
+                        listener, field_joined(question, STR("x-forwarded-for"), STR(", ")), &addr))
+        addr_ip_bytes(&addr, question->facts.client_ip);
     return NULL;
 }
 
@@ -251,6 +230,24 @@ static bool is_removed_by(const struct headers_conf *headers, struct str name)
             return true;
     }
     return false;
+}
+
+/* Names that servers behind may take for others (field_name_is_odd). */
+static void odd_names(const struct judge *judge, struct question *question)
+{
+    enum odd_names mode = judge->listener != NULL ? judge->listener->odd_names : ODD_NAMES_DROP;
+    unsigned kept = 0;
+
+    if (mode == ODD_NAMES_KEEP)
+        return;
+    for (unsigned i = 0; i < question->field_count; i++) {
+        struct question_field field = question->fields[i];
+        if (!field_name_is_odd(field.name))
+            question->fields[kept++] = field;
+        else if (mode == ODD_NAMES_REJECT)
+            question->refusal = WHY_ODD_NAME;
+    }
+    question->field_count = kept;
 }
 
 /* What the proxy takes from a client that is not trusted before it routes. */
@@ -294,6 +291,7 @@ const char *judge_facts(struct judge *judge, struct question *question)
     };
     question->refusal = WHY_NONE;
     host_facts(question);
+    odd_names(judge, question);
     const char *error = client_facts(judge, question, &is_trusted);
     if (error != NULL || question->field_count == 0)
         return error;

@@ -29,8 +29,6 @@ static const char help[] =
     "The process log goes to standard error, the access log where FILE says. With errors in FILE,\n"
     "all of them are printed, nothing is started, and the exit code is 1.\n";
 
-enum { WORKERS_MAX = 256 };
-
 struct run_options {
     const char *config;
     unsigned workers;

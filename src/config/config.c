@@ -113,13 +113,21 @@ static int load_dns_servers(struct loader *loader, const struct node *node, void
 static int load_handshake_threads(struct loader *loader, const struct node *node, void *out)
 {
     enum { THREADS_MAX = 64 };
-    uint32_t threads;
+    uint64_t threads;
 
-    if (load_count_or_none(loader, node, &threads) < 0)
+    if (load_number(loader, node, 0, THREADS_MAX, &threads) < 0)
         return -1;
-    if (threads > THREADS_MAX)
-        return complain(loader, node, "expected 0 to %d threads, got %u", THREADS_MAX, threads);
-    *(uint32_t *)out = threads;
+    *(uint32_t *)out = (uint32_t)threads;
+    return 0;
+}
+
+static int load_workers(struct loader *loader, const struct node *node, void *out)
+{
+    uint64_t workers;
+
+    if (load_number(loader, node, 1, WORKERS_MAX, &workers) < 0)
+        return -1;
+    *(uint32_t *)out = (uint32_t)workers;
     return 0;
 }
 
@@ -167,7 +175,7 @@ static const struct field top_fields[] = {
     {"datacenters", load_datacenters, offsetof(struct config, datacenters), false},
     {"admin", load_admin, offsetof(struct config, admin), false},
     {"access_log", load_access_log, offsetof(struct config, access_log), false},
-    {"workers", load_count, offsetof(struct config, workers), false},
+    {"workers", load_workers, offsetof(struct config, workers), false},
     {"drain_timeout", load_ms, offsetof(struct config, drain_timeout_ms), false},
     {"drain_grace", load_ms_or_none, offsetof(struct config, drain_grace_ms), false},
     {"max_connections", load_count, offsetof(struct config, max_connections), false},

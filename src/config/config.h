@@ -59,6 +59,8 @@ struct tls_server_conf {
     size_t host_count;
 };
 
+enum { WORKERS_MAX = 256, GROUP_NAME_MAX = 63 /* bytes */ };
+
 /* How the client's address reaches the application in X-Client-IP. */
 enum client_ip_mode { CLIENT_IP_SET, CLIENT_IP_APPEND, CLIENT_IP_OFF };
 

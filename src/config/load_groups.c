@@ -372,6 +372,9 @@ int load_groups(struct loader *loader, const struct node *node)
         if (!is_token(group->name))
             result = complain(loader, node->keys[i], "\"%s\" cannot be the name of a group",
                               group->name.ptr);
+        else if (group->name.len > GROUP_NAME_MAX)
+            result = complain(loader, node->keys[i], "the name of a group has at most %d bytes",
+                              GROUP_NAME_MAX);
         if (load_group(loader, node->items[i], group) < 0)
             result = -1;
     }

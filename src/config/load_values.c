@@ -299,8 +299,8 @@ int load_bytes(struct loader *loader, const struct node *node, void *out)
     return 0;
 }
 
-static int load_number(struct loader *loader, const struct node *node, uint64_t min, uint64_t max,
-                       uint64_t *value)
+int load_number(struct loader *loader, const struct node *node, uint64_t min, uint64_t max,
+                uint64_t *value)
 {
     if (!expect_scalar(loader, node, "a number"))
         return -1;

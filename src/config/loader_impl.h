@@ -57,6 +57,9 @@ struct node *const *node_items(const struct node *const *node, size_t *count);
 bool expect_scalar(struct loader *loader, const struct node *node, const char *what);
 bool expect_map(struct loader *loader, const struct node *node, const char *what);
 
+int load_number(struct loader *loader, const struct node *node, uint64_t min, uint64_t max,
+                uint64_t *value);
+
 load_fn load_str; /* struct str: one line, not empty */
 load_fn load_str_or_empty;
 load_fn load_text; /* struct str: any text, line ends included */

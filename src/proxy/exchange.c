@@ -555,6 +555,7 @@ static struct group_metrics *figures_of(struct exchange *x)
 {
     struct group_metrics **slot = &x->serving->group_metrics[x->decision.group][x->decision.side];
 
+    _Static_assert(sizeof((*slot)->name) > GROUP_NAME_MAX, "the label is the whole name");
     if (*slot == NULL)
         *slot =
             metrics_group(x->proxy->metrics, x->group->name, str_of(side_word(x->decision.side)));

@@ -9,11 +9,6 @@
 
 /* --- the client's address -------------------------------------------------------------------- */
 
-static bool is_trusted_ip(const struct listener_conf *conf, const uint8_t ip[16])
-{
-    return cidrs_contain(conf->trusted_proxies, conf->trusted_proxy_count, ip);
-}
-
 /* Takes the right-most item of a list off `*rest`. */
 static bool take_last(struct str *rest, struct str *item)
 {
@@ -28,26 +23,22 @@ static bool take_last(struct str *rest, struct str *item)
     return true;
 }
 
-/* The right-most address in X-Forwarded-For that is not one of our own proxies: the last one that
- * somebody we trust has seen. */
-static void client_from_forwarded_for(struct exchange *x, struct str list)
+bool proxy_client_behind(const struct listener_conf *conf, struct str forwarded_for,
+                         struct addr *client)
 {
     struct str item;
     struct addr addr;
     uint8_t ip[16];
+    bool found = false;
 
-    while (take_last(&list, &item)) {
-        if (addr_parse_ip(item, 0, &addr) < 0)
-            return;
-        char text[ADDR_TEXT_MAX];
+    while (take_last(&forwarded_for, &item) && addr_parse_ip(item, 0, &addr) == 0) {
+        *client = addr;
+        found = true;
         addr_ip_bytes(&addr, ip);
-        size_t len = addr_format_ip(&addr, text);
-        memcpy(x->client_ip, ip, sizeof(ip));
-        x->client_text_len = (uint8_t)MIN(len, sizeof(x->client_text));
-        memcpy(x->client_text, text, x->client_text_len);
-        if (!is_trusted_ip(x->listener, ip))
-            return;
+        if (!cidrs_contain(conf->trusted_proxies, conf->trusted_proxy_count, ip))
+            break;
     }
+    return found;
 }
 
 /* All lines of a list field as one value. */
@@ -59,12 +50,18 @@ static struct str joined(const struct head *head, enum header_id id)
 static void find_client(struct exchange *x)
 {
     const struct downstream *client = x->client;
+    struct addr addr;
+    char text[ADDR_TEXT_MAX];
 
     memcpy(x->client_ip, client->peer_ip, sizeof(x->client_ip));
     memcpy(x->client_text, client->peer_text, client->peer_text_len);
     x->client_text_len = client->peer_text_len;
-    if (client->trusted && x->request->first[HEADER_X_FORWARDED_FOR] != 0)
-        client_from_forwarded_for(x, joined(x->request, HEADER_X_FORWARDED_FOR));
+    if (!client->trusted || x->request->first[HEADER_X_FORWARDED_FOR] == 0 ||
+        !proxy_client_behind(x->listener, joined(x->request, HEADER_X_FORWARDED_FOR), &addr))
+        return;
+    addr_ip_bytes(&addr, x->client_ip);
+    x->client_text_len = (uint8_t)MIN(addr_format_ip(&addr, text), sizeof(x->client_text));
+    memcpy(x->client_text, text, x->client_text_len);
 }
 
 /* --- requests -------------------------------------------------------------------------------- */

@@ -16,8 +16,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { WORKERS_MAX = 256 };
-
 /* --- saying what is wrong -------------------------------------------------------------------- */
 
 /* The start: whoever typed the command reads along. */

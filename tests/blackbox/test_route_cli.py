@@ -97,8 +97,28 @@ routers:
 """)
     for field in ("X-Choose: 1", "X-Forwarded-Host: c"):
         for client, group in (("10.0.0.1", "b"), ("192.0.2.1", "a")):
-            done = h.run("route", "-c", conf, "--client", client, "-H", field, "--json", "x.example/")
-            assert json.loads(done.stdout)["group"] == group, (field, client)
+            assert one_answer(conf, "--client", client, "-H", field)["group"] == group, (field, client)
+
+
+def one_answer(conf, *arguments):
+    return json.loads(h.run("route", "-c", conf, *arguments, "--json", "x.example/").stdout)
+
+
+@pytest.mark.parametrize("mode, answer", [("drop", (None, "a")), ("keep", (None, "b")), ("reject", (400, None))])
+def test_odd_names_route_as_in_the_proxy(tmp_path, mode, answer):
+    conf = tmp_path / "weir.yaml"
+    conf.write_text(f"""
+listeners: [{{ name: main, bind: "127.0.0.1:8080", router: main, odd_names: {mode} }}]
+groups: {{ a: {{ endpoints: ["127.0.0.1:1"] }}, b: {{ endpoints: ["127.0.0.1:2"] }} }}
+routers:
+  main:
+    rules:
+      - {{ header: {{ X_Choose: "*" }}, group: b }}
+      - {{ group: a }}
+""")
+    got = one_answer(conf, "-H", "X_Choose: 1")
+    assert (got["status"], got["group"]) == answer
+    assert got["why"] == ("odd_name" if mode == "reject" else "plain")
 
 
 def test_answers_come_while_the_pipe_is_open():

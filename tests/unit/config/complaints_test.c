@@ -29,6 +29,8 @@
     "listeners: [{ name: a, bind: '127.0.0.1:0', group: g }]\n"                                    \
     "groups: { g: { endpoints: ['127.0.0.1:1'] } }\n" line "\n"
 
+#define NAME_63 "a23456789-a23456789-a23456789-a23456789-a23456789-a23456789-abc"
+
 static bool has_line(const struct complaints *complaints, const char *want)
 {
     char line[2048];
@@ -124,6 +126,11 @@ static const struct {
      "t:3:45: expected a number from 1 to 1000000000, got \"0\""},
     {GROUP("{ endpoints: ['a:1'], retries: 101 }"),
      "t:3:37: expected a number from 0 to 100, got \"101\""},
+    {"listeners: [{ name: a, bind: '127.0.0.1:0', group: " NAME_63 " }]\n"
+     "groups: { " NAME_63 ": { endpoints: ['a:1'] }, " NAME_63 "x: { endpoints: ['a:1'] } }\n",
+     "t:2:100: the name of a group has at most 63 bytes"},
+    {TOP("workers: 257"), "t:3:10: expected a number from 1 to 256, got \"257\""},
+    {TOP("handshake_threads: 65"), "t:3:20: expected a number from 0 to 64, got \"65\""},
     {GROUP("{ endpoints: ['a:1'], retry_budget: 120% }"),
      "t:3:42: share must be 0% to 100% (or 0 to 1) in steps of 0.001%, got \"120%\""},
     {GROUP("{ endpoints: ['a:1'], retry_floor: few }"),
