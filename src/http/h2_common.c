@@ -241,21 +241,33 @@ static void leave(struct h2_session *h2)
 
 /* --- the doors ------------------------------------------------------------------------------- */
 
-static void receive(struct h2_session *h2, struct slice data)
+static void read_bytes(struct h2_session *h2, const char *at, size_t len)
 {
-    h2->feed_buf = data.buf;
-    if (h2->session.is_server)
-        h2_walk_frames(h2, data.ptr, data.len);
-    ssize_t used = nghttp2_session_mem_recv(h2->ng, (const uint8_t *)data.ptr, data.len);
-    h2_flush_body(h2, MORE);
-    h2->feed_buf = NULL;
+    if (len == 0 || !h2_is_live(h2))
+        return;
+    ssize_t used = nghttp2_session_mem_recv(h2->ng, (const uint8_t *)at, len);
     if (used >= 0)
         return;
-
     bool is_flood = used == NGHTTP2_ERR_FLOODED;
     enum reason reason = is_flood ? REASON_H2_FLOOD : REASON_H2_PROTOCOL;
     h2_terminate(h2, is_flood ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR,
                  h2->session.is_server ? reason : REASON_UPSTREAM_PROTOCOL);
+}
+
+static void receive(struct h2_session *h2, struct slice data)
+{
+    const char *unread = data.ptr, *seen = data.ptr, *end = data.ptr + data.len;
+
+    h2->feed_buf = data.buf;
+    while (h2->session.is_server && h2_walk(h2, &seen, end)) {
+        const char *head = seen - MIN(h2->walk.have, seen - data.ptr); /* all before it is read */
+        read_bytes(h2, unread, (size_t)(head - unread));
+        unread = head;
+        h2_judge(h2);
+    }
+    read_bytes(h2, unread, (size_t)(end - unread));
+    h2_flush_body(h2, MORE);
+    h2->feed_buf = NULL;
 }
 
 size_t h2_feed(struct session *session, struct slice data)

@@ -117,9 +117,9 @@ struct h2_incoming {
 
 /* Where the client's bytes are between frame heads. */
 struct h2_walk {
-    uint32_t skip;   /* bytes until the next frame head */
-    uint8_t have;    /* bytes of it that have come */
-    uint8_t head[9]; /* RFC 9113 section 4.1 */
+    uint32_t skip;    /* bytes until the next frame head */
+    uint8_t have;     /* bytes of it that have come */
+    uint8_t head[13]; /* RFC 9113 section 4.1; of PRIORITY the first field, too (section 6.3) */
 };
 
 struct h2_session {
@@ -280,7 +280,13 @@ int h2_on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, const 
                          void *arg);
 int h2_on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data, size_t len,
                void *arg);
-void h2_walk_frames(struct h2_session *h2, const char *at, size_t len); /* of a client */
+
+/* Of a client's frames, nghttp2 ignores some that must not be. The walk moves *at on to behind the
+ * next head of one that may be such, or to `end`, and then answers false. When all that came before
+ * that frame was read, it can be judged. */
+bool h2_walk(struct h2_session *h2, const char **at, const char *end);
+void h2_judge(struct h2_session *h2);
+
 int h2_on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg);
 int h2_on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *arg);
 int h2_on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *arg);

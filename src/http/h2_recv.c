@@ -422,36 +422,69 @@ int h2_on_begin_frame(nghttp2_session *ng UNUSED, const nghttp2_frame_hd *hd, vo
     return 0;
 }
 
-/* nghttp2 tells of no DATA that it ignores. */
-static void see_frame_head(struct h2_session *h2, const uint8_t head[9])
+static uint32_t u32_at(const uint8_t *at)
 {
-    uint32_t len = (uint32_t)head[0] << 16 | (uint32_t)head[1] << 8 | head[2], id;
+    uint32_t value;
 
-    memcpy(&id, head + 5, sizeof(id));
-    h2->walk.skip = len;
-    if (head[3] == NGHTTP2_DATA && is_past_stream(h2, (int32_t)(be32toh(id) & 0x7fffffff)))
-        on_past_stream(h2, len == 0 ? H2_COST_FRAME : 0);
+    memcpy(&value, at, sizeof(value));
+    return be32toh(value);
 }
 
-void h2_walk_frames(struct h2_session *h2, const char *at, size_t len)
+static uint32_t id_at(const uint8_t *at)
+{
+    return u32_at(at) & 0x7fffffff;
+}
+
+enum { FRAME_HEAD = 9, PRIORITY_BYTES = 5 };
+
+static bool is_priority(const struct h2_walk *walk)
+{
+    return walk->head[3] == NGHTTP2_PRIORITY && u32_at(walk->head) >> 8 == PRIORITY_BYTES;
+}
+
+/* How much of the head is wanted; only its first nine bytes can change that. */
+static uint8_t head_bytes(const struct h2_walk *walk)
+{
+    return walk->have >= FRAME_HEAD && is_priority(walk) ? sizeof(walk->head) : FRAME_HEAD;
+}
+
+bool h2_walk(struct h2_session *h2, const char **at, const char *end)
 {
     struct h2_walk *walk = &h2->walk;
 
-    while (len > 0) {
-        size_t n = walk->skip > 0 ? walk->skip : sizeof(walk->head) - walk->have;
-        n = MIN(n, len);
+    while (*at < end) {
+        size_t wanted = walk->skip > 0 ? walk->skip : (size_t)(head_bytes(walk) - walk->have);
+        size_t n = MIN(wanted, (size_t)(end - *at));
         if (walk->skip > 0) {
             walk->skip -= (uint32_t)n;
         } else {
-            memcpy(walk->head + walk->have, at, n);
+            memcpy(walk->head + walk->have, *at, n);
             walk->have += (uint8_t)n;
         }
-        at += n;
-        len -= n;
-        if (walk->have == sizeof(walk->head)) {
-            walk->have = 0;
-            see_frame_head(h2, walk->head);
-        }
+        *at += n;
+        if (walk->have < FRAME_HEAD || walk->have < head_bytes(walk))
+            continue;
+        walk->skip = (u32_at(walk->head) >> 8) - (walk->have - FRAME_HEAD);
+        if (walk->head[3] == NGHTTP2_DATA || is_priority(walk))
+            return true;
+        walk->have = 0;
+    }
+    return false;
+}
+
+/* DATA of a past stream; PRIORITY of no stream (RFC 9113 section 6.3), or of one that depends on
+ * itself (RFC 7540 section 5.3.1): nghttp2 skips what it has no use for. */
+void h2_judge(struct h2_session *h2)
+{
+    struct h2_walk *walk = &h2->walk;
+    uint32_t id = id_at(walk->head + 5);
+
+    walk->have = 0;
+    if (is_priority(walk)) {
+        if (id == 0 || id == id_at(walk->head + FRAME_HEAD))
+            h2_terminate(h2, NGHTTP2_PROTOCOL_ERROR, REASON_H2_PROTOCOL);
+    } else if (is_past_stream(h2, (int32_t)id)) {
+        on_past_stream(h2, walk->skip == 0 ? H2_COST_FRAME : 0);
     }
 }
 

@@ -196,6 +196,23 @@ def test_data_of_an_ended_stream_ends_the_connection(rig):
     assert raw.goaway_code() == h2.errors.ErrorCodes.STREAM_CLOSED.value
 
 
+@pytest.mark.parametrize("data, code", [
+    pytest.param(frame(HEADERS, END_HEADERS, 1, HEAD) + frame(RST, 0, 1, struct.pack(">I", 8)) + frame(DATA, 0, 1, b"more"),
+                 "STREAM_CLOSED", id="data after a reset"),
+    pytest.param(frame(HEADERS, END_HEADERS, 5, HEAD) + frame(DATA, 0, 3, b"more"), "PROTOCOL_ERROR", id="data of a skipped stream"),
+    pytest.param(frame(PRIORITY, 0, 0, b"\0\0\0\1\x10"), "PROTOCOL_ERROR", id="priority of no stream"),
+    pytest.param(frame(PRIORITY, 0, 3, b"\x80\0\0\3\x10"), "PROTOCOL_ERROR", id="depends on itself"),
+])
+@pytest.mark.parametrize("pieces", [False, True], ids=["one write", "byte by byte"])
+def test_what_could_be_ignored_ends_the_connection(rig, data, code, pieces):
+    """RFC 9113 sections 5.1, 6.1 and 6.3, RFC 7540 section 5.3.1: however the frames come."""
+    raw = Raw(rig)
+    for piece in [data[n : n + 1] for n in range(len(data))] if pieces else [data]:
+        raw.send(piece)
+        time.sleep(0.001)
+    assert raw.goaway_code() == h2.errors.ErrorCodes[code].value
+
+
 def test_data_that_crosses_our_reset_does_no_harm(rig):
     raw = Raw(rig)
     bad = b"\x83\x86\x84" + literal(b":authority", b"a") + literal(b"x", b" y")
