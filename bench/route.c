@@ -102,7 +102,8 @@ struct request {
 };
 
 /* As a browser sends them; none of these is one that a rule asks for, which is the usual case. */
-static struct str field_absent(const void *arg UNUSED, struct str name UNUSED)
+static struct str field_absent(const void *arg UNUSED, struct str name UNUSED,
+                               unsigned *from UNUSED)
 {
     return (struct str){NULL, 0};
 }

@@ -151,13 +151,14 @@ void judge_deinit(struct judge *judge)
 
 /* --- facts ----------------------------------------------------------------------------------- */
 
-static struct str field_find(const void *arg, struct str name)
+static struct str field_find(const void *arg, struct str name, unsigned *from)
 {
     const struct question *question = arg;
 
-    for (unsigned i = 0; i < question->field_count; i++) {
-        if (str_eq_nocase(question->fields[i].name, name))
-            return question->fields[i].value;
+    while (*from < question->field_count) {
+        const struct question_field *field = &question->fields[(*from)++];
+        if (str_eq_nocase(field->name, name))
+            return field->value;
     }
     return (struct str){NULL, 0};
 }

@@ -77,11 +77,16 @@ struct field *head_find(const struct head *head, enum header_id id)
 
 struct field *head_find_name(const struct head *head, struct str name)
 {
+    return head_find_name_from(head, name, 0);
+}
+
+struct field *head_find_name_from(const struct head *head, struct str name, unsigned from)
+{
     enum header_id id = header_lookup(name);
 
     if (id != HEADER_OTHER)
-        return head_find(head, id);
-    for (unsigned i = 0; i < head->field_count; i++) {
+        return head->first[id] != 0 ? find_from(head, id, MAX(from, head->first[id] - 1u)) : NULL;
+    for (unsigned i = from; i < head->field_count; i++) {
         struct field *field = &head->fields[i];
         if (!field->removed && str_eq_nocase(field->name, name))
             return field;

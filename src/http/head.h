@@ -54,8 +54,10 @@ struct field *head_add_id(struct head *head, enum header_id id, struct str value
 /* First field with that id that was not removed; NULL. Never HEADER_OTHER. */
 struct field *head_find(const struct head *head, enum header_id id);
 
-/* First field named `name` (any case), known or not; NULL. */
+/* First field named `name` (any case), known or not; NULL. The other one looks from index `from`
+ * on. */
 struct field *head_find_name(const struct head *head, struct str name);
+struct field *head_find_name_from(const struct head *head, struct str name, unsigned from);
 
 /* How many fields with that id were not removed. */
 unsigned head_count(const struct head *head, enum header_id id);

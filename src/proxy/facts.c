@@ -1,9 +1,12 @@
 /* What the router may look at of a request, and the question put to it. */
 #include "proxy/exchange_impl.h"
 
-static struct str field_value(const void *arg, struct str name)
+static struct str field_value(const void *arg, struct str name, unsigned *from)
 {
-    const struct field *field = head_find_name(arg, name);
+    const struct head *head = arg;
+    const struct field *field = head_find_name_from(head, name, *from);
+
+    *from = field != NULL ? (unsigned)(field - head->fields) + 1 : head->field_count;
     return field != NULL ? field->value : (struct str){0};
 }
 

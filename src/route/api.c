@@ -128,15 +128,14 @@ static struct weir_text out_text(struct str text)
     return (struct weir_text){text.ptr, text.len};
 }
 
-static struct str request_field(const void *arg, struct str name)
+static struct str request_field(const void *arg, struct str name, unsigned *from)
 {
     const struct weir_request *request = arg;
 
-    for (size_t i = 0; i < request->field_count; i++) {
-        if (str_eq_nocase(in(request->fields[i].name), name)) {
-            struct str value = in(request->fields[i].value);
-            return value.ptr != NULL ? value : STR("");
-        }
+    while (*from < request->field_count) {
+        const struct weir_field *field = &request->fields[(*from)++];
+        if (str_eq_nocase(in(field->name), name))
+            return field->value.ptr != NULL ? in(field->value) : STR("");
     }
     return (struct str){NULL, 0};
 }

@@ -235,12 +235,63 @@ static bool value_match(const struct field_match_conf *match, struct str value)
     return match->kind == TEXT_ANY;
 }
 
+/* Takes `piece` off the beginning of *text; where a beginning will do, as much of it as is there.
+ */
+static bool take_piece(enum text_match kind, struct str *text, struct str piece)
+{
+    struct str both = str_make(piece.ptr, MIN(piece.len, text->len));
+
+    if (kind == TEXT_EQUAL && both.len < piece.len)
+        return false;
+    if (kind == TEXT_EQUAL_NOCASE_PREFIX ? !starts_nocase(*text, both) : !str_starts(*text, both))
+        return false;
+    *text = str_skip(*text, both.len);
+    return true;
+}
+
+/* Several lines as the one that they stand for (RFC 9110 section 5.3), joined by ", ". */
+static bool joined_match(const struct field_match_conf *match, struct str text,
+                         const struct facts *facts)
+{
+    unsigned from = 0;
+    struct str line = facts->field(facts->field_arg, match->name, &from);
+
+    while (take_piece(match->kind, &text, line)) {
+        line = facts->field(facts->field_arg, match->name, &from);
+        if (text.len == 0)
+            return match->kind != TEXT_EQUAL || line.ptr == NULL;
+        if (line.ptr == NULL || !take_piece(match->kind, &text, STR(", ")))
+            return false;
+    }
+    return false;
+}
+
+static bool lines_match(const struct field_match_conf *match, const struct facts *facts,
+                        struct str line, unsigned from)
+{
+    for (; line.ptr != NULL; line = facts->field(facts->field_arg, match->name, &from)) {
+        if (value_match(match, line))
+            return true;
+    }
+    for (size_t i = 0; i < match->value_count; i++) {
+        if (joined_match(match, match->values[i], facts))
+            return true;
+    }
+    return false;
+}
+
+/* Any line counts, and all of them as one: servers behind read one or the other. */
 static inline bool header_match(const struct field_match_conf *match, const struct facts *facts)
 {
+    unsigned from = 0;
+
     if (facts->field == NULL)
         return false;
-    struct str value = facts->field(facts->field_arg, match->name);
-    return value.ptr != NULL && value_match(match, value);
+    struct str value = facts->field(facts->field_arg, match->name, &from);
+    if (value.ptr == NULL || value_match(match, value))
+        return value.ptr != NULL;
+    value = facts->field(facts->field_arg, match->name, &from);
+    return UNLIKELY(value.ptr != NULL) && lines_match(match, facts, value, from);
 }
 
 static bool cookie_match(const struct field_match_conf *match, struct str cookies)

@@ -174,8 +174,7 @@ static inline int sticky_find(const struct router *router, struct request *reque
             *value = cookie_value(router, i, request);
             break;
         case STICKY_HEADER:
-            if (facts->field != NULL)
-                *value = facts->field(facts->field_arg, key->name);
+            *value = facts_field(facts, key->name);
             break;
         case STICKY_CLIENT_IP:
             *value = client_prefix(key, request);

@@ -118,9 +118,7 @@ static struct str subject_variable(const void *arg, enum variable variable, stru
     case VARIABLE_REST:
         return rest_of(subject);
     case VARIABLE_HEADER:
-        if (facts->field != NULL)
-            value = facts->field(facts->field_arg, name);
-        return value;
+        return facts_field(facts, name);
     default:
         return value; /* what is known only to a connection has no place in a path */
     }

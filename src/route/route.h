@@ -49,13 +49,21 @@ struct facts {
     struct str debug;  /* X-Wikimedia-Debug of a client that may use it */
     bool has_debug;    /* … was present (it may be empty) */
     struct str cookie; /* Cookie, crumbs joined with "; " */
-    struct str (*field)(const void *arg,
-                        struct str name); /* any other field by lower-case name; may be
-                                           * NULL; answers ptr NULL when absent */
+    /* Any other field by lower-case name: its first line at or behind index *from, which moves
+     * behind it; ptr NULL: none. NULL: there are no other fields. */
+    struct str (*field)(const void *arg, struct str name, unsigned *from);
     const void *field_arg;
     uint8_t client_ip[16]; /* IPv4 mapped */
     uint64_t random;       /* dice of this request, for decisions that are not sticky */
 };
+
+/* The first line of a field; ptr NULL: none. */
+static inline struct str facts_field(const struct facts *facts, struct str name)
+{
+    unsigned from = 0;
+
+    return facts->field != NULL ? facts->field(facts->field_arg, name, &from) : (struct str){0};
+}
 
 struct decision {
     int group;      /* index in config.groups; -1: `status` is answered locally */

@@ -322,6 +322,16 @@ def test_a_400_for_debug_keeps_the_connection(site):
     assert client.request().status == 200
 
 
+@pytest.mark.parametrize("values, status", [(["no"], 200), (["no", "bad"], 403), (["a", "b"], 403), (["a", "bb"], 200)])
+def test_no_line_of_a_header_hides_another_from_a_rule(site, values, status):
+    deny = {"header": {"X-Ask": ["bad", "a, b"]}, "answer": 403}
+    w = site({"default": "0%"}, rules=[deny, {"service": "web"}])
+    fields = [("x-ask", value) for value in values]
+    assert w.get(host="x.example", fields=fields).status == status
+    with w.connect_h2(authority="x.example") as client:
+        assert client.request(fields=fields).status == status
+
+
 def test_nothing_matched_is_404(site):
     w = site(ALL_LEGACY, rules=[{"path": ["/w/api.php"], "service": "api"}])
     assert w.get("/elsewhere").status == 404

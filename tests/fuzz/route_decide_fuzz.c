@@ -55,11 +55,16 @@ static void set_up(void)
     ASSERT(router != NULL);
 }
 
-static struct str field(const void *arg, struct str name)
+/* The lines of one field, a line end between them. */
+static struct str field(const void *arg, struct str name, unsigned *from)
 {
     const struct str *value = arg;
+    struct str rest = str_skip(*value, MIN(*from, value->len)), line;
 
-    return str_eq(name, STR("x-h")) && value->len > 0 ? *value : (struct str){NULL, 0};
+    if (!str_eq(name, STR("x-h")) || !str_next(&rest, '\n', &line))
+        return (struct str){NULL, 0};
+    *from += (unsigned)line.len + 1;
+    return line;
 }
 
 static void try_rewrite(const struct facts *facts, const struct decision *decision)

@@ -37,6 +37,8 @@ static const char text[] =
     "      - { name: deep, host: '*.a.misc2.org', group: misc }\n"
     "      - { name: wide, host: '*.misc2.org', path: /only, group: canary }\n"
     "      - { name: socket, host: ws.org, header: { Upgrade: websocket }, group: canary }\n"
+    "      - { name: joined, host: joined.org, header: { A: 'b, c, d' }, answer: 403 }\n"
+    "      - { name: begins, host: joined.org, header: { B: 'x, Y, Z*' }, answer: 403 }\n"
     "      - { name: mixed, path: /mixed, service: mixed }\n"
     "      - { name: blocked, method: [CONNECT, TRACE], answer: 405 }\n"
     "      - { name: next, cookie: { php: next }, path: /wiki/, group: canary }\n"
@@ -98,14 +100,17 @@ static int tear_down(void **state UNUSED)
     return 0;
 }
 
-/* One "Name: value" field. */
-static struct str field(const void *arg, struct str name)
+/* "Name: value", one in a line. */
+static struct str field(const void *arg, struct str name, unsigned *from)
 {
-    struct str key, value;
+    struct str all = str_of(arg), rest = str_skip(all, *from), line, key, value;
 
-    if (arg == NULL || !str_cut(str_of(arg), ':', &key, &value) || !str_eq_nocase(key, name))
-        return (struct str){NULL, 0};
-    return str_trim(value);
+    while (str_next(&rest, '\n', &line)) {
+        *from = (unsigned)(all.len - rest.len);
+        if (str_cut(line, ':', &key, &value) && str_eq_nocase(key, name))
+            return str_trim(value);
+    }
+    return (struct str){NULL, 0};
 }
 
 struct want {
@@ -175,6 +180,22 @@ static void the_first_rule_that_matches_wins(void **state UNUSED)
          .why = WHY_SPLIT_DEFAULT},
         {"GET", "ws.org", "/", .header = "upgrade: websocket", .target = "canary:1",
          .rule = "socket", .why = WHY_PLAIN},
+        {"GET", "ws.org", "/", .header = "upgrade: h2c\na: b\nUpgrade: websocket",
+         .target = "canary:1", .rule = "socket", .why = WHY_PLAIN},
+        {"GET", "ws.org", "/", .header = "upgrade: h2c\nupgrade: h3", .target = "web-ro:443",
+         .rule = "web", .side = SIDE_LEGACY, .why = WHY_SPLIT_DEFAULT},
+        {"GET", "joined.org", "/", .header = "a: b\na: c, d", .status = 403, .rule = "joined",
+         .why = WHY_ANSWER},
+        {"GET", "joined.org", "/", .header = "a: b, c\na: d", .status = 403, .rule = "joined",
+         .why = WHY_ANSWER},
+        {"GET", "joined.org", "/", .header = "a: b\na: c\na: d\na: e", .target = "web-ro:443",
+         .rule = "web", .side = SIDE_LEGACY, .why = WHY_SPLIT_DEFAULT},
+        {"GET", "joined.org", "/", .header = "a: b, c\na: d2", .target = "web-ro:443",
+         .rule = "web", .side = SIDE_LEGACY, .why = WHY_SPLIT_DEFAULT},
+        {"GET", "joined.org", "/", .header = "b: x\nb: Y\nb: Z2", .status = 403, .rule = "begins",
+         .why = WHY_ANSWER},
+        {"GET", "joined.org", "/", .header = "b: x\nb: zy", .target = "web-ro:443", .rule = "web",
+         .side = SIDE_LEGACY, .why = WHY_SPLIT_DEFAULT},
         {"GET", "ws.org", "/", .target = "web-ro:443", .rule = "web", .side = SIDE_LEGACY,
          .why = WHY_SPLIT_DEFAULT},
         {"TRACE", "en.org", "/", .status = 405, .rule = "blocked", .why = WHY_ANSWER},

@@ -55,7 +55,7 @@ static int tear_down(void **state UNUSED)
 }
 
 /* A mobile request as a cache in front sends it, when `arg` says to which desktop host. */
-static struct str field(const void *arg, struct str name)
+static struct str field(const void *arg, struct str name, unsigned *from UNUSED)
 {
     if (arg != NULL && str_eq(name, STR("x-subdomain")))
         return STR("M");

@@ -133,7 +133,7 @@ static void the_mobile_host_moves_the_same_clients(void **state UNUSED)
     discard(&built);
 }
 
-static struct str key_field(const void *arg, struct str name)
+static struct str key_field(const void *arg, struct str name, unsigned *from UNUSED)
 {
     return arg != NULL && str_eq(name, STR("x-key")) ? str_of(arg) : (struct str){NULL, 0};
 }
