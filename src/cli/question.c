@@ -312,19 +312,11 @@ const char *judge_facts(struct judge *judge, struct question *question)
 
 struct decision judge_decide(const struct judge *judge, const struct question *question)
 {
+    struct decision refused = undecided;
+
     if (question->refusal == WHY_NONE)
         return route_decide(judge->router, &question->facts);
-    return (struct decision){
-        .status = 400,
-        .why = question->refusal,
-        .group = -1,
-        .target = -1,
-        .service = -1,
-        .rule = -1,
-        .datacenter = -1,
-        .entry = -1,
-        .host = -1,
-        .dc_rule = -1,
-        .backend = -1,
-    };
+    refused.status = 400;
+    refused.why = question->refusal;
+    return refused;
 }

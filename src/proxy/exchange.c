@@ -710,7 +710,7 @@ void exchange_new(struct downstream *client, struct stream *down)
     x->serving = serving_ref(client->serving);
     x->listener = client->listener->conf;
     x->down = down;
-    x->decision = (struct decision){.group = -1, .service = -1, .rule = -1, .datacenter = -1};
+    x->decision = undecided;
     x->started_us = loop_now_us(proxy->loop);
     x->started_wall_us = clock_wall_us();
     bufq_init(&x->pending, loop_bufs(proxy->loop));

@@ -69,9 +69,11 @@ static struct decision decide_direct(const struct exchange *x)
 {
     const struct config *config = x->serving->config;
     const struct group_conf *group = &config->groups[x->listener->group];
-    struct decision decision = {
-        .group = x->listener->group, .service = -1, .rule = -1, .datacenter = -1, .why = WHY_PLAIN};
+    struct decision decision = undecided;
 
+    decision.group = x->listener->group;
+    decision.target = 0;
+    decision.why = WHY_PLAIN;
     for (size_t i = 0; i < group->target_count; i++) {
         if (group->targets[i].datacenter == config->datacenters.local)
             decision.target = (int)i;

@@ -424,7 +424,7 @@ void header_rules_refusal(struct downstream *client, struct head *head)
         .listener = client->listener->conf,
         .down = &down,
         .request = &request,
-        .decision = {.group = -1, .service = -1, .rule = -1, .datacenter = -1},
+        .decision = undecided,
     };
 
     head_init(&request, head->arena);

@@ -2,7 +2,7 @@
  * stands on the stack; nothing here can fail, wait or allocate. */
 #include "route/route_impl.h"
 
-static const struct decision undecided = {
+const struct decision undecided = {
     .group = -1,
     .target = -1,
     .service = -1,

@@ -83,6 +83,9 @@ struct decision {
     int limits; /* patterns that took too long: of rules that deny they matched, of others not */
 };
 
+/* Nothing chosen, nothing answered. */
+extern const struct decision undecided;
+
 struct router;
 
 /* Compiles routers[index] of `config` (borrowed: must outlive the router). */
