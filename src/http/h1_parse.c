@@ -10,12 +10,20 @@
 
 enum { REQUEST_LINE_REST = 64 }; /* method, spaces and version around a request target */
 
-static enum reason check_line_length(const struct h1_scan *scan, size_t len, enum h1_kind kind,
+/* Of a request line that is too long, what is? */
+static enum reason blame_request_line(struct str line)
+{
+    return str_find_char(line, ' ') < 0 ? REASON_BAD_METHOD : REASON_URI_TOO_LONG;
+}
+
+static enum reason check_line_length(const struct h1_scan *scan, struct str line, enum h1_kind kind,
                                      const struct session_limits *limits)
 {
-    if (scan->lines == 0 && kind == H1_REQUEST)
-        return len > limits->max_uri_bytes + REQUEST_LINE_REST ? REASON_URI_TOO_LONG : REASON_NONE;
-    return len > limits->max_line_bytes ? REASON_LINE_TOO_LONG : REASON_NONE;
+    if (scan->lines > 0 || kind != H1_REQUEST)
+        return line.len > limits->max_line_bytes ? REASON_LINE_TOO_LONG : REASON_NONE;
+    if (UNLIKELY(line.len > limits->max_uri_bytes + REQUEST_LINE_REST))
+        return blame_request_line(line);
+    return REASON_NONE;
 }
 
 /* The whole head as raw bytes; what counts exactly is checked while parsing. */
@@ -50,15 +58,16 @@ enum reason h1_scan_head(struct h1_scan *scan, struct str data, enum h1_kind kin
             *head_len = end + 1;
             return check_total(scan, end + 1, limits);
         }
-        if ((reason = check_line_length(scan, len - 1, kind, limits)) != REASON_NONE)
+        struct str line = str_make(data.ptr + scan->line_start, len - 1);
+        if ((reason = check_line_length(scan, line, kind, limits)) != REASON_NONE)
             return reason;
         scan->line_start = scan->looked;
         scan->lines++;
     }
     scan->looked = (uint32_t)data.len;
-    size_t pending = data.len - scan->line_start;
-    if (pending > 0 && data.ptr[data.len - 1] == '\r')
-        pending--; /* perhaps half of the line's end: not counted, as in a whole line */
+    struct str pending = str_skip(data, scan->line_start);
+    if (pending.len > 0 && data.ptr[data.len - 1] == '\r')
+        pending.len--; /* perhaps half of the line's end: not counted, as in a whole line */
     if ((reason = check_line_length(scan, pending, kind, limits)) != REASON_NONE)
         return reason;
     return check_total(scan, data.len, limits);
