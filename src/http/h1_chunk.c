@@ -5,7 +5,8 @@
 #include "http/h1_impl.h"
 
 enum {
-    MAX_DIGITS = 15, /* of a chunk size: 2^60 bytes are enough, and nothing overflows */
+    MAX_DIGITS = 16,    /* of a chunk size, leading zeros included */
+    MAX_SIZE_BITS = 60, /* 2^60 bytes are enough, and nothing overflows */
 };
 
 /* What the next byte must be. */
@@ -36,7 +37,7 @@ static int on_size(struct h1_chunks *chunks, char c)
     int digit = hex_value(c);
 
     if (digit >= 0) {
-        if (chunks->digits == MAX_DIGITS)
+        if (chunks->digits == MAX_DIGITS || chunks->left >> (MAX_SIZE_BITS - 4) != 0)
             return -1;
         chunks->left = chunks->left << 4 | (unsigned)digit;
         chunks->digits++;
