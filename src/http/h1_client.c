@@ -31,7 +31,8 @@ struct h1_client {
     struct str asked_upgrade; /* protocol, in the stream's arena; "": none */
     enum reason failure;      /* why the response was no good: the reason of want_close */
     bool stream_open, paused, full, said_close;
-    bool feeding; /* inside client_feed: more bytes may follow those in hand */
+    bool feeding;         /* inside client_feed: more bytes may follow those in hand */
+    bool awaits_continue; /* the body was announced with Expect, and no 100 has asked for it */
 };
 
 static struct h1_client *of_session(struct session *session)
@@ -136,11 +137,12 @@ static void take_head(struct h1_client *c, struct str block)
         return;
     }
     if (head->status < 200) {
+        c->awaits_continue &= head->status != 100;
         c->stream.handler->on_head(&c->stream, head, MORE);
         return;
     }
-    if (head->is_last)
-        c->session.wants_early_close = true;
+    if (head->is_last || c->awaits_continue)
+        c->session.wants_early_close = true; /* who has not asked for a body may not read it */
     begin_body(c, head);
     c->stream.handler->on_head(&c->stream, head, c->in == IN_DONE ? END : MORE);
 }
@@ -407,6 +409,7 @@ static void client_send_head(struct stream *stream, const struct head *head, enu
         c->out = OUT_CHUNKED;
     }
     frame.expect_continue = head->expects_continue && c->out != OUT_DONE;
+    c->awaits_continue = frame.expect_continue;
     h1_write_request(c->session.out, head, &frame);
     want_write(c);
 }

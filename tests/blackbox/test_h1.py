@@ -366,6 +366,18 @@ def test_an_upstream_that_refuses_an_expectation_is_not_sent_the_body(weir, upst
     assert response.closes and client.is_closed()  # RFC 9110 section 10.1.1: it says what it does
 
 
+@pytest.mark.parametrize("asked", [True, False], ids=["asked", "not-asked"])
+def test_an_upstream_that_did_not_ask_for_a_body_is_not_used_again(weir, upstream, asked):
+    """It may take the body, which it was sent all the same, for its next request."""
+    up = upstream()
+    up.continues = asked
+    client = weir(up, top={"workers": 1}).connect()
+    client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello")
+    assert client.read().status == 200
+    assert client.request().status == 200
+    assert len(up.connections) == (1 if asked else 2)
+
+
 def test_curl_uploads_with_expect(weir, upstream, tmp_path):
     body = tmp_path / "body"
     body.write_bytes(b"z" * 3 * MIB)

@@ -135,6 +135,27 @@ static void expect_goes_with_a_body_only(void **state UNUSED)
     peer_free(p);
 }
 
+static void an_answer_without_continue_leaves_the_connection_unfit(void **state UNUSED)
+{
+    static const char *const before[] = {"", "HTTP/1.1 103 Early Hints\r\n\r\n",
+                                         "HTTP/1.1 100 Continue\r\n\r\n"};
+
+    for (size_t i = 0; i < ARRAY_LEN(before); i++) {
+        struct peer *p = new_client();
+        struct head *head = request_head(p, "PUT");
+        head->content_length = 3;
+        head->expects_continue = true;
+        open_stream(p);
+        stream_send_head(p->stream, head, MORE);
+        say(p, "abc", END);
+        feed(p, before[i]);
+        feed(p, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n");
+        peer_close_stream(p);
+        assert_int_equal(is_reusable(p), i == 2);
+        peer_free(p);
+    }
+}
+
 static void close_in_the_head_makes_it_the_last_request(void **state UNUSED)
 {
     struct peer *p = new_client();
@@ -630,6 +651,7 @@ int main(void)
         cmocka_unit_test(a_request_is_framed_by_length_or_chunked),
         cmocka_unit_test(trailers_follow_a_chunked_body_only),
         cmocka_unit_test(expect_goes_with_a_body_only),
+        cmocka_unit_test(an_answer_without_continue_leaves_the_connection_unfit),
         cmocka_unit_test(close_in_the_head_makes_it_the_last_request),
         cmocka_unit_test(responses_arrive_the_same_however_they_are_cut),
         cmocka_unit_test(a_connection_carries_one_exchange_after_the_other),
