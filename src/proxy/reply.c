@@ -15,6 +15,13 @@ void reply_refusal(struct downstream *client, struct head *head)
     header_rules_refusal(client, head);
 }
 
+/* Somebody else may read such a request otherwise, and then what follows it on the connection. */
+static bool is_ambiguous(enum reason reason)
+{
+    return reason == REASON_BAD_CONNECTION || reason == REASON_ODD_NAME ||
+           reason == REASON_BAD_HOST || reason == REASON_BAD_TARGET;
+}
+
 /* Head and body in one; whoever asked with HEAD gets the head alone. */
 static void reply(struct exchange *x, struct head *head, struct str body)
 {
@@ -23,7 +30,7 @@ static void reply(struct exchange *x, struct head *head, struct str body)
     head->content_length = (int64_t)body.len;
     add_common(x->proxy, x->listener, head);
     header_rules_reply(x, head);
-    if (!x->request_ended)
+    if (!x->request_ended || is_ambiguous(x->reason))
         head->close = true; /* what is left of the request is not waited for */
     exchange_enter(x, EXCHANGE_REPLYING);
     x->status = (uint16_t)head->status;

@@ -127,6 +127,9 @@ FIELDS = {
     "folded first line": (b"GET / HTTP/1.1\r\n Host: a\r\n\r\n", 400, "bad_field bad_line_end bad_host"),
     "brackets in a name": (G + b"X(Y): a\r\n\r\n", 400, "bad_field"),
     "byte above 127 in a name": (G + b"X\xe4: a\r\n\r\n", 400, "bad_field"),
+    "Connection names a coding": (P + b"Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "bad_connection"),
+    "Connection names Host": (G + b"Connection: keep-alive, Host\r\n\r\n", 400, "bad_connection"),
+    "no token in Connection": (G + b"Connection: close;x\r\n\r\n", 400, "bad_connection"),
     "unknown expectation": (P + b"Content-Length: 1\r\nExpect: 200-ok\r\n\r\nx", (400, 417), "bad_expect"),
 }
 
