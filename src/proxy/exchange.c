@@ -338,6 +338,8 @@ static void on_up_head(struct stream *up, struct head *head, enum end end)
         x->request_ended = true; /* refused: an ordinary response to an ordinary request */
     x->status = (uint16_t)head->status;
     x->response_started = true;
+    if (!x->request_ended && !x->is_tunnel)
+        head->close = true; /* we close when the response ends first: said in time */
     stream_send_head(x->down, head, end);
     if (end == END)
         end_response(x);
