@@ -523,6 +523,24 @@ static bool leaves_body(const struct h1_server *s, enum end end)
     return s->in != IN_DONE && is_instead;
 }
 
+/* A 426 says what to switch to (RFC 9110 section 15.5.22): what we would let pass, not more. */
+static struct str offered_upgrade(const struct h1_server *s, const struct head *head)
+{
+    bool is_ours = head->status == 426 && s->session.limits.allow_websocket && !s->is_http10 &&
+                   str_eq_nocase(head->upgrade, STR("websocket"));
+
+    return is_ours ? head->upgrade : (struct str){0};
+}
+
+static struct str connection_options(const struct h1_server *s, bool with_upgrade)
+{
+    if (s->close_after)
+        return with_upgrade ? STR("close, Upgrade") : STR("close");
+    if (s->is_http10)
+        return STR("keep-alive");
+    return with_upgrade ? STR("Upgrade") : (struct str){0};
+}
+
 static void server_send_head(struct stream *stream, const struct head *head, enum end end)
 {
     struct h1_server *s = of_stream(stream);
@@ -541,10 +559,8 @@ static void server_send_head(struct stream *stream, const struct head *head, enu
     if (head->close || s->session.draining || leaves_body(s, end))
         s->close_after = true;
     choose_framing(s, head, end, &frame);
-    if (s->close_after)
-        frame.connection = STR("close");
-    else if (s->is_http10)
-        frame.connection = STR("keep-alive");
+    frame.upgrade = offered_upgrade(s, head);
+    frame.connection = connection_options(s, frame.upgrade.len > 0);
     h1_write_response(s->session.out, head, &frame);
     if (end == END)
         end_response(s);

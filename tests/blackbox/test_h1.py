@@ -478,6 +478,18 @@ def test_an_upgrade_that_the_upstream_refuses_is_an_ordinary_response(weir, upst
     assert client.request("/ws", fields=UPGRADE).status == 403
 
 
+@pytest.mark.parametrize("offer, passed", [("websocket", ["websocket"]), ("h2c", []), ("websocket, h2c", [])])
+def test_a_426_names_only_what_would_pass(weir, upstream, offer, passed):
+    """RFC 9110 section 15.5.22."""
+    fields = [("Connection", "Upgrade"), ("Upgrade", offer), ("Sec-WebSocket-Version", "13")]
+    client = weir(upstream(o.respond(b"no", status=426, fields=fields))).connect()
+    for _ in range(2):
+        response = client.request("/ws", fields=UPGRADE)
+        assert response.status == 426 and response.header("sec-websocket-version") == "13"
+        assert response.headers("upgrade") == passed
+        assert response.headers("connection") == ["Upgrade"] * len(passed)
+
+
 def test_a_websocket_library_talks_through_weir(weir, tmp_path):
     asyncio = pytest.importorskip("asyncio")
     websockets = pytest.importorskip("websockets")
