@@ -627,6 +627,8 @@ static void server_reset(struct stream *stream, enum reason reason UNUSED)
     struct h1_server *s = of_stream(stream);
 
     s->close_after = true;
+    s->session.is_cut =
+        s->out == OUT_RAW && s->is_http10; /* its body would end with the connection */
 }
 
 static void server_pause(struct stream *stream)

@@ -809,6 +809,15 @@ void conn_abort(struct conn *conn)
         conn_bury(conn);
 }
 
+void conn_reset(struct conn *conn)
+{
+    const struct linger at_once = {.l_onoff = 1};
+
+    if (conn->state != CONN_DEAD && conn->io.fd >= 0)
+        (void)setsockopt(conn->io.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    conn_abort(conn);
+}
+
 struct conn_tls_info *conn_tls_info(struct conn *conn)
 {
     bool is_final = conn->tls_info != NULL && conn->tls_info_final;

@@ -115,6 +115,9 @@ void conn_close(struct conn *conn);
 /* Closes at once, without on_closed. Safe anywhere, and safe twice. */
 void conn_abort(struct conn *conn);
 
+/* The same with a reset instead of an end: what the peer has is not all there is to it. */
+void conn_reset(struct conn *conn);
+
 /* --- facts for logs and decisions ------------------------------------------------------------ */
 
 /* What TLS agreed on; all zero and "" on plain connections. Strings borrow from the connection. */

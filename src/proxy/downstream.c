@@ -72,6 +72,14 @@ void downstream_abort(struct downstream *down)
     conn_abort(conn);
 }
 
+static void downstream_reset(struct downstream *down)
+{
+    struct conn *conn = down->conn;
+
+    closed(down, REASON_NONE);
+    conn_reset(conn);
+}
+
 void downstream_exchange_ended(struct downstream *down)
 {
     down->exchanges--;
@@ -123,6 +131,7 @@ static void on_deadline(struct deadline *deadline)
     bool is_head = down->session != NULL && down->session->phase == SESSION_HEAD;
 
     if (down->rests_next) {
+        ASSERT(down->session != NULL); /* see set_idle_deadline */
         uint32_t idle_ms = down->listener->conf->timeouts.idle_ms;
         down->rests_next = false;
         session_rest(down->session);
@@ -230,7 +239,10 @@ static void want_close(struct session *session, enum reason reason)
         LOG_LIMITED(LOG_LEVEL_INFO, "h2_connection_error", "client=%.*s listener=%.*s reason=%s",
                     STR_FMT(downstream_peer_text(down)), STR_FMT(down->listener->conf->name),
                     reason_word(reason));
-    conn_close(down->conn);
+    if (session->is_cut)
+        downstream_reset(down);
+    else
+        conn_close(down->conn);
 }
 
 static void on_phase(struct session *session)

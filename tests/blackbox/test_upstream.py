@@ -277,6 +277,24 @@ def test_a_rubbish_response_is_502_and_the_connection_is_dropped(weir, upstream,
     assert len(up.connections) == 2
 
 
+def test_what_ends_with_the_connection_never_looks_whole_when_it_is_cut(weir, upstream):
+    """HTTP/1.0 knows no chunks: only a reset tells a client that this is not all."""
+    def handler(conn, request):
+        conn.send(OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+        go_on.wait(10)
+        conn.close()
+
+    go_on = threading.Event()
+    w = weir(upstream(handler))
+    client = w.connect()
+    client.send(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
+    assert client.read_head().status == 200 and client.reader.exactly(3) == b"abc"
+    go_on.set()
+    with pytest.raises(ConnectionResetError):
+        client.sock.recv(1)
+    w.wait_for_reason("upstream_closed")
+
+
 @pytest.mark.parametrize(
     "chunks", [b"5\r\nhel", b"g\r\n", b"5\r\nhelloXX\r\n", b"5\nhello\r\n0\r\n\r\n", b"ffffffffffffffffff\r\n"]
 )
