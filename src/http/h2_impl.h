@@ -50,10 +50,10 @@ enum {
     H2_GLITCH_PER_SECOND = 50,
     H2_UPDATES_PER_DATA = 10, /* WINDOW_UPDATEs that each DATA frame we send may be thanked with */
     H2_UPDATES_MAX = 1000,    /* … saved up at most, and given at the start; the rest costs */
-    H2_COST_FRAME = 1,        /* PING, SETTINGS, PRIORITY, unknown, empty DATA, late RST_STREAM */
-    H2_COST_RESET = 3,        /* RST_STREAM before our response was whole (rapid reset) */
-    H2_COST_ERROR = 5,        /* what made us send RST_STREAM (MadeYouReset) */
-    H2_COST_BOMB = 250,       /* a head far beyond its limits: the third is the last */
+    H2_COST_FRAME = 1,  /* PING, SETTINGS, PRIORITY, GOAWAY, unknown, empty DATA, late RST_STREAM */
+    H2_COST_RESET = 3,  /* RST_STREAM before our response was whole (rapid reset) */
+    H2_COST_ERROR = 5,  /* what made us send RST_STREAM (MadeYouReset) */
+    H2_COST_BOMB = 250, /* a head far beyond its limits: the third is the last */
 };
 
 struct h2_trailers;

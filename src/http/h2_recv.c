@@ -301,7 +301,7 @@ static void on_data_frame(struct h2_session *h2, const nghttp2_frame *frame)
         h2_flush_body(h2, END);
         return;
     }
-    if (frame->hd.length == 0)
+    if (frame->hd.length == frame->data.padlen) /* nothing, or nothing but padding */
         h2_glitch(h2, H2_COST_FRAME);
 }
 
@@ -377,11 +377,9 @@ static void on_settings_frame(struct h2_session *h2, const nghttp2_frame *frame)
 
 static void on_ping_frame(struct h2_session *h2, const nghttp2_frame *frame)
 {
-    if (frame->hd.flags & NGHTTP2_FLAG_ACK) {
+    if (frame->hd.flags & NGHTTP2_FLAG_ACK)
         h2_on_drain_ack(h2, frame->ping.opaque_data);
-    } else {
-        h2_glitch(h2, H2_COST_FRAME);
-    }
+    h2_glitch(h2, H2_COST_FRAME);
 }
 
 /* A window is opened because data came through it; one that is opened byte by byte is a flood. */
@@ -410,12 +408,12 @@ static bool is_past_stream(const struct h2_session *h2, int32_t id)
            nghttp2_session_find_stream(h2->ng, id) == NULL;
 }
 
-/* Frames that nghttp2 ignores without a word are counted here. */
+/* PRIORITY is ignored, and counted. */
 int h2_on_begin_frame(nghttp2_session *ng UNUSED, const nghttp2_frame_hd *hd, void *arg)
 {
     struct h2_session *h2 = arg;
 
-    if (hd->type == NGHTTP2_PRIORITY || hd->type > NGHTTP2_CONTINUATION)
+    if (hd->type == NGHTTP2_PRIORITY)
         h2_glitch(h2, H2_COST_FRAME);
     if (hd->type == NGHTTP2_HEADERS && is_past_stream(h2, hd->stream_id))
         on_past_stream(h2, H2_COST_FRAME);
@@ -467,6 +465,8 @@ bool h2_walk(struct h2_session *h2, const char **at, const char *end)
         walk->skip = (u32_at(walk->head) >> 8) - (walk->have - FRAME_HEAD);
         if (walk->head[3] == NGHTTP2_DATA || is_priority(walk))
             return true;
+        if (walk->head[3] > NGHTTP2_CONTINUATION) /* unknown to nghttp2, which tells nobody */
+            h2_glitch(h2, H2_COST_FRAME);
         walk->have = 0;
     }
     return false;
@@ -514,6 +514,8 @@ int h2_on_frame_recv(nghttp2_session *ng UNUSED, const nghttp2_frame *frame, voi
         on_window_update(h2);
         break;
     case NGHTTP2_GOAWAY:
+        if (h2->peer_leaves)
+            h2_glitch(h2, H2_COST_FRAME); /* twice is how one leaves politely */
         h2->peer_leaves = true;
         h2->session.draining |= !h2->session.is_server; /* no place for new streams */
         break;

@@ -140,7 +140,11 @@ def test_cookie_crumbs_count(rig, crumbs, served):
 @pytest.mark.parametrize("name, data", [
     ("ping", frame(PING, 0, 0, b"12345678")),
     ("settings", frame(SETTINGS, 0, 0)),
+    ("ping answers", frame(PING, 1, 0, b"12345678")),
     ("empty data", frame(0, 0, 1)),
+    ("padding only", frame(0, 8, 1, b"\0")),
+    ("unknown", frame(0x42, 0, 0)),
+    ("goaway", frame(GOAWAY, 0, 0, bytes(8))),
     ("priority", frame(PRIORITY, 0, 1, b"\0\0\0\3\x10")),
     ("reset of an idle stream", frame(RST, 0, 9, struct.pack(">I", 8))),
     ("window by one", frame(WINDOW, 0, 0, struct.pack(">I", 1))),
