@@ -259,7 +259,7 @@ static void receive(struct h2_session *h2, struct slice data)
     const char *unread = data.ptr, *seen = data.ptr, *end = data.ptr + data.len;
 
     h2->feed_buf = data.buf;
-    while (h2->session.is_server && h2_walk(h2, &seen, end)) {
+    while (h2_walk(h2, &seen, end)) {
         const char *head = seen - MIN(h2->walk.have, seen - data.ptr); /* all before it is read */
         read_bytes(h2, unread, (size_t)(head - unread));
         unread = head;

@@ -115,7 +115,7 @@ struct h2_incoming {
     size_t crumb_bytes;
 };
 
-/* Where the client's bytes are between frame heads. */
+/* Where the peer's bytes are between frame heads. */
 struct h2_walk {
     uint32_t skip;    /* bytes until the next frame head */
     uint8_t have;     /* bytes of it that have come */
@@ -134,7 +134,7 @@ struct h2_session {
     uint32_t updates_left; /* WINDOW_UPDATEs that cost nothing */
     uint32_t next_id;      /* server: of the client's next stream, if it skips none */
 
-    struct h2_walk walk; /* server */
+    struct h2_walk walk;
     struct h2_incoming in;
     struct h2_stream *body_stream; /* borrows: whose bytes `body` are; NULL: none */
     struct slice body;    /* borrows: the last piece of DATA, held until its frame's end is known */
@@ -281,7 +281,7 @@ int h2_on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, const 
 int h2_on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data, size_t len,
                void *arg);
 
-/* Of a client's frames, nghttp2 ignores some that must not be. The walk moves *at on to behind the
+/* Of the peer's frames, nghttp2 ignores some that must not be. The walk moves *at on to behind the
  * next head of one that may be such, or to `end`, and then answers false. When all that came before
  * that frame was read, it can be judged. */
 bool h2_walk(struct h2_session *h2, const char **at, const char *end);

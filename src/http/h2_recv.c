@@ -393,18 +393,28 @@ static void on_window_update(struct h2_session *h2)
 
 /* HEADERS or DATA of a stream that has ended, or was passed over by a later one (RFC 9113 sections
  * 5.1 and 5.1.1): nghttp2, which does not remember closed streams, would ignore it for ever. Only
- * where we have reset none may the peer be blamed: DATA may have been on its way. */
+ * where we have reset none may the peer be blamed: DATA may have been on its way. An upstream that
+ * goes on after its end gets no more requests; others' responses are not cut for it. */
 static void on_past_stream(struct h2_session *h2, unsigned cost)
 {
+    if (!h2->session.is_server) {
+        h2->session.draining |= !h2->rst_sent;
+        return;
+    }
     h2_glitch(h2, cost);
     if (!h2->rst_sent)
         h2_terminate(h2, h2->skipped_ids ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_STREAM_CLOSED,
                      REASON_H2_PROTOCOL);
 }
 
+static uint32_t next_id(const struct h2_session *h2)
+{
+    return h2->session.is_server ? h2->next_id : nghttp2_session_get_next_stream_id(h2->ng);
+}
+
 static bool is_past_stream(const struct h2_session *h2, int32_t id)
 {
-    return h2->session.is_server && id % 2 == 1 && (uint32_t)id < h2->next_id &&
+    return id % 2 == 1 && (uint32_t)id < next_id(h2) &&
            nghttp2_session_find_stream(h2->ng, id) == NULL;
 }
 
@@ -482,7 +492,8 @@ void h2_judge(struct h2_session *h2)
     walk->have = 0;
     if (is_priority(walk)) {
         if (id == 0 || id == id_at(walk->head + FRAME_HEAD))
-            h2_terminate(h2, NGHTTP2_PROTOCOL_ERROR, REASON_H2_PROTOCOL);
+            h2_terminate(h2, NGHTTP2_PROTOCOL_ERROR,
+                         h2->session.is_server ? REASON_H2_PROTOCOL : REASON_UPSTREAM_PROTOCOL);
     } else if (is_past_stream(h2, (int32_t)id)) {
         on_past_stream(h2, walk->skip == 0 ? H2_COST_FRAME : 0);
     }

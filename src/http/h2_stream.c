@@ -180,6 +180,8 @@ static void stream_op_close(struct stream *stream)
     h2->session.open_streams--;
     list_remove(&st->full_node);
     list_remove(&st->news_node);
+    if (!h2->session.is_server && h2->in.st == st)
+        h2->session.draining = true; /* until its head is whole, nobody's bytes can pass */
     forget_stream(h2, st);
     return_window(st);
     arena_reset(&st->own_arena);

@@ -3,7 +3,8 @@
 import pytest
 
 from harness.client import request_bytes
-from harness.h2origin import H2Origin
+from harness.frames import DATA, END_HEADERS, END_STREAM, HEADERS, frame
+from harness.h2origin import H2Origin, respond
 
 
 @pytest.fixture
@@ -101,3 +102,18 @@ def test_a_flood_of_interim_responses_is_502(weir, h2_upstream, count, status):
     assert w.get().status == status
     if status == 502:
         w.wait_for_reason("upstream_protocol")
+
+
+@pytest.mark.parametrize("kind, payload", [(DATA, b"more"), (HEADERS, b"\x88")], ids=["data", "head"])
+def test_who_goes_on_after_the_end_gets_no_more_requests(weir, h2_upstream, kind, payload):
+    """RFC 9113 section 5.1: nothing may come on a closed stream."""
+    def handler(call):
+        call.head(200)
+        call.data(b"hello")
+        call.session._data_to_send += frame(kind, END_HEADERS | END_STREAM if kind == HEADERS else 0, call.stream_id, payload)
+
+    up = h2_upstream(handler)
+    w = weir(up, group=H2, top={"workers": 1})
+    for _ in range(3):
+        assert w.get().body == b"hello"
+    assert len({id(call.session) for call in up.calls}) == 3
