@@ -401,6 +401,7 @@ static size_t on_conn_data(struct conn *conn, struct slice data)
     struct upconn *u = conn_arg(conn);
     bool was_idle = u->leases == 0 && !u->session->is_h2 && data.len > 0;
 
+    u->heard_at_ms = loop_now_ms(u->upstream->loop);
     u->on_stack++;
     size_t used = session_feed(u->session, data);
     u->on_stack--;
@@ -658,8 +659,24 @@ struct stream *upconn_open_stream(struct upconn *u, struct lease *lease)
     return stream;
 }
 
+enum { DOUBT_MS = 1000 };
+
+/* A request is given up, and since it was asked for nothing was heard, of no other stream either.
+ * h1 closes such a connection in any case; an h2 connection that leads nowhere any more would take
+ * in one request after the other until TCP notices. */
+static bool is_in_doubt(const struct upconn *u, const struct lease *lease)
+{
+    int64_t silent_ms = loop_now_ms(u->upstream->loop) - lease->asked_at_ms;
+
+    if (u->state != UPCONN_OPEN || !u->session->is_h2 || u->heard_at_ms > lease->asked_at_ms)
+        return false;
+    return silent_ms >= MIN((int64_t)DOUBT_MS, (int64_t)lease->target->group->timeouts.response_ms);
+}
+
 void upconn_release_stream(struct upconn *u, struct lease *lease)
 {
+    if (is_in_doubt(u, lease))
+        u->is_broken = true; /* who is on it may go on, nobody else comes */
     u->on_stack++;
     stream_close(lease->stream);
     u->on_stack--;

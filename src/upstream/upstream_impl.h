@@ -209,6 +209,7 @@ struct upconn {
     bool is_broken;   /* must not carry another request */
     bool wants_close; /* the session has nothing more to say */
     int64_t started_us;
+    int64_t heard_at_ms; /* when bytes came last; 0: none yet */
     struct deadline idle;
     struct bufq no_out; /* where a session writes that has lost its connection */
     struct task settle;

@@ -117,3 +117,19 @@ def test_who_goes_on_after_the_end_gets_no_more_requests(weir, h2_upstream, kind
     for _ in range(3):
         assert w.get().body == b"hello"
     assert len({id(call.session) for call in up.calls}) == 3
+
+
+@pytest.mark.parametrize("heard", [False, True], ids=["silence", "others are answered"])
+def test_a_connection_on_which_nothing_is_heard_gets_no_more_requests(weir, h2_upstream, heard):
+    """One that leads nowhere any more would take in one request after the other."""
+    up = h2_upstream(lambda call: call.values(":path") == ["/never"] or respond()(call))
+    w = weir(up, group={**H2, "timeouts": {"response": "500ms"}}, top={"workers": 1})
+    assert w.get().status == 200
+    slow = w.connect()
+    slow.send(request_bytes("/never"))
+    up.wait_for(lambda u: len(u.calls) == 2, 5, "the request that is never answered")
+    if heard:
+        assert w.get().status == 200
+    assert slow.read().status == 504
+    assert w.get().status == 200
+    assert len({id(call.session) for call in up.calls}) == (1 if heard else 2)
