@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* For clients that were not in the middle of something at a drain. */
 enum {
-    DRAIN_NOTICE_MS = 1000
-}; /* for clients that were not in the middle of something at a drain */
+    DRAIN_NOTICE_MS = 1000,  /* to say something at all, to hear a GOAWAY */
+    DRAIN_ASK_ONCE_MS = 300, /* HTTP/1, between two requests */
+};
 
 static struct downstream *of_session(struct session *session)
 {
@@ -501,16 +503,23 @@ void downstream_rebind(struct downstream *down)
     serving_unref(&old);
 }
 
-/* A connection that has not said anything yet gets a moment to do so, and an h2 client a moment to
- * hear that no more requests are wanted; then what is idle ends. */
+/* A request may be on its way already, so nobody is cut off at once: a connection that has not said
+ * anything yet gets a moment to do so, an h2 client a moment to hear that no more requests are
+ * wanted, and an h1 client between two requests, which can only hear it from an answer, a moment to
+ * ask once more. Then what is idle ends. */
 void downstream_drain(struct downstream *down)
 {
     if (down->is_closed)
         return;
-    if (down->session != NULL)
+    if (down->session != NULL && down->session->is_h2)
         session_drain(down->session);
+    else if (down->session != NULL)
+        down->session->draining = true;
     if (down->is_closed || (down->session != NULL && down->session->phase == SESSION_BUSY))
         return;
+    bool is_between = down->session != NULL && !down->session->is_h2 &&
+                      down->session->phase == SESSION_IDLE && down->session->requests > 0;
     down->rests_next = false;
-    deadline_set(down->proxy->loop, &down->deadline, DRAIN_NOTICE_MS);
+    deadline_set(down->proxy->loop, &down->deadline,
+                 is_between ? DRAIN_ASK_ONCE_MS : DRAIN_NOTICE_MS);
 }

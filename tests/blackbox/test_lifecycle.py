@@ -79,6 +79,20 @@ def test_h2_gets_a_goaway_and_finishes_its_streams(weir, upstream):
     assert w.wait() == 0
 
 
+def test_a_client_between_two_requests_may_ask_once_more(weir, upstream):
+    # Its request may have been on its way when we were told to end: no answer to that would be a lost request.
+    w = weir(upstream())
+    client = w.connect()
+    client.request()
+    w.terminate()
+    w.wait_for_metric(lambda m: m.sum("weir_ready") == 0)
+    time.sleep(0.1)
+    response = client.request(method="POST", body=b"x")
+    assert response.status == 200 and response.closes
+    assert client.is_closed()
+    assert w.wait() == 0
+
+
 def test_the_drain_is_bounded(weir, upstream):
     up = upstream(o.silence)
     w = weir(up, top={"drain_timeout": "500ms"})
