@@ -126,6 +126,12 @@ static void refuse(struct h1_server *s, enum reason reason)
     say_close(s, reason);
 }
 
+/* The response goes no further; does its body end with the connection? */
+static void note_cut(struct h1_server *s)
+{
+    s->session.is_cut = s->out == OUT_RAW && s->is_http10;
+}
+
 static void tell_reset(struct h1_server *s, enum reason reason)
 {
     if (!s->stream_open || s->told_reset)
@@ -418,6 +424,7 @@ static void server_fail(struct session *session, enum reason reason)
     struct h1_server *s = of_session(session);
 
     s->said_close = true; /* the owner knows */
+    note_cut(s);
     s->in = IN_CLOSED;
     s->close_after = true;
     tell_reset(s, reason);
@@ -627,8 +634,7 @@ static void server_reset(struct stream *stream, enum reason reason UNUSED)
     struct h1_server *s = of_stream(stream);
 
     s->close_after = true;
-    s->session.is_cut =
-        s->out == OUT_RAW && s->is_http10; /* its body would end with the connection */
+    note_cut(s);
 }
 
 static void server_pause(struct stream *stream)

@@ -114,7 +114,8 @@ struct session {
     bool is_h2, is_server;
     bool draining;
     bool wants_early_close; /* h1: keep-alive is over after the current exchange */
-    bool is_cut; /* h1 server, with want_close: only a reset tells that the body was not whole */
+    bool is_cut; /* h1 server, with want_close or fail: only a reset tells that the body was not
+                  * whole */
 };
 
 /* Servers. Out, owner and pool are borrowed for the session's life. */

@@ -58,6 +58,15 @@ static void conn_bury(struct conn *conn)
     loop_reap(conn->loop, &conn->reap, conn_free);
 }
 
+/* Closing sends no orderly end and forgets what the kernel has not sent. */
+static void end_with_reset(struct conn *conn)
+{
+    const struct linger at_once = {.l_onoff = 1};
+
+    if (conn->state != CONN_DEAD && conn->io.fd >= 0)
+        (void)setsockopt(conn->io.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 static void conn_end(struct conn *conn, enum reason reason)
 {
     if (conn->state == CONN_DEAD)
@@ -605,6 +614,8 @@ static void conn_on_deadline(struct deadline *deadline)
         break;
     case CONN_OPEN:
     case CONN_CLOSING:
+        /* After an orderly end the kernel would keep what it has not sent for minutes more. */
+        end_with_reset(conn);
         conn_end(conn, REASON_WRITE_TIMEOUT);
         break;
     case CONN_LINGER:
@@ -811,10 +822,7 @@ void conn_abort(struct conn *conn)
 
 void conn_reset(struct conn *conn)
 {
-    const struct linger at_once = {.l_onoff = 1};
-
-    if (conn->state != CONN_DEAD && conn->io.fd >= 0)
-        (void)setsockopt(conn->io.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    end_with_reset(conn);
     conn_abort(conn);
 }
 

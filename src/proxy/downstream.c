@@ -71,7 +71,10 @@ void downstream_abort(struct downstream *down)
     if (down->is_closed)
         return;
     closed(down, REASON_CLIENT_CLOSED);
-    conn_abort(conn);
+    if (down->session != NULL && down->session->is_cut)
+        conn_reset(conn);
+    else
+        conn_abort(conn);
 }
 
 static void downstream_reset(struct downstream *down)

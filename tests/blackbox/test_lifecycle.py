@@ -105,6 +105,21 @@ def test_the_drain_is_bounded(weir, upstream):
     assert 0.3 < time.monotonic() - began < 3
 
 
+def test_what_the_drain_cuts_does_not_look_whole(weir, upstream):
+    def handler(conn, request):
+        conn.send(o.head(200, [("Transfer-Encoding", "chunked")]) + b"3\r\nabc\r\n")
+        conn.wait_for_end(20)
+
+    w = weir(upstream(handler), top={"drain_timeout": "500ms"})
+    client = w.connect()
+    client.send(request_bytes(version="1.0"))
+    client.read_head()
+    w.terminate()
+    with pytest.raises(ConnectionResetError):
+        client.reader.to_end()
+    assert w.wait() == 0
+
+
 def test_ready_says_no_during_the_drain_and_healthz_yes(weir, upstream):
     up = upstream(o.respond(delay=1.5))
     w = weir(up)

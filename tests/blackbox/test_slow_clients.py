@@ -155,6 +155,9 @@ def test_a_client_that_does_not_read_is_given_up(weir, upstream):
     conn = up.wait_for_requests(1).conn
     assert conn.closed.wait(10)
     w.wait_for_reason("write_timeout")
+    # And the kernel does not keep for it what it has not read.
+    with pytest.raises(ConnectionResetError):
+        client.reader.to_end()
 
 
 def test_an_h2_client_that_gives_no_window_is_given_up(weir, upstream):
