@@ -650,6 +650,8 @@ static void on_down_head(struct stream *down, struct head *head, enum end end)
                 head->version == HTTP_2 ? COUNTER_DOWN_REQUESTS_H2 : COUNTER_DOWN_REQUESTS_H1, 1);
 
     enum reason reason = rewrite_request(x);
+    if (reason == REASON_NONE && head->method == METHOD_TRACE && x->request_has_body)
+        reason = REASON_BAD_FRAMING; /* RFC 9110 section 9.3.8: we must not send it on */
     if (reason == REASON_NONE && is_misdirected(x))
         reason = REASON_MISDIRECTED;
     if (reason != REASON_NONE) {

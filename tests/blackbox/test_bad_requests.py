@@ -43,6 +43,7 @@ FRAMING = {
     "coding in HTTP/1.0": (b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "bad_framing"),
     "space before colon of length": (P + b"Content-Length : 5\r\n\r\nhello", 400, "bad_field"),
     "space before colon of coding": (P + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400, "bad_field"),
+    "TRACE with a body": (b"TRACE / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", 400, "bad_framing"),
     "folded coding": (P + b"Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", 400, "bad_field bad_line_end bad_framing unknown_coding"),
 }
 
