@@ -13,7 +13,9 @@ enum { REQUEST_LINE_REST = 64 }; /* method, spaces and version around a request 
 /* Of a request line that is too long, what is? */
 static enum reason blame_request_line(struct str line)
 {
-    return str_find_char(line, ' ') < 0 ? REASON_BAD_METHOD : REASON_URI_TOO_LONG;
+    ptrdiff_t space = str_find_char(line, ' ');
+
+    return space < 0 || space > REQUEST_LINE_REST ? REASON_BAD_METHOD : REASON_URI_TOO_LONG;
 }
 
 static enum reason check_line_length(const struct h1_scan *scan, struct str line, enum h1_kind kind,

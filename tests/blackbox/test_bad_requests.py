@@ -161,6 +161,7 @@ LIMITS = {
     "too many fields": (G + b"".join(b"X%d: a\r\n" % n for n in range(128)) + b"\r\n", 431, "too_many_fields"),
     "name too long": (G + b"a" * (70 * KIB) + b": b\r\n\r\n", (400, 431), "line_too_long headers_too_large"),
     "method too long": (b"A" * (20 * KIB) + b" / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_method"),
+    "method a little too long": (b"A" * (8 * KIB + 60) + b" / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_method"),
     "empty lines without end": (b"\r\n" * 5000 + G + b"\r\n", 400, "bad_request_line bad_line_end line_too_long"),
 }
 
