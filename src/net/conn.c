@@ -219,6 +219,36 @@ static void conn_flush(struct conn *conn)
     tell_writable(conn);
 }
 
+enum { UNSENT_FIRST = 64 * 1024 };
+
+uint8_t conn_unsent_doublings(uint32_t max_bytes)
+{
+    uint8_t count = 0;
+
+    while (max_bytes >> count > UNSENT_FIRST)
+        count++;
+    return count;
+}
+
+void conn_let_unsent_grow(struct conn *conn, uint32_t max_bytes)
+{
+    conn->unsent_doublings = conn_unsent_doublings(max_bytes);
+}
+
+/* The socket was full and is so no more: the peer reads. */
+static void conn_made_room(struct conn *conn)
+{
+    int fd = conn->io.fd, bytes = 0;
+
+    if (conn->unsent_doublings > 0 && conn->write_wait) {
+        conn->unsent_doublings--;
+        getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, &(socklen_t){sizeof(bytes)});
+        bytes *= 2;
+        setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes));
+    }
+    conn_flush(conn);
+}
+
 /* --- reading --------------------------------------------------------------------------------- */
 
 static size_t unused_bytes(const struct conn *conn)
@@ -544,7 +574,7 @@ static void conn_on_io(struct ev_loop *ev UNUSED, ev_io *io, int events)
         break;
     case CONN_OPEN:
         if (events & EV_WRITE)
-            conn_flush(conn);
+            conn_made_room(conn);
         if ((events & EV_READ) && conn->state == CONN_OPEN && !conn->read_off)
             conn_readable(conn);
         break;
@@ -552,7 +582,7 @@ static void conn_on_io(struct ev_loop *ev UNUSED, ev_io *io, int events)
         if (events & EV_READ)
             conn_swallow(conn);
         if ((events & EV_WRITE) && conn->state == CONN_CLOSING)
-            conn_flush(conn);
+            conn_made_room(conn);
         break;
     case CONN_LINGER:
         conn_swallow(conn);

@@ -91,6 +91,12 @@ int conn_fd(const struct conn *conn);
 struct bufq *conn_out(struct conn *conn);
 void conn_flush_later(struct conn *conn);
 
+/* How often a limit on what the kernel takes unsent doubles from its beginning to `max_bytes`; and
+ * lets that of an accepted connection do so, each time that the peer has made room: who reads fast
+ * soon has all of it, who does not read costs no more than the beginning. */
+uint8_t conn_unsent_doublings(uint32_t max_bytes);
+void conn_let_unsent_grow(struct conn *conn, uint32_t max_bytes);
+
 /* Stops and restarts on_data. Pausing is lazy: the socket is only taken out of epoll when it
  * becomes readable meanwhile. Resuming offers unused bytes again at the end of this turn. */
 void conn_pause(struct conn *conn);

@@ -6,6 +6,7 @@
 #include "net/listener.h"
 
 #include "base/log.h"
+#include "net/conn.h"
 #include "net/loop_impl.h"
 
 #include <errno.h>
@@ -248,9 +249,11 @@ struct listener_sock *listener_start(struct loop *loop, int fd, listener_accepte
     return listener;
 }
 
-void listener_limit_unsent(struct listener_sock *listener, uint32_t bytes)
+void listener_limit_unsent(struct listener_sock *listener, uint32_t max_bytes)
 {
-    setsockopt(listener->io.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &(int){(int)bytes}, sizeof(int));
+    int first = (int)(max_bytes >> conn_unsent_doublings(max_bytes));
+
+    setsockopt(listener->io.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &first, sizeof(first));
 }
 
 static void listener_free(struct reap *reap)

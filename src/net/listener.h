@@ -33,10 +33,11 @@ struct listener_figures {
 struct listener_sock *listener_start(struct loop *loop, int fd, listener_accepted *accepted,
                                      void *arg, struct listener_figures *figures);
 
-/* Of what it cannot send yet, the kernel takes no more than about `bytes` from each connection that
- * is accepted from now on: not megabytes of our encrypting, and of its memory, for a client that
- * reads slowly or has gone by the time they would be sent (TCP_NOTSENT_LOWAT). */
-void listener_limit_unsent(struct listener_sock *listener, uint32_t bytes);
+/* Of what it cannot send yet, the kernel takes no more than about `max_bytes` from each connection
+ * that is accepted from now on: not megabytes of our encrypting, and of its memory, for a client
+ * that reads slowly or has gone by the time they would be sent (TCP_NOTSENT_LOWAT). They begin with
+ * 64 KiB at most; see conn_let_unsent_grow. */
+void listener_limit_unsent(struct listener_sock *listener, uint32_t max_bytes);
 
 /* Stops accepting; what was accepted stays. Connections still in the kernel's backlog are taken and
  * handed over first, so that a drain loses none. Closes the fd. */

@@ -468,6 +468,7 @@ void downstream_new(struct proxy *proxy, struct serving *serving,
     proxy_count(proxy, COUNTER_DOWN_CONNECTIONS, 1);
     metric_add(&proxy->metrics->gauges[GAUGE_DOWN_CONNECTIONS_OPEN], 1);
     down->conn = conn_accepted(proxy->loop, fd, &handler, down, limits);
+    conn_let_unsent_grow(down->conn, listener->conf->limits.max_unsent_bytes);
     if (listener->tls != NULL) {
         tls_accept(down->conn, listener->tls);
         admit_handshake(down);
