@@ -2,8 +2,8 @@
  * connections, sessions, router, exchanges and pools, on socket pairs, with a clock that only the
  * input moves. TLS and threads are left out. What is promised, whatever anybody sends:
  *
- *   - no second request: what weir sends upstream, read again by strict_h1_impl.h and
- *     strict_h2_impl.h, is well-formed, and each request there is one that a client has sent, whole
+ *   - no second request: what weir sends upstream, read again by worker_h1_reader and
+ *     worker_h2_reader, is well-formed, and each request there is one that a client has sent, whole
  *     only if the client's was whole, with the same body; none comes twice but as a counted retry;
  *   - every request is answered or its connection closed: when nothing is in flight no client waits
  *     for anything, and when all fall silent the deadlines end everything;
@@ -15,7 +15,8 @@
  *   - the loop comes to rest, and memory stays bounded.
  *
  * An input is a byte of settings and then a play, act by act (enum act); see worker_seeds.py. */
-#include "strict_h2_impl.h"
+#include "worker_h1_reader_impl.h"
+#include "worker_h2_reader_impl.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -26,6 +27,9 @@
 #include <ev.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
@@ -243,9 +247,9 @@ static ptrdiff_t proxy_header_len(const struct bytes *b)
 static void read_sent(struct peer *p, const uint8_t *data, size_t len)
 {
     if (p->speaks == SPEAKS_TWO)
-        h2_read(&p->sent2, data, len);
+        h2_reader_read(&p->sent2, data, len);
     else if (p->speaks == SPEAKS_ONE)
-        h1_read(&p->sent1, data, len);
+        h1_reader_read(&p->sent1, data, len);
 }
 
 static void read_opening(struct peer *p)
@@ -267,7 +271,7 @@ static void note_sent(struct peer *p, const uint8_t *data, size_t len)
     if (!p->is_client) {
         p->is_blind |= !p->is_reading || p->speaks == SPEAKS_NOTHING;
         if (p->speaks == SPEAKS_ONE)
-            h1_read(&p->sent1, data, len);
+            h1_reader_read(&p->sent1, data, len);
         return;
     }
     if (p->speaks != SPEAKS_NOTHING) {
@@ -310,15 +314,6 @@ static void check_readers(const struct peer *p)
         fail(side, p->got2.wrong);
 }
 
-static size_t count_whole(const struct messages *list)
-{
-    size_t count = 0;
-
-    for (size_t i = 0; i < list->count; i++)
-        count += list->items[i].is_whole;
-    return count;
-}
-
 /* May the connection carry another request behind the one of that index? */
 static bool stays_open(const struct peer *p, size_t index)
 {
@@ -357,7 +352,7 @@ static bool says_too_much(const struct peer *p)
     size_t asked = p->got1.messages.count;
     bool is_at_end = said->place == AT_START || said->place == AT_NOTHING;
 
-    return count_whole(&said->messages) >= asked &&
+    return messages_whole(&said->messages) >= asked &&
            (said->messages.count > asked || !is_at_end || said->len > 0 || said->interims > 0 ||
             said->skipped_line);
 }
@@ -370,9 +365,9 @@ static void read_got(struct peer *p, const uint8_t *data, size_t len)
                         : SPEAKS_ONE;
     size_t asked_before = p->got1.messages.count;
     if (p->speaks == SPEAKS_TWO)
-        h2_read(&p->got2, data, len);
+        h2_reader_read(&p->got2, data, len);
     else
-        h1_read(&p->got1, data, len);
+        h1_reader_read(&p->got1, data, len);
     check_readers(p);
     check_reuse(p, asked_before);
 }
@@ -386,7 +381,7 @@ static void settle_upgrade(struct peer *p)
         const struct message *answer = &got->items[asked->count - 1];
         if (!answer->has_head)
             return;
-        h1_upgraded(&p->sent1, answer->status == 101);
+        h1_reader_upgraded(&p->sent1, answer->status == 101);
     }
 }
 
@@ -1121,7 +1116,7 @@ static void check_answers(const struct peer *p)
     }
     for (size_t i = 0; i < p->got2.messages.count; i++) {
         const struct message *answer = &p->got2.messages.items[i];
-        check_answer(p, answer, h2_message(&p->sent2.messages, answer->stream));
+        check_answer(p, answer, messages_on_stream(&p->sent2.messages, answer->stream));
     }
 }
 
@@ -1129,7 +1124,7 @@ static void check_answers(const struct peer *p)
 
 static bool is_answered_h1(const struct peer *p)
 {
-    return count_whole(&p->got1.messages) >= count_whole(&p->sent1.messages);
+    return messages_whole(&p->got1.messages) >= messages_whole(&p->sent1.messages);
 }
 
 /* The rest of an answer may wait for the client's windows. */
@@ -1139,7 +1134,7 @@ static bool is_answered_h2(const struct peer *p)
         return true;
     for (size_t i = 0; i < p->sent2.messages.count; i++) {
         const struct message *asked = &p->sent2.messages.items[i];
-        const struct message *answer = h2_message(&p->got2.messages, asked->stream);
+        const struct message *answer = messages_on_stream(&p->got2.messages, asked->stream);
         if (!asked->is_whole || asked->was_reset || asked->stream % 2 == 0)
             continue;
         if (answer == NULL)
@@ -1182,7 +1177,7 @@ static bool has_said_all(const struct peer *p)
     if (p->fd < 0 || p->has_shut || p->got_eof)
         return true;
     return p->speaks == SPEAKS_ONE && !p->is_blind && p->out.at == p->out.len &&
-           count_whole(&p->sent1.messages) >= p->got1.messages.count;
+           messages_whole(&p->sent1.messages) >= p->got1.messages.count;
 }
 
 /* Every client reads: then an answer that is whole at the upstream is whole at the client. */
@@ -1196,7 +1191,7 @@ static void check_answers_are_passed_on(void)
         struct peer *p = &world.clients[i];
         if (p->fd < 0 || p->got_eof || p->got1.messages.count == 0)
             continue;
-        const struct message *last = h1_last(&p->got1);
+        const struct message *last = messages_last(&p->got1.messages);
         expect(!last->has_head || last->is_whole, "an answer that is whole is passed on whole");
     }
 }

@@ -1,36 +1,14 @@
-/* HTTP/2 frames read a second time, beside strict_h1_impl.h and with the same messages. Framing is
- * read here; only HPACK is nghttp2's inflater, which is not what weir gets its events from. What a
- * client has sent is read as far as it can be (weir may answer most mistakes by ending a stream);
- * what weir sends must be without fault, `canonical`. */
-#pragma once
+/* From the message to its head, to frames, to bytes: what is made up of the others comes last. */
+#include "worker_h2_reader_impl.h"
 
-#include "strict_h1_impl.h"
+#include <stdlib.h>
+#include <string.h>
 
-#include <nghttp2/nghttp2.h>
+enum { H2_FRAME_MAX = 16384, H2_BLOCK_MAX = 256 * 1024 };
 
-enum { H2_FRAME_HEAD = 9, H2_FRAME_MAX = 16384, H2_BLOCK_MAX = 256 * 1024, H2_PREFACE_LEN = 24 };
+const char h2_magic[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-static const char h2_magic[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-struct h2_reader {
-    bool is_response, canonical;
-    bool has_preface, has_settings, is_in_block, says_goaway;
-    uint32_t goaway_last;
-    struct messages messages;     /* by stream, in the order of their heads */
-    const struct messages *asked; /* responses: the requests they answer */
-    const char *wrong;
-    uint8_t *bytes; /* owns: not used yet */
-    size_t len, cap;
-    nghttp2_hd_inflater *inflater; /* owns */
-    uint8_t *block;                /* owns: of a head that is arriving */
-    size_t block_len;
-    uint32_t block_stream, last_stream;
-    uint8_t block_flags;
-    uint64_t data_bytes;    /* of all streams, padding included */
-    uint64_t window_opened; /* by WINDOW_UPDATEs of the connection */
-};
-
-static inline bool h2_is_wrong(struct h2_reader *r, const char *why)
+static bool h2_is_wrong(struct h2_reader *r, const char *why)
 {
     if (r->wrong == NULL)
         r->wrong = why;
@@ -38,29 +16,21 @@ static inline bool h2_is_wrong(struct h2_reader *r, const char *why)
 }
 
 /* A fault of weir's; a client's is left to weir. */
-static inline bool h2_fault(struct h2_reader *r, const char *why)
+static bool h2_fault(struct h2_reader *r, const char *why)
 {
     return r->canonical ? h2_is_wrong(r, why) : true;
 }
 
-static inline struct message *h2_message(const struct messages *list, uint32_t stream)
+static bool h2_has_body(const struct h2_reader *r, const struct message *m)
 {
-    for (size_t i = list->count; i > 0; i--) {
-        if (list->items[i - 1].stream == stream)
-            return &list->items[i - 1];
-    }
-    return NULL;
-}
-
-static inline bool h2_has_body(const struct h2_reader *r, const struct message *m)
-{
-    const struct message *question = r->is_response ? h2_message(r->asked, m->stream) : NULL;
+    const struct message *question =
+        r->is_response ? messages_on_stream(r->asked, m->stream) : NULL;
 
     return m->status != 204 && m->status != 304 &&
            (question == NULL || strcmp(question->method, "HEAD") != 0);
 }
 
-static inline bool h2_message_over(struct h2_reader *r, struct message *m)
+static bool h2_message_over(struct h2_reader *r, struct message *m)
 {
     bool fits =
         m->content_length < 0 || !h2_has_body(r, m) || (uint64_t)m->content_length == m->body_bytes;
@@ -75,46 +45,47 @@ static inline bool h2_message_over(struct h2_reader *r, struct message *m)
 /* --- heads ----------------------------------------------------------------------------------- */
 
 /* RFC 9113 8.2.2. Weir also drops what any connection keeps for itself; peers may send that. */
-static inline bool h2_is_hop(const struct h2_reader *r, const char *name, size_t len)
+static bool h2_is_hop(const struct h2_reader *r, const char *name, size_t len)
 {
     static const char *const names[] = {"connection", "upgrade", "transfer-encoding", "keep-alive",
                                         "proxy-connection"};
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        if (is_named(name, len, names[i]))
+        if (strict_is_named(name, len, names[i]))
             return true;
     }
-    return r->canonical && h1_is_hop(name, len);
+    return r->canonical && strict_is_hop(name, len);
 }
 
-static inline bool h2_malformed(struct h2_reader *r, struct message *m, const char *why)
+static bool h2_malformed(struct h2_reader *r, struct message *m, const char *why)
 {
     m->is_malformed = true;
     return h2_fault(r, why);
 }
 
-static inline bool h2_pseudo(struct h2_reader *r, struct message *m, const char *name,
-                             size_t name_len, const char *value, size_t len)
+static bool h2_pseudo(struct h2_reader *r, struct message *m, const char *name, size_t name_len,
+                      const char *value, size_t len)
 {
-    if (is_named(name, name_len, ":status")) {
-        if (!r->is_response || m->status != 0 || len != 3 || digits_value(value, 3) < 100)
+    if (strict_is_named(name, name_len, ":status")) {
+        if (!r->is_response || m->status != 0 || len != 3 || strict_number(value, 3) < 100)
             return h2_fault(r, "a :status that is none");
-        m->status = (int)digits_value(value, 3);
+        m->status = (int)strict_number(value, 3);
         return true;
     }
     if (r->is_response)
         return h2_fault(r, "a pseudo-header field of a request in a response");
-    if (is_named(name, name_len, ":method"))
-        keep_start(m->method, sizeof(m->method), value, len);
-    else if (is_named(name, name_len, ":path"))
+    if (strict_is_named(name, name_len, ":method"))
+        message_method(m, value, len);
+    else if (strict_is_named(name, name_len, ":path"))
         message_target(m, value, len);
-    else if (!is_named(name, name_len, ":scheme") && !is_named(name, name_len, ":authority"))
+    else if (!strict_is_named(name, name_len, ":scheme") &&
+             !strict_is_named(name, name_len, ":authority"))
         return h2_fault(r, "an unknown pseudo-header field");
     return true;
 }
 
-static inline bool h2_field(struct h2_reader *r, struct message *m, const char *name,
-                            size_t name_len, const char *value, size_t len, bool *is_past_pseudo)
+static bool h2_field(struct h2_reader *r, struct message *m, const char *name, size_t name_len,
+                     const char *value, size_t len, bool *is_past_pseudo)
 {
     if (name_len > 0 && name[0] == ':') {
         if (*is_past_pseudo && !h2_malformed(r, m, "a pseudo-header field behind others"))
@@ -126,21 +97,21 @@ static inline bool h2_field(struct h2_reader *r, struct message *m, const char *
         if (name[i] >= 'A' && name[i] <= 'Z' && !h2_malformed(r, m, "a field name in upper case"))
             return false;
     }
-    if (!is_token(name, name_len) || !is_value(value, len))
+    if (!strict_is_token(name, name_len) || !strict_is_value(value, len))
         return h2_malformed(r, m, "a field that is none");
     if (h2_is_hop(r, name, name_len))
         return h2_malformed(r, m, "a field that must not be in HTTP/2");
-    if (is_named(name, name_len, "content-length")) {
-        if (m->content_length >= 0 || digits_value(value, len) < 0)
+    if (strict_is_named(name, name_len, "content-length")) {
+        if (m->content_length >= 0 || strict_number(value, len) < 0)
             return h2_malformed(r, m, "a Content-Length that is none, or two");
-        m->content_length = digits_value(value, len);
+        m->content_length = strict_number(value, len);
     }
     message_field(m, name, name_len, value, len);
     return true;
 }
 
 /* Field by field into `m`; the table must be kept in step even when nobody wants them. */
-static inline bool h2_inflate(struct h2_reader *r, struct message *m)
+static bool h2_inflate(struct h2_reader *r, struct message *m)
 {
     const uint8_t *in = r->block;
     size_t left = r->block_len;
@@ -166,10 +137,10 @@ static inline bool h2_inflate(struct h2_reader *r, struct message *m)
     return is_good;
 }
 
-static inline bool h2_stream_is_due(struct h2_reader *r, struct message *m)
+static bool h2_stream_is_due(struct h2_reader *r, struct message *m)
 {
     if (r->is_response)
-        return h2_message(r->asked, m->stream) != NULL ||
+        return messages_on_stream(r->asked, m->stream) != NULL ||
                h2_fault(r, "a head on a stream that nobody opened");
     if (m->stream % 2 == 1 && m->stream > r->last_stream) {
         r->last_stream = m->stream;
@@ -179,7 +150,7 @@ static inline bool h2_stream_is_due(struct h2_reader *r, struct message *m)
     return h2_fault(r, "a stream that is not the next");
 }
 
-static inline bool h2_begin_message(struct h2_reader *r, bool ends)
+static bool h2_begin_message(struct h2_reader *r, bool ends)
 {
     struct message *m = messages_add(&r->messages);
 
@@ -194,9 +165,9 @@ static inline bool h2_begin_message(struct h2_reader *r, bool ends)
     return !ends || h2_message_over(r, m);
 }
 
-static inline bool h2_block_over(struct h2_reader *r)
+static bool h2_block_over(struct h2_reader *r)
 {
-    struct message *m = h2_message(&r->messages, r->block_stream), trailers = {0};
+    struct message *m = messages_on_stream(&r->messages, r->block_stream), trailers = {0};
     bool ends = r->block_flags & NGHTTP2_FLAG_END_STREAM;
 
     r->is_in_block = false;
@@ -213,7 +184,7 @@ static inline bool h2_block_over(struct h2_reader *r)
     return h2_message_over(r, m);
 }
 
-static inline bool h2_block(struct h2_reader *r, const uint8_t *data, size_t len, bool is_end)
+static bool h2_block(struct h2_reader *r, const uint8_t *data, size_t len, bool is_end)
 {
     if (r->block_len + len > H2_BLOCK_MAX)
         return h2_is_wrong(r, "a header block without end");
@@ -227,8 +198,8 @@ static inline bool h2_block(struct h2_reader *r, const uint8_t *data, size_t len
 
 /* --- frames ---------------------------------------------------------------------------------- */
 
-static inline bool h2_strip(struct h2_reader *r, uint8_t flags, size_t priority,
-                            const uint8_t **data, size_t *len)
+static bool h2_strip(struct h2_reader *r, uint8_t flags, size_t priority, const uint8_t **data,
+                     size_t *len)
 {
     size_t padding = 0;
 
@@ -246,8 +217,8 @@ static inline bool h2_strip(struct h2_reader *r, uint8_t flags, size_t priority,
     return true;
 }
 
-static inline bool h2_headers(struct h2_reader *r, uint32_t stream, uint8_t flags,
-                              const uint8_t *data, size_t len)
+static bool h2_headers(struct h2_reader *r, uint32_t stream, uint8_t flags, const uint8_t *data,
+                       size_t len)
 {
     if (!h2_strip(r, flags, flags & NGHTTP2_FLAG_PRIORITY ? 5 : 0, &data, &len))
         return false;
@@ -257,10 +228,10 @@ static inline bool h2_headers(struct h2_reader *r, uint32_t stream, uint8_t flag
     return h2_block(r, data, len, flags & NGHTTP2_FLAG_END_HEADERS);
 }
 
-static inline bool h2_data(struct h2_reader *r, uint32_t stream, uint8_t flags, const uint8_t *data,
-                           size_t len)
+static bool h2_data(struct h2_reader *r, uint32_t stream, uint8_t flags, const uint8_t *data,
+                    size_t len)
 {
-    struct message *m = h2_message(&r->messages, stream);
+    struct message *m = messages_on_stream(&r->messages, stream);
 
     r->data_bytes += len;
     if (m == NULL || m->is_whole || m->is_bad || m->was_reset)
@@ -277,15 +248,15 @@ static inline bool h2_data(struct h2_reader *r, uint32_t stream, uint8_t flags, 
     return !(flags & NGHTTP2_FLAG_END_STREAM) || h2_message_over(r, m);
 }
 
-static inline uint32_t h2_u32(const uint8_t *at)
+static uint32_t h2_u32(const uint8_t *at)
 {
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-static inline bool h2_small(struct h2_reader *r, uint8_t type, uint32_t stream, const uint8_t *data,
-                            size_t len)
+static bool h2_small(struct h2_reader *r, uint8_t type, uint32_t stream, const uint8_t *data,
+                     size_t len)
 {
-    struct message *m = h2_message(&r->messages, stream);
+    struct message *m = messages_on_stream(&r->messages, stream);
 
     switch (type) {
     case NGHTTP2_RST_STREAM:
@@ -320,8 +291,8 @@ static inline bool h2_small(struct h2_reader *r, uint8_t type, uint32_t stream, 
     }
 }
 
-static inline bool h2_frame(struct h2_reader *r, uint8_t type, uint8_t flags, uint32_t stream,
-                            const uint8_t *data, size_t len)
+static bool h2_frame(struct h2_reader *r, uint8_t type, uint8_t flags, uint32_t stream,
+                     const uint8_t *data, size_t len)
 {
     if (r->is_in_block != (type == NGHTTP2_CONTINUATION))
         return h2_is_wrong(r, "a header block that is interrupted");
@@ -341,7 +312,7 @@ static inline bool h2_frame(struct h2_reader *r, uint8_t type, uint8_t flags, ui
     }
 }
 
-static inline size_t h2_step(struct h2_reader *r, const uint8_t *at, size_t len)
+static size_t h2_step(struct h2_reader *r, const uint8_t *at, size_t len)
 {
     if (!r->has_preface && !r->is_response) {
         if (len < H2_PREFACE_LEN)
@@ -364,7 +335,7 @@ static inline size_t h2_step(struct h2_reader *r, const uint8_t *at, size_t len)
     return H2_FRAME_HEAD + size;
 }
 
-static inline void h2_read(struct h2_reader *r, const uint8_t *data, size_t len)
+void h2_reader_read(struct h2_reader *r, const uint8_t *data, size_t len)
 {
     size_t used = 0, n;
 
@@ -384,11 +355,11 @@ static inline void h2_read(struct h2_reader *r, const uint8_t *data, size_t len)
         memmove(r->bytes, r->bytes + used, r->len);
 }
 
-static inline void h2_reader_free(struct h2_reader *r)
+void h2_reader_free(struct h2_reader *r)
 {
     if (r->inflater != NULL)
         nghttp2_hd_inflate_del(r->inflater);
     free(r->bytes);
     free(r->block);
-    free(r->messages.items);
+    messages_free(&r->messages);
 }
