@@ -1,11 +1,7 @@
-/* An HTTP/1 client session fed with what an upstream may send, in random cuts. The first byte of
- * the input seeds the cuts and chooses the method. Nothing may crash, leak or reach an ASSERT; the
- * stream's events keep the order that stream.h promises; and a session that calls itself free after
- * the bytes were used up takes another stream. */
-#include "base/hash.h"
-#include "http/h1_impl.h"
-
-#include <stdlib.h>
+/* An HTTP/1 client session fed with what an upstream may send. Nothing may crash, leak or reach an
+ * ASSERT; the stream's events keep the order that stream.h promises; and a session that calls
+ * itself free after the bytes were used up takes another stream. */
+#include "h1_rig_impl.h"
 
 static const struct session_limits limits = {
     .max_header_bytes = 4096,
@@ -16,21 +12,14 @@ static const struct session_limits limits = {
 };
 
 struct upstream {
-    struct buf_pool pool;
-    struct bufq out;
-    struct arena arena;
-    struct session *session;
-    struct stream *stream;
-    uint64_t dice;
-    bool closed, has_head, has_ended, was_reset;
+    struct h1_rig rig;
+    struct arena arena; /* of the streams */
+    bool has_head, has_ended;
 };
 
-static void close_stream(struct upstream *u)
+static struct upstream *upstream_of(struct h1_rig *rig)
 {
-    struct stream *stream = u->stream;
-
-    u->stream = NULL;
-    stream_close(stream);
+    return CONTAINER_OF(rig, struct upstream, rig);
 }
 
 static void ended(struct upstream *u, enum end end)
@@ -38,15 +27,15 @@ static void ended(struct upstream *u, enum end end)
     if (end == MORE)
         return;
     u->has_ended = true;
-    if (rand_next(&u->dice) % 2 == 0)
-        close_stream(u);
+    if (h1_rig_whim(&u->rig, 2))
+        h1_rig_close_stream(&u->rig);
 }
 
 static void on_head(struct stream *stream, struct head *head, enum end end)
 {
-    struct upstream *u = stream->arg;
+    struct upstream *u = upstream_of(stream->arg);
 
-    ASSERT(!u->has_head && !u->was_reset && head->status >= 100);
+    ASSERT(!u->has_head && !u->rig.was_reset && head->status >= 100);
     ASSERT(end == MORE || head->status >= 200);
     u->has_head = head->status >= 200 || head->status == 101;
     (void)head_strip_hop_by_hop(head);
@@ -55,66 +44,42 @@ static void on_head(struct stream *stream, struct head *head, enum end end)
 
 static void on_body(struct stream *stream, struct slice data UNUSED, enum end end)
 {
-    struct upstream *u = stream->arg;
+    struct upstream *u = upstream_of(stream->arg);
 
-    ASSERT(u->has_head && !u->has_ended && !u->was_reset);
-    if (end == MORE && rand_next(&u->dice) % 4 == 0)
+    ASSERT(u->has_head && !u->has_ended && !u->rig.was_reset);
+    if (end == MORE && h1_rig_whim(&u->rig, 4))
         stream_pause(stream);
     ended(u, end);
 }
 
 static void on_trailers(struct stream *stream, struct field *fields UNUSED, size_t count UNUSED)
 {
-    struct upstream *u = stream->arg;
+    struct upstream *u = upstream_of(stream->arg);
 
-    ASSERT(u->has_head && !u->has_ended && !u->was_reset);
+    ASSERT(u->has_head && !u->has_ended && !u->rig.was_reset);
     ended(u, END);
-}
-
-static void on_writable(struct stream *stream UNUSED)
-{
 }
 
 static void on_reset(struct stream *stream, enum reason reason)
 {
-    struct upstream *u = stream->arg;
-
-    ASSERT(reason != REASON_NONE && !u->was_reset && !u->has_ended);
-    u->was_reset = true;
-    if (rand_next(&u->dice) % 2 == 0)
-        close_stream(u);
+    ASSERT(!upstream_of(stream->arg)->has_ended);
+    h1_rig_on_reset(stream, reason);
 }
 
 static const struct stream_handler user = {
     .on_head = on_head,
     .on_body = on_body,
     .on_trailers = on_trailers,
-    .on_writable = on_writable,
+    .on_writable = h1_rig_on_writable,
     .on_reset = on_reset,
 };
 
-static void ignore(struct session *session UNUSED)
-{
-}
-
-static void set_reading(struct session *session UNUSED, bool reading UNUSED)
-{
-}
-
-static void want_close(struct session *session, enum reason reason UNUSED)
-{
-    struct upstream *u = session->owner_arg;
-
-    ASSERT(!u->closed);
-    u->closed = true;
-}
-
 static const struct session_owner owner = {
-    .want_write = ignore,
-    .want_input = ignore,
-    .set_reading = set_reading,
-    .want_close = want_close,
-    .on_phase = ignore,
+    .want_write = h1_rig_ignore,
+    .want_input = h1_rig_ignore,
+    .set_reading = h1_rig_set_reading,
+    .want_close = h1_rig_want_close,
+    .on_phase = h1_rig_ignore,
 };
 
 static void ask(struct upstream *u)
@@ -124,38 +89,22 @@ static void ask(struct upstream *u)
 
     head_init(head, &u->arena);
     head->version = HTTP_1_1;
-    head->method_text = methods[rand_next(&u->dice) % ARRAY_LEN(methods)];
+    head->method_text = methods[rand_next(&u->rig.dice) % ARRAY_LEN(methods)];
     head->method = method_lookup(head->method_text);
     head->authority = STR("a");
     head->path = STR("/");
-    if (head->method == METHOD_GET && rand_next(&u->dice) % 4 == 0)
+    if (head->method == METHOD_GET && h1_rig_whim(&u->rig, 4))
         head->upgrade = STR("websocket");
-    u->has_head = u->has_ended = u->was_reset = false;
-    u->stream = session_open(u->session, &u->arena, &user, u);
-    ASSERT(u->stream != NULL);
-    stream_send_head(u->stream, head, head->upgrade.len > 0 ? MORE : END);
+    u->has_head = u->has_ended = u->rig.was_reset = false;
+    u->rig.stream = session_open(u->rig.session, &u->arena, &user, &u->rig);
+    ASSERT(u->rig.stream != NULL);
+    stream_send_head(u->rig.stream, head, head->upgrade.len > 0 ? MORE : END);
 }
 
-static void run(struct upstream *u, struct str text)
+static void ask_again(struct h1_rig *rig)
 {
-    size_t used = 0, shown = 0;
-
-    while (used < text.len && !u->closed) {
-        shown += 1 + rand_next(&u->dice) % 64;
-        shown = MIN(shown, text.len);
-        char *bytes = malloc(shown - used);
-        memcpy(bytes, text.ptr + used, shown - used);
-        size_t n = session_feed(u->session, (struct slice){NULL, bytes, shown - used});
-        free(bytes);
-        ASSERT(n <= shown - used);
-        used += n;
-        if (u->stream != NULL)
-            stream_resume(u->stream);
-        if (u->stream == NULL && u->session->phase == SESSION_IDLE && !u->closed)
-            ask(u);
-        if (shown == text.len && n == 0)
-            break;
-    }
+    if (rig->stream == NULL && rig->session->phase == SESSION_IDLE && !rig->closed)
+        ask(upstream_of(rig));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -165,23 +114,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (size == 0)
         return 0;
-    u.dice = data[0];
-    buf_pool_init(&u.pool);
-    bufq_init(&u.out, &u.pool);
-    arena_init(&u.arena, &u.pool);
-    u.session = h1_client_new(&owner, &u, &u.out, &u.pool, &limits);
+    h1_rig_init(&u.rig, data[0]);
+    arena_init(&u.arena, &u.rig.pool);
+    u.rig.session = h1_client_new(&owner, &u.rig, &u.rig.out, &u.rig.pool, &limits);
     ask(&u);
-    run(&u, str_make(data + 1, size - 1));
-    if (data[0] % 2 == 0)
-        session_eof(u.session);
-    else
-        session_fail(u.session, REASON_UPSTREAM_RESET);
-    if (u.stream != NULL)
-        close_stream(&u);
-    session_free(u.session);
-    bufq_deinit(&u.out);
+    h1_rig_feed(&u.rig, str_make(data + 1, size - 1), ask_again);
+    h1_rig_end(&u.rig, REASON_UPSTREAM_RESET);
     arena_reset(&u.arena);
-    ASSERT(u.pool.in_use == 0);
-    buf_pool_deinit(&u.pool);
+    h1_rig_deinit(&u.rig);
     return 0;
 }
