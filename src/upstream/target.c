@@ -240,9 +240,24 @@ void target_unref(struct target *t)
         target_end(t);
 }
 
+/* The configuration goes when the last exchange that began under it does. One that began under an
+ * older one may hold us for longer. */
+static void keep_numbers(struct target *t)
+{
+    t->last_group = *t->group;
+    t->last_group.place = (struct place){0};
+    t->last_group.name = str_of(t->group_name);
+    t->last_group.targets = NULL;
+    t->last_group.target_count = 0;
+    t->last_group.tls = NULL;
+    t->group = &t->last_group;
+    t->conf = NULL;
+}
+
 void target_retire(struct target *t)
 {
     t->is_gone = true;
+    keep_numbers(t);
     LIST_EACH(node, &t->all)
     {
         struct endpoint *e = CONTAINER_OF(node, struct endpoint, node);

@@ -54,9 +54,10 @@ struct target {
     bool has_tls;
     enum upstream_protocol protocol;
     enum send_proxy send_proxy;
-    const struct group_conf *group; /* borrows from the configuration */
-    const struct target_conf *conf;
-    struct tls_client *client; /* shares; NULL: plain */
+    const struct group_conf *group; /* borrows from the configuration; when gone: `last_group` */
+    const struct target_conf *conf; /* borrows; NULL when gone */
+    struct group_conf last_group;   /* its numbers, for what outlives the configuration */
+    struct tls_client *client;      /* shares; NULL: plain */
     struct group_metrics *metrics;
 
     struct list all;             /* endpoints, gone ones that are still in use included */

@@ -279,6 +279,22 @@ def test_a_request_in_flight_finishes_on_the_configuration_it_began_with(weir, u
     assert client.request().body == b"new"
 
 
+def test_a_request_in_flight_outlives_two_configurations(weir, upstream):
+    # Its group stays in the second, which nothing else uses, and goes with the third.
+    up = upstream(o.respond(b"done", delay=1))
+    w = weir(up, top={"workers": 1})
+    client = w.connect()
+    client.send(request_bytes())
+    up.wait_for_requests(1)
+    config = copy.deepcopy(w.config)
+    w.reload({**config, "drain_timeout": "4s"})
+    config["groups"]["other"] = config["groups"].pop("backend")
+    config["listeners"][0]["group"] = "other"
+    w.reload(config)
+    assert client.read().body == b"done"
+    assert client.request().body == b"done"
+
+
 def test_warm_connections_survive_a_reload_that_does_not_concern_them(weir, upstream):
     up = upstream()
     w = weir(up, top={"workers": 1})
