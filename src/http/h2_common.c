@@ -336,6 +336,12 @@ void h2_drained(struct session *session)
     leave(h2);
 }
 
+static void ask_for_ack(struct h2_session *h2)
+{
+    h2->asked_for_ack = true;
+    nghttp2_submit_ping(h2->ng, NGHTTP2_FLAG_NONE, DRAIN_PING);
+}
+
 /* Servers say twice that they leave (RFC 9113 section 6.8): first that no more requests are wanted,
  * and when a PING has made the way there and back, which was the last; none is lost in between. */
 void h2_drain(struct session *session)
@@ -347,9 +353,18 @@ void h2_drain(struct session *session)
     session->draining = true;
     if (session->is_server) {
         nghttp2_submit_shutdown_notice(h2->ng);
-        nghttp2_submit_ping(h2->ng, NGHTTP2_FLAG_NONE, DRAIN_PING);
+        if (h2->wire_streams == 0)
+            ask_for_ack(h2); /* idle clients may answer nothing after a GOAWAY */
     }
     h2_pump(h2);
+}
+
+/* nghttp2 sends PINGs before all else; an answer to one that came after the notice says that the
+ * notice was seen. */
+void h2_on_notice_sent(struct h2_session *h2)
+{
+    if (!h2->asked_for_ack)
+        ask_for_ack(h2);
 }
 
 void h2_on_drain_ack(struct h2_session *h2, const uint8_t *opaque)

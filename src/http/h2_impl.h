@@ -152,6 +152,7 @@ struct h2_session {
     bool dirty;         /* something was sent while busy */
     bool input_held;    /* feed refused input because `out` was too full */
     bool peer_leaves;   /* GOAWAY received */
+    bool asked_for_ack; /* the drain's PING was submitted */
     bool final_goaway;  /* we said which stream was the last */
     bool was_full;      /* client: no stream was free; tell when one is */
     bool settings_seen; /* the peer's first SETTINGS came */
@@ -238,6 +239,9 @@ static inline uint32_t h2_out_high(const struct h2_session *h2)
 /* Tells the owner when body bytes begin to wait for the peer's windows: it watches their progress.
  */
 void h2_note_held(struct h2_session *h2);
+
+/* The drain's first GOAWAY has left. */
+void h2_on_notice_sent(struct h2_session *h2);
 
 /* A PING came back: the drain that sent it may name the last stream now. */
 void h2_on_drain_ack(struct h2_session *h2, const uint8_t *opaque);

@@ -158,26 +158,45 @@ int h2_on_send_data(nghttp2_session *ng UNUSED, nghttp2_frame *frame UNUSED,
     return 0;
 }
 
-int h2_on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
+static void on_goaway_sent(struct h2_session *h2, const nghttp2_goaway *goaway)
 {
-    struct h2_session *h2 = arg;
-
-    if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR &&
-        h2->dying == REASON_NONE) {
-        bool is_flood = frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM;
+    if (goaway->error_code == NGHTTP2_NO_ERROR) {
+        if (goaway->last_stream_id == INT32_MAX)
+            h2_on_notice_sent(h2);
+        return;
+    }
+    if (h2->dying == REASON_NONE) {
+        bool is_flood = goaway->error_code == NGHTTP2_ENHANCE_YOUR_CALM;
         h2->dying = !h2->session.is_server ? REASON_UPSTREAM_PROTOCOL
                     : is_flood             ? REASON_H2_FLOOD
                                            : REASON_H2_PROTOCOL;
     }
+}
+
+/* SETTINGS that open a stream's window too far end more than that stream (RFC 9113 section 6.9.2);
+ * WINDOW_UPDATE that does is an invalid frame, which was counted. */
+static void on_rst_sent(struct h2_session *h2, struct h2_stream *st, uint32_t error_code)
+{
+    h2->rst_sent = true;
+    if (st != NULL && !st->counted && error_code == NGHTTP2_FLOW_CONTROL_ERROR)
+        h2_terminate(h2, NGHTTP2_FLOW_CONTROL_ERROR,
+                     h2->session.is_server ? REASON_H2_PROTOCOL : REASON_UPSTREAM_PROTOCOL);
+}
+
+int h2_on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
+{
+    struct h2_session *h2 = arg;
+    int32_t id = frame->hd.stream_id;
+    struct h2_stream *st = id > 0 ? nghttp2_session_get_stream_user_data(ng, id) : NULL;
+
+    if (frame->hd.type == NGHTTP2_GOAWAY)
+        on_goaway_sent(h2, &frame->goaway);
     if (frame->hd.type == NGHTTP2_RST_STREAM)
-        h2->rst_sent = true;
+        on_rst_sent(h2, st, frame->rst_stream.error_code);
     if ((frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) ||
-        !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+        !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) || st == NULL)
         return 0;
 
-    struct h2_stream *st = nghttp2_session_get_stream_user_data(ng, frame->hd.stream_id);
-    if (st == NULL)
-        return 0;
     st->tx_end_sent = true;
     if (!st->user_open && !st->rx_ended)
         h2_stream_rst(st, NGHTTP2_NO_ERROR); /* nobody reads the rest of the request */

@@ -166,10 +166,15 @@ def test_33_settings_in_one_frame(rig):
     ends_badly(raw, EYC)
 
 
-def test_windows_overflow(rig):
+@pytest.mark.parametrize("data", [
+    pytest.param(frame(WINDOW, 0, 0, struct.pack(">I", 0x7FFFFFFF)), id="update"),
+    pytest.param(frame(HEADERS, END_HEADERS, 1, HEAD) + frame(WINDOW, 0, 1, struct.pack(">I", 0x7FFF0000))
+                 + frame(SETTINGS, 0, 0, struct.pack(">HI", 4, 0x20000)), id="settings"),
+])
+def test_windows_overflow(rig, data):
     raw = Raw(rig)
-    raw.send(frame(WINDOW, 0, 0, struct.pack(">I", 0x7FFFFFFF)))
-    ends_badly(raw, FC)
+    raw.send(data)
+    assert raw.goaway_code() == FC
 
 
 def test_a_window_update_of_nothing(rig):

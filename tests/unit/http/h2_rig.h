@@ -63,7 +63,7 @@ struct rig {
 
     nghttp2_session *peer;
     struct heard heard[2 * RIG_STREAMS];
-    int goaways, refused;
+    int goaways, refused, early_pings;
     uint32_t goaway_code;
     int32_t goaway_last;
     bool peer_reads_nothing;
@@ -312,6 +312,8 @@ static inline int peer_on_frame(nghttp2_session *ng UNUSED, const nghttp2_frame 
 {
     struct rig *rig = arg;
 
+    if (frame->hd.type == NGHTTP2_PING && rig->goaways == 0)
+        rig->early_pings++;
     if (frame->hd.type == NGHTTP2_GOAWAY) {
         rig->goaways++;
         rig->goaway_code = frame->goaway.error_code;
