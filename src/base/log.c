@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 static const char *const level_name[] = {"error", "warn", "info", "debug"};
 
 static _Atomic int max_level = LOG_LEVEL_INFO;
+static _Atomic uint64_t lost_lines;
 static _Thread_local log_sink *thread_sink;
 static _Thread_local void *thread_sink_arg;
 
@@ -54,6 +56,26 @@ static void mask_controls(char *text, size_t len)
     }
 }
 
+/* Standard error may be a pipe whose reader sleeps. We cannot make it non-blocking, for others
+ * share it, so it is asked before each line: a writable pipe takes one of this size whole. */
+static bool stderr_takes_a_line(void)
+{
+    struct pollfd poll_fd = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    return poll(&poll_fd, 1, 0) == 1;
+}
+
+static void write_to_stderr(const char *line, size_t len)
+{
+    if (!stderr_takes_a_line() || write(STDERR_FILENO, line, len) < 0)
+        atomic_fetch_add_explicit(&lost_lines, 1, memory_order_relaxed);
+}
+
+uint64_t log_lost_lines(void)
+{
+    return atomic_load_explicit(&lost_lines, memory_order_relaxed);
+}
+
 void log_write(enum log_level level, const char *event, const char *fmt, ...)
 {
     char line[1024];
@@ -72,12 +94,10 @@ void log_write(enum log_level level, const char *event, const char *fmt, ...)
     mask_controls(line, len);
     line[len++] = '\n';
 
-    if (thread_sink != NULL) {
+    if (thread_sink != NULL)
         thread_sink(thread_sink_arg, line, len);
-        return;
-    }
-    ssize_t written = write(STDERR_FILENO, line, len);
-    (void)written; /* nobody is left to tell */
+    else
+        write_to_stderr(line, len);
 }
 
 bool log_limit_pass(struct log_limit *limit, unsigned *held)

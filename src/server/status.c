@@ -1,6 +1,8 @@
 /* What the admin port asks the server. */
 #include "server/server_impl.h"
 
+#include "base/log.h"
+
 #include <time.h>
 
 static struct metrics *const *all_metrics(void *arg, size_t *count)
@@ -72,7 +74,7 @@ static void print_metrics(void *arg, struct text *out)
                resolver_failures(server->resolver));
     add_number(out, "weir_access_log_lost_total", "counter",
                "Writes of log lines that failed, and lines lost because of them",
-               access_writer_failed(server->writer));
+               access_writer_failed(server->writer) + log_lost_lines());
 }
 
 static void add_time(struct text *out, int64_t wall_us)

@@ -4,12 +4,14 @@ import datetime
 import json
 import os
 import signal
+import subprocess
 import time
 
 import pytest
 
 from harness import origin as o
 from harness.client import request_bytes
+from harness.weir import binary
 
 KEYS = {
     "time", "client", "method", "host", "path", "status", "bytes", "service", "side", "group", "endpoint",
@@ -161,6 +163,29 @@ def test_a_reader_that_does_not_read_blocks_nobody(weir, upstream, tmp_path):
         metrics = w.metrics()
         lost = metrics.sum("weir_access_log_dropped_total") + metrics.sum("weir_access_log_lost_total")
         assert lost > 0
+    finally:
+        os.close(reader)
+
+
+def test_a_process_log_that_nobody_reads_blocks_nobody(weir, upstream):
+    w = weir(upstream())
+    w.stop()
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writer, b"x")
+    os.set_blocking(writer, True)
+    command = [binary(), "run", "-c", str(w.config_file)]
+    w.process, w.exit_code = subprocess.Popen(command, stderr=writer, cwd=str(w.directory)), None
+    os.close(writer)
+    try:
+        w.wait_until_ready()
+        w.reload()
+        assert w.get().status == 200
+        assert w.metrics().sum("weir_access_log_lost_total") > 0
+        w.terminate()
+        assert w.wait() == 0
     finally:
         os.close(reader)
 
