@@ -233,7 +233,6 @@ static bool h2_data(struct h2_reader *r, uint32_t stream, uint8_t flags, const u
 {
     struct message *m = messages_on_stream(&r->messages, stream);
 
-    r->data_bytes += len;
     if (m == NULL || m->is_whole || m->is_bad || m->was_reset)
         return h2_fault(r, "DATA on a stream that is not open");
     if ((flags & NGHTTP2_FLAG_PADDED) && (len < 1 || data[0] >= len)) {
@@ -276,13 +275,10 @@ static bool h2_small(struct h2_reader *r, uint8_t type, uint32_t stream, const u
         if (len < 8)
             return h2_is_wrong(r, "a GOAWAY of another size");
         r->says_goaway = true;
-        r->goaway_last = h2_u32(data) & INT32_MAX;
         return true;
     case NGHTTP2_WINDOW_UPDATE:
         if (len != 4)
             return h2_is_wrong(r, "a WINDOW_UPDATE of another size");
-        if (stream == 0)
-            r->window_opened += h2_u32(data) & INT32_MAX;
         return (h2_u32(data) & INT32_MAX) > 0 || h2_fault(r, "a WINDOW_UPDATE of nothing");
     case NGHTTP2_PING:
         return len == 8 || h2_is_wrong(r, "a PING of another size");

@@ -15,7 +15,6 @@ extern const char h2_magic[]; /* [H2_PREFACE_LEN]: the client's preface (RFC 911
 struct h2_reader {
     bool is_response, canonical;
     bool has_preface, has_settings, is_in_block, says_goaway;
-    uint32_t goaway_last;
     struct messages messages;     /* by stream, in the order of their heads */
     const struct messages *asked; /* responses: the requests they answer */
     const char *wrong;
@@ -26,8 +25,6 @@ struct h2_reader {
     size_t block_len;
     uint32_t block_stream, last_stream;
     uint8_t block_flags;
-    uint64_t data_bytes;    /* of all streams, padding included */
-    uint64_t window_opened; /* by WINDOW_UPDATEs of the connection */
 };
 
 /* Reads on; what was wrong is in `r->wrong`. */
