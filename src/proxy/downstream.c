@@ -187,11 +187,13 @@ static void on_no_progress(struct deadline *deadline)
 
 /* --- what the session wants ------------------------------------------------------------------ */
 
+static void follow_configuration(struct downstream *down);
+
 static void on_stream(struct session *session, struct stream *stream)
 {
     struct downstream *down = of_session(session);
 
-    downstream_rebind(down);
+    follow_configuration(down);
     if (UNLIKELY(proxy_overload(down->proxy) != OVERLOAD_NONE) && !session->draining)
         session_drain(session);
     down->exchanges++;
@@ -487,24 +489,38 @@ static const struct serving_listener *same_listener(const struct downstream *dow
     return NULL;
 }
 
-void downstream_rebind(struct downstream *down)
+static void change_serving(struct downstream *down)
 {
-    struct proxy *proxy = down->proxy;
-
-    if (down->serving == proxy->serving || down->is_closed || down->exchanges > 0)
-        return;
     const struct serving_listener *listener = same_listener(down);
+
     if (listener == NULL) {
         downstream_drain(down);
         return;
     }
     struct serving *old = down->serving;
-    down->serving = serving_ref(proxy->serving);
+    down->serving = serving_ref(down->proxy->serving);
     down->listener = listener;
     down->trusted = is_trusted(listener->conf, down->peer_is_unix, down->peer_ip);
-    if (down->session != NULL)
-        session_set_limits(down->session, &listener->limits);
+    down->has_old_limits = down->session != NULL;
     serving_unref(&old);
+}
+
+/* Exchanges hold the configuration that they began with, so others of an h2 connection may go on
+ * under the old one. The session's limits are for all of them and wait until none is left. */
+static void follow_configuration(struct downstream *down)
+{
+    if (UNLIKELY(down->serving != down->proxy->serving))
+        change_serving(down);
+    if (UNLIKELY(down->has_old_limits) && down->exchanges == 0) {
+        session_set_limits(down->session, &down->listener->limits);
+        down->has_old_limits = false;
+    }
+}
+
+void downstream_rebind(struct downstream *down)
+{
+    if (!down->is_closed && down->exchanges == 0)
+        follow_configuration(down);
 }
 
 /* A request may be on its way already, so nobody is cut off at once: a connection that has not said

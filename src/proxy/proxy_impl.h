@@ -84,9 +84,10 @@ struct downstream {
     uint16_t peer_port;
     bool trusted : 1; /* the peer is one of trusted_proxies */
     bool is_closed : 1, is_reaped : 1;
-    bool is_unwelcome : 1; /* came while we were short of something: 503 */
-    bool is_tallied : 1;   /* counted for its client */
-    bool rests_next : 1;   /* `deadline` is not yet the end */
+    bool is_unwelcome : 1;   /* came while we were short of something: 503 */
+    bool is_tallied : 1;     /* counted for its client */
+    bool rests_next : 1;     /* `deadline` is not yet the end */
+    bool has_old_limits : 1; /* the session's are those of an earlier configuration */
     bool peer_is_unix : 1;
     uint8_t peer_text_len;
     uint64_t client_key; /* of the client, among the quotas */

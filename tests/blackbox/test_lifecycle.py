@@ -295,6 +295,28 @@ def test_a_request_in_flight_outlives_two_configurations(weir, upstream):
     assert client.request().body == b"done"
 
 
+def test_a_busy_h2_connection_follows_the_configuration(weir, upstream):
+    go_on = threading.Event()
+
+    def handler(conn, request):
+        go_on.wait(10)
+        o.respond(b"old")(conn, request)
+
+    old, new = upstream(handler), upstream(o.respond(b"new"))
+    w = weir(old)
+    client = w.connect_h2()
+    stream = client.begin()
+    old.wait_for_requests(1)
+    config = copy.deepcopy(w.config)
+    config["groups"] = {"other": {"endpoints": [new.address]}}
+    config["listeners"][0]["group"] = "other"
+    w.reload(config)
+    assert client.request().body == b"new"
+    go_on.set()
+    assert client.finish(stream).body == b"old"
+    assert client.request().body == b"new"
+
+
 def test_warm_connections_survive_a_reload_that_does_not_concern_them(weir, upstream):
     up = upstream()
     w = weir(up, top={"workers": 1})
