@@ -28,6 +28,13 @@ static enum reason check_line_length(const struct h1_scan *scan, struct str line
     return REASON_NONE;
 }
 
+/* CR and then no LF: nothing that comes can make it the empty line. Said at once, because the end
+ * of the head is what the peer may be waiting for us to see. */
+static bool is_half_empty(struct str line)
+{
+    return line.len > 1 && line.ptr[0] == '\r';
+}
+
 /* The whole head as raw bytes; what counts exactly is checked while parsing. */
 static enum reason check_total(const struct h1_scan *scan, size_t total,
                                const struct session_limits *limits)
@@ -60,7 +67,10 @@ enum reason h1_scan_head(struct h1_scan *scan, struct str data, enum h1_kind kin
             *head_len = end + 1;
             return check_total(scan, end + 1, limits);
         }
-        struct str line = str_make(data.ptr + scan->line_start, len - 1);
+        struct str line = str_make(data.ptr + scan->line_start, len);
+        if (is_half_empty(line))
+            return REASON_BAD_LINE_END;
+        line.len--;
         if ((reason = check_line_length(scan, line, kind, limits)) != REASON_NONE)
             return reason;
         scan->line_start = scan->looked;
@@ -68,6 +78,8 @@ enum reason h1_scan_head(struct h1_scan *scan, struct str data, enum h1_kind kin
     }
     scan->looked = (uint32_t)data.len;
     struct str pending = str_skip(data, scan->line_start);
+    if (is_half_empty(pending))
+        return REASON_BAD_LINE_END;
     if (pending.len > 0 && data.ptr[data.len - 1] == '\r')
         pending.len--; /* perhaps half of the line's end: not counted, as in a whole line */
     if ((reason = check_line_length(scan, pending, kind, limits)) != REASON_NONE)

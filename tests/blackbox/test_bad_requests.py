@@ -71,6 +71,7 @@ CHUNKS = {
     "extension with an open quote": (CHUNKED + b'\r\n3;a="b\r\nabc\r\n0\r\n\r\n', 400, "bad_chunk"),
     "bare LF after the last size": (CHUNKED + b"\r\n3\r\nabc\r\n0\n\r\n", 400, "bad_chunk bad_line_end"),
     "bare LF at the end": (CHUNKED + b"\r\n3\r\nabc\r\n0\r\n\n", 400, "bad_chunk bad_line_end bad_trailer"),
+    "bare CR at the end": (CHUNKED + b"\r\n3\r\nabc\r\n0\r\n\rX", 400, "bad_line_end"),
     "trailer without colon": (CHUNKED + b"\r\n0\r\nrubbish\r\n\r\n", 400, "bad_trailer bad_field bad_chunk"),
     "trailer with NUL": (CHUNKED + b"\r\n0\r\nX: \0\r\n\r\n", 400, "bad_trailer bad_field bad_chunk"),
     "folded trailer": (CHUNKED + b"\r\n0\r\nX: a\r\n b\r\n\r\n", 400, "bad_trailer bad_field bad_chunk"),
@@ -108,6 +109,7 @@ LINES = {
     "bare LF after a field": (b"GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n", 400, "bad_line_end bad_field"),
     "bare LF at the end": (b"GET / HTTP/1.1\r\nHost: a\r\n\n", 400, "bad_line_end"),
     "bare CR after the request line": (b"GET / HTTP/1.1\rHost: a\r\n\r\n", (400, 505), "bad_line_end bad_request_line bad_version"),
+    "bare CR at the end": (b"GET / HTTP/1.1\r\nHost: a\r\n\rX", 400, "bad_line_end"),
     "CR CR LF": (b"GET / HTTP/1.1\r\r\nHost: a\r\n\r\n", (400, 505), "bad_line_end bad_request_line bad_version"),
     "dot segments above the root": (b"GET /../etc HTTP/1.1\r\nHost: a\r\n\r\n", (400, 200), "bad_target"),
 }

@@ -240,8 +240,9 @@ static const struct head_case request_fields[] = {
     {FIELDS("A: b\r\r\n"), REASON_BAD_FIELD},
     {FIELDS("A: \rb\r\n"), REASON_BAD_FIELD},
     {FIELDS("A\r: b\r\n"), REASON_BAD_FIELD},
-    {FIELDS("\rA: b\r\n"), REASON_BAD_FIELD},
-    {FIELDS("\r\r\n"), REASON_BAD_FIELD},
+    {FIELDS("\rA: b\r\n"), REASON_BAD_LINE_END},
+    {FIELDS("\r\r\n"), REASON_BAD_LINE_END},
+    {STR_INIT("GET / HTTP/1.1\r\nHost: a\r\n\rX"), REASON_BAD_LINE_END},
     /* bytes */
     {FIELDS("A: b\0c\r\n"), REASON_BAD_FIELD},
     {FIELDS("A\0: b\r\n"), REASON_BAD_FIELD},
