@@ -450,7 +450,7 @@ struct h2_session *h2_session_new(const struct session_ops *ops, const struct se
     l->max_streams = or_default(l->max_streams, H2_MAX_STREAMS);
     l->out_high = or_default(l->out_high, SESSION_OUT_HIGH);
     l->out_low = or_default(l->out_low, SESSION_OUT_LOW);
-    h2->updates_left = H2_UPDATES_MAX;
+    h2->thanks_left = H2_THANKS_MAX;
     h2->next_id = 1;
     list_init(&h2->streams);
     list_init(&h2->full);

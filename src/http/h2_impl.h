@@ -48,8 +48,8 @@ enum {
     H2_GLITCH_BURST = 500,
     H2_LIBRARY_BURST = 1000, /* libnghttp2's own count of resets: ours comes first */
     H2_GLITCH_PER_SECOND = 50,
-    H2_UPDATES_PER_DATA = 10, /* WINDOW_UPDATEs that each DATA frame we send may be thanked with */
-    H2_UPDATES_MAX = 1000,    /* … saved up at most, and given at the start; the rest costs */
+    H2_THANKS_PER_DATA = 10, /* WINDOW_UPDATEs and PINGs for each DATA frame we send */
+    H2_THANKS_MAX = 1000,    /* … saved up at most, and given at the start; the rest costs */
     H2_COST_FRAME = 1,  /* PING, SETTINGS, PRIORITY, GOAWAY, unknown, empty DATA, late RST_STREAM */
     H2_COST_RESET = 3,  /* RST_STREAM before our response was whole (rapid reset) */
     H2_COST_ERROR = 5,  /* what made us send RST_STREAM (MadeYouReset) */
@@ -130,9 +130,9 @@ struct h2_session {
     struct list full;       /* those that wait for on_writable */
     struct list news;       /* those that wait for on_reset */
     uint32_t wire_streams;
-    size_t queued;         /* bytes in all streams' tx */
-    uint32_t updates_left; /* WINDOW_UPDATEs that cost nothing */
-    uint32_t next_id;      /* server: of the client's next stream, if it skips none */
+    size_t queued;        /* bytes in all streams' tx */
+    uint32_t thanks_left; /* WINDOW_UPDATEs and PINGs that cost nothing */
+    uint32_t next_id;     /* server: of the client's next stream, if it skips none */
 
     struct h2_walk walk;
     struct h2_incoming in;

@@ -375,20 +375,24 @@ static void on_settings_frame(struct h2_session *h2, const nghttp2_frame *frame)
     h2->settings_seen = true;
 }
 
-static void on_ping_frame(struct h2_session *h2, const nghttp2_frame *frame)
+/* A window is opened because data came through it; one that is opened byte by byte is a flood. A
+ * PING with each piece of data measures the path (as gRPC does all the time); without it is one. */
+static void on_thanks(struct h2_session *h2)
 {
-    if (frame->hd.flags & NGHTTP2_FLAG_ACK)
-        h2_on_drain_ack(h2, frame->ping.opaque_data);
-    h2_glitch(h2, H2_COST_FRAME);
-}
-
-/* A window is opened because data came through it; one that is opened byte by byte is a flood. */
-static void on_window_update(struct h2_session *h2)
-{
-    if (h2->updates_left > 0)
-        h2->updates_left--;
+    if (h2->thanks_left > 0)
+        h2->thanks_left--;
     else
         h2_glitch(h2, H2_COST_FRAME);
+}
+
+static void on_ping_frame(struct h2_session *h2, const nghttp2_frame *frame)
+{
+    if (frame->hd.flags & NGHTTP2_FLAG_ACK) {
+        h2_on_drain_ack(h2, frame->ping.opaque_data);
+        h2_glitch(h2, H2_COST_FRAME);
+    } else {
+        on_thanks(h2);
+    }
 }
 
 /* HEADERS or DATA of a stream that has ended, or was passed over by a later one (RFC 9113 sections
@@ -522,7 +526,7 @@ int h2_on_frame_recv(nghttp2_session *ng UNUSED, const nghttp2_frame *frame, voi
         on_ping_frame(h2, frame);
         break;
     case NGHTTP2_WINDOW_UPDATE:
-        on_window_update(h2);
+        on_thanks(h2);
         break;
     case NGHTTP2_GOAWAY:
         if (h2->peer_leaves)

@@ -152,7 +152,7 @@ int h2_on_send_data(nghttp2_session *ng UNUSED, nghttp2_frame *frame UNUSED,
 {
     struct h2_session *h2 = arg;
 
-    h2->updates_left = MIN(h2->updates_left + H2_UPDATES_PER_DATA, H2_UPDATES_MAX);
+    h2->thanks_left = MIN(h2->thanks_left + H2_THANKS_PER_DATA, H2_THANKS_MAX);
     bufq_copy(h2->session.out, frame_head, 9); /* the length of every frame's head */
     move_body(source->ptr, len);
     return 0;

@@ -210,6 +210,19 @@ def test_an_upstream_that_does_not_read_stops_the_client(weir, upstream):
         go_on.set()
 
 
+def test_a_ping_for_each_piece_of_data_is_no_flood(weir, upstream):
+    """gRPC measures bandwidth like that, without end."""
+    settings, total = {S.INITIAL_WINDOW_SIZE: 1000}, 2 * MIB
+    with weir(upstream(o.Firehose(total))).connect_h2(settings=settings) as client:
+        stream = client.streams[client.begin()]
+        while not stream.done:
+            seen = len(stream.body)
+            client.wait(lambda: len(stream.body) > seen or stream.done, 10, "data")
+            client.conn.ping(b"bdp-ping")
+        assert len(stream.body) == total and client.goaway is None
+    assert client.pings > 1600  # more than could be free without data
+
+
 def test_small_windows_still_deliver_everything(weir, upstream):
     settings = {S.INITIAL_WINDOW_SIZE: 100}
     with weir(upstream(o.respond(b"y" * 20000))).connect_h2(settings=settings) as client:
