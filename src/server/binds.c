@@ -122,6 +122,7 @@ struct binds *binds_plan(const struct binds *current, const struct config *confi
             struct bind *bind = &next->items[next->count++];
             bind_init(bind, config, i, &config->listeners[i].binds[b], workers);
             if (plan_one(next, current, bind, err) < 0) {
+                place_err(err, &config->listeners[i].place);
                 binds_free(next);
                 return NULL;
             }

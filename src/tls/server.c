@@ -9,15 +9,6 @@
 
 /* --- building -------------------------------------------------------------------------------- */
 
-static void err_place(struct err *err, const struct place *place)
-{
-    if (place->file == NULL)
-        return;
-    snprintf(err->file, sizeof(err->file), "%s", place->file);
-    err->line = place->line;
-    err->column = place->column;
-}
-
 static void add_protocol(struct tls_server *server, const char *name)
 {
     size_t len = strlen(name);
@@ -34,7 +25,7 @@ static int add_policy(struct tls_server *server, const struct tls_server_conf *c
     struct tls_policy *policy = tls_policy_new(server->library, conf, min_version, client, err);
 
     if (policy == NULL) {
-        err_place(err, &client->place);
+        place_err(err, &client->place);
         return -1;
     }
     server->policies[server->policy_count++] = policy;
@@ -74,7 +65,7 @@ static size_t load_certificates(struct certificate *certs, struct tls_library *l
     for (size_t i = 0; i < conf->certificate_count; i++) {
         const struct certificate_conf *item = &conf->certificates[i];
         if (certificate_load(&certs[loaded], library, item, err) < 0) {
-            err_place(err, &item->place);
+            place_err(err, &item->place);
             break;
         }
         loaded++;
@@ -111,7 +102,7 @@ struct tls_server *tls_server_new(struct tls_library *library, struct tls_ticket
     size_t loaded = load_certificates(certs, library, conf, err);
     bool ok = loaded == conf->certificate_count && compile_policies(server, conf, err) == 0;
     if (ok && sites_compile(server, conf, certs, loaded, err) < 0) {
-        err_place(err, &conf->certificates[0].place);
+        place_err(err, &conf->certificates[0].place);
         ok = false;
     }
     certificates_free(certs, loaded);

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -209,7 +210,7 @@ def test_an_address_in_use_is_told(weir, tmp_path):
             },
         )
     assert code == 1
-    assert "127.0.0.1:%d" % port in errors
+    assert re.search(r"bad\.yaml:\d+:\d+: cannot bind to 127\.0\.0\.1:%d: " % port, errors)
 
 
 def test_no_line_editor_is_loaded_into_a_proxy(weir, upstream):
