@@ -19,6 +19,33 @@ static bool ip_literal_is_valid(struct str host)
     return host.len >= 2;
 }
 
+/* The byte that begins at *at, with its escape undone; *at moves behind it. */
+static int byte_at(struct str text, size_t *at)
+{
+    size_t i = (*at)++;
+
+    if (text.ptr[i] != '%' || i + 2 >= text.len)
+        return (unsigned char)text.ptr[i];
+    int high = hex_value(text.ptr[i + 1]), low = hex_value(text.ptr[i + 2]);
+    if (high < 0 || low < 0)
+        return '%';
+    *at = i + 3;
+    return high * 16 + low;
+}
+
+/* As hosts are really spelled. An escape may stand only for what could stand there itself, or for a
+ * byte of UTF-8: no control, no "/", "@" or ":" in disguise. */
+static bool name_is_valid(struct str name)
+{
+    for (size_t at = 0; at < name.len;) {
+        bool is_escaped = name.ptr[at] == '%';
+        int c = byte_at(name, &at);
+        if (c == '%' || !(char_is((char)c, CHAR_HOST) || (is_escaped && c >= 0x80)))
+            return false;
+    }
+    return name.len > 0 && name.len <= 255;
+}
+
 /* uri-host [ ":" port ] (RFC 9110 section 7.2); never userinfo, never empty. */
 static bool authority_is_valid(struct str authority)
 {
@@ -31,25 +58,7 @@ static bool authority_is_valid(struct str authority)
     }
     if (str_cut(authority, ':', &host, &rest) && !port_is_valid(rest))
         return false;
-    for (size_t i = 0; i < host.len; i++) {
-        if (!char_is(host.ptr[i], CHAR_HOST))
-            return false;
-    }
-    return host.len > 0 && host.len <= 255;
-}
-
-/* The byte that begins at *at, with its escape undone; *at moves behind it. */
-static int path_byte(struct str path, size_t *at)
-{
-    size_t i = (*at)++;
-
-    if (path.ptr[i] != '%' || i + 2 >= path.len)
-        return (unsigned char)path.ptr[i];
-    int high = hex_value(path.ptr[i + 1]), low = hex_value(path.ptr[i + 2]);
-    if (high < 0 || low < 0)
-        return '%';
-    *at = i + 3;
-    return high * 16 + low;
+    return name_is_valid(host);
 }
 
 /* One segment of a path as somebody behind us may read it. */
@@ -64,7 +73,7 @@ static enum segment path_segment(struct str path, size_t *at)
 
     while (*at < path.len && path.ptr[*at] != '/') {
         bool is_escaped = path.ptr[*at] == '%';
-        int c = path_byte(path, at);
+        int c = byte_at(path, at);
         if (c < 0x20 || c == 0x7f)
             return SEGMENT_TRAP;
         if (c == ';' || c == '\\' || (c == '/' && is_escaped)) {
