@@ -221,7 +221,7 @@ static void conn_flush(struct conn *conn)
 
 enum { UNSENT_FIRST = 64 * 1024 };
 
-uint8_t conn_unsent_doublings(uint32_t max_bytes)
+uint8_t conn_unsent_shift(uint32_t max_bytes)
 {
     uint8_t count = 0;
 
@@ -232,7 +232,7 @@ uint8_t conn_unsent_doublings(uint32_t max_bytes)
 
 void conn_let_unsent_grow(struct conn *conn, uint32_t max_bytes)
 {
-    conn->unsent_doublings = conn_unsent_doublings(max_bytes);
+    conn->unsent_shift = conn_unsent_shift(max_bytes);
 }
 
 /* The socket was full and is so no more: the peer reads. */
@@ -240,10 +240,10 @@ static void conn_made_room(struct conn *conn)
 {
     int fd = conn->io.fd, bytes = 0;
 
-    if (conn->unsent_doublings > 0 && conn->write_wait) {
-        conn->unsent_doublings--;
+    if (conn->unsent_shift > 0 && conn->write_wait) {
         getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, &(socklen_t){sizeof(bytes)});
-        bytes *= 2;
+        bytes <<= conn->unsent_shift;
+        conn->unsent_shift = 0;
         setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof(bytes));
     }
     conn_flush(conn);

@@ -91,10 +91,10 @@ int conn_fd(const struct conn *conn);
 struct bufq *conn_out(struct conn *conn);
 void conn_flush_later(struct conn *conn);
 
-/* How often a limit on what the kernel takes unsent doubles from its beginning to `max_bytes`; and
- * lets that of an accepted connection do so, each time that the peer has made room: who reads fast
- * soon has all of it, who does not read costs no more than the beginning. */
-uint8_t conn_unsent_doublings(uint32_t max_bytes);
+/* What the kernel takes unsent is at first no more than `max_bytes` >> conn_unsent_shift: at most
+ * 64 KiB. An accepted connection that lets it grow has all of `max_bytes` once the peer has read
+ * enough to make room: who does not read costs no more than the beginning. */
+uint8_t conn_unsent_shift(uint32_t max_bytes);
 void conn_let_unsent_grow(struct conn *conn, uint32_t max_bytes);
 
 /* Stops and restarts on_data. Pausing is lazy: the socket is only taken out of epoll when it

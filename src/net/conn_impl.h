@@ -52,7 +52,7 @@ struct conn {
     bool is_bulky : 1;         /* the last read has filled its slab: the next gets a large one */
     bool is_silent : 1;        /* closed before it was open: no last words */
     bool has_first : 1;        /* `out` holds what goes before the handshake (conn_send_first) */
-    uint8_t unsent_doublings;  /* that are left: conn_let_unsent_grow */
+    uint8_t unsent_shift;      /* > 0: it may grow by so much (conn_let_unsent_grow) */
 
     uint16_t reason;                /* enum reason: what a transport has found out */
     int errnum;                     /* why connecting failed at once, or 0 */

@@ -251,7 +251,7 @@ struct listener_sock *listener_start(struct loop *loop, int fd, listener_accepte
 
 void listener_limit_unsent(struct listener_sock *listener, uint32_t max_bytes)
 {
-    int first = (int)(max_bytes >> conn_unsent_doublings(max_bytes));
+    int first = (int)(max_bytes >> conn_unsent_shift(max_bytes));
 
     setsockopt(listener->io.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &first, sizeof(first));
 }

@@ -36,7 +36,7 @@ struct listener_sock *listener_start(struct loop *loop, int fd, listener_accepte
 /* Of what it cannot send yet, the kernel takes no more than about `max_bytes` from each connection
  * that is accepted from now on: not megabytes of our encrypting, and of its memory, for a client
  * that reads slowly or has gone by the time they would be sent (TCP_NOTSENT_LOWAT). They begin with
- * 64 KiB at most; see conn_let_unsent_grow. */
+ * 64 KiB of it at most; see conn_let_unsent_grow. */
 void listener_limit_unsent(struct listener_sock *listener, uint32_t max_bytes);
 
 /* Stops accepting; what was accepted stays. Connections still in the kernel's backlog are taken and
