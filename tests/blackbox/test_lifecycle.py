@@ -261,14 +261,19 @@ def test_a_bad_configuration_leaves_the_old_one_serving(weir, upstream):
     assert w.get().body == b"hello"
 
 
-def test_a_request_in_flight_finishes_on_the_configuration_it_began_with(weir, upstream):
-    go_on = threading.Event()
+def held_back(go_on, body):
+    """An upstream that answers once go_on is set."""
 
     def handler(conn, request):
         go_on.wait(10)
-        o.respond(b"old")(conn, request)
+        o.respond(body)(conn, request)
 
-    old, new = upstream(handler), upstream(o.respond(b"new"))
+    return handler
+
+
+def test_a_request_in_flight_finishes_on_the_configuration_it_began_with(weir, upstream):
+    go_on = threading.Event()
+    old, new = upstream(held_back(go_on, b"old")), upstream(o.respond(b"new"))
     w = weir(old)
     client = w.connect()
     client.send(request_bytes())
@@ -298,12 +303,7 @@ def test_a_request_in_flight_outlives_two_configurations(weir, upstream):
 
 def test_a_busy_h2_connection_follows_the_configuration(weir, upstream):
     go_on = threading.Event()
-
-    def handler(conn, request):
-        go_on.wait(10)
-        o.respond(b"old")(conn, request)
-
-    old, new = upstream(handler), upstream(o.respond(b"new"))
+    old, new = upstream(held_back(go_on, b"old")), upstream(o.respond(b"new"))
     w = weir(old)
     client = w.connect_h2()
     stream = client.begin()
