@@ -1,7 +1,9 @@
-/* The exchange's own verbs, for exchange.c and for the local replies. */
+/* The exchange's own verbs, for its files and for the local replies. */
 #pragma once
 
 #include "proxy/proxy_impl.h"
+
+/* --- exchange.c ------------------------------------------------------------------------------ */
 
 /* Writes x->state, and checks that the step is one of the diagram. */
 void exchange_enter(struct exchange *x, enum exchange_state next);
@@ -9,3 +11,53 @@ void exchange_enter(struct exchange *x, enum exchange_state next);
 /* Ends the exchange in whatever state: both streams, the clock, the log. Memory goes at the end of
  * the turn. Safe anywhere, and safe twice. */
 void exchange_close(struct exchange *x);
+
+/* Ends the exchange for `reason`: with a local reply where that is still possible; else the
+ * client's stream is cut, so that it cannot take a part for the whole. */
+void exchange_fail(struct exchange *x, enum reason reason);
+
+static inline bool exchange_is_over(const struct exchange *x)
+{
+    return x->state == EXCHANGE_CLOSED;
+}
+
+/* The upstream stream; NULL when there is none. */
+static inline struct stream *exchange_up(const struct exchange *x)
+{
+    return x->lease.state == LEASE_HELD ? x->lease.stream : NULL;
+}
+
+void exchange_pause_down(struct exchange *x);
+void exchange_resume_down(struct exchange *x);
+
+/* Sends the body bytes, and perhaps trailers, that came before the upstream stream did. */
+void exchange_send_pending(struct exchange *x);
+
+/* What the upstream stream calls. */
+extern const struct stream_handler exchange_up_handler;
+
+/* --- arrive.c -------------------------------------------------------------------------------- */
+
+/* The client's head is there: on_head of the downstream stream. */
+void exchange_on_head(struct stream *down, struct head *head, enum end end);
+
+/* --- attempt.c ------------------------------------------------------------------------------- */
+
+/* The group is known: asks for an upstream stream. */
+void exchange_connect(struct exchange *x);
+
+/* An attempt has failed for `reason`: makes another one where that is allowed, or fails. */
+void exchange_retry(struct exchange *x, enum reason reason);
+
+/* The group under the configuration in force: the old one's may be gone since a reload; -1. */
+int exchange_current_group(const struct exchange *x);
+
+/* The target of the decision under the configuration in force; NULL when it is gone. */
+struct target *exchange_current_target(const struct exchange *x);
+
+/* --- waits.c --------------------------------------------------------------------------------- */
+
+/* Something has moved: the deadline starts anew. */
+void exchange_touch(struct exchange *x);
+
+void exchange_on_deadline(struct deadline *deadline);

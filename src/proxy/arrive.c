@@ -1,0 +1,166 @@
+/* From the client's head to the decision: who may come in, where the request goes, and whether weir
+ * answers itself. */
+#include "proxy/exchange_impl.h"
+
+/* --- deciding -------------------------------------------------------------------------------- */
+
+static enum reason reason_of_why(enum why why)
+{
+    switch (why) {
+    case WHY_DEBUG_UNKNOWN:
+    case WHY_DEBUG_REFUSED:
+        return REASON_DEBUG_UNKNOWN;
+    case WHY_BAD_HOST:
+        return REASON_BAD_HOST;
+    case WHY_UNKNOWN_HOST:
+        return REASON_UNKNOWN_HOST;
+    case WHY_BAD_PATH:
+        return REASON_BAD_TARGET;
+    default:
+        return REASON_NO_ROUTE;
+    }
+}
+
+/* The router says that weir answers itself. */
+static void answer_locally(struct exchange *x)
+{
+    const struct router_conf *router = &x->serving->config->routers[x->listener->router];
+
+    if (x->decision.why == WHY_ANSWER)
+        reply_answer(x, router->rules[x->decision.rule].answer);
+    else if (x->decision.why == WHY_DEBUG_UNKNOWN)
+        reply_debug_unknown(x, &router->debug, x->decision.status);
+    else
+        reply_reason(x, reason_of_why(x->decision.why), x->decision.status);
+}
+
+/* Figures of the group and side in this worker; found once per configuration. */
+static struct group_metrics *figures_of(struct exchange *x)
+{
+    struct group_metrics **slot = &x->serving->group_metrics[x->decision.group][x->decision.side];
+
+    _Static_assert(sizeof((*slot)->name) > GROUP_NAME_MAX, "the label is the whole name");
+    if (*slot == NULL)
+        *slot =
+            metrics_group(x->proxy->metrics, x->group->name, str_of(side_word(x->decision.side)));
+    return *slot;
+}
+
+static void go_upstream(struct exchange *x)
+{
+    const struct group_conf *group = &x->serving->config->groups[x->decision.group];
+
+    x->group = group;
+    x->figures = figures_of(x);
+    metric_add(&x->figures->requests, 1);
+    metric_add(&x->figures->active, 1);
+    x->target = exchange_current_target(x);
+    enum reason reason = header_rules_request(x);
+    if (reason != REASON_NONE) {
+        exchange_fail(x, reason);
+        return;
+    }
+    if (group->host_is_target)
+        x->request->authority = group->targets[x->decision.target].hosts[0].name;
+    if (group->timeouts.total_ms > 0)
+        x->total_at_ms = loop_now_ms(x->proxy->loop) + group->timeouts.total_ms;
+    if (x->target != NULL)
+        upstream_earn_retry(x->proxy->upstream, exchange_current_group(x));
+    exchange_connect(x);
+}
+
+/* --- beginning ------------------------------------------------------------------------------- */
+
+/* TRACE and OPTIONS may say how often they want to be forwarded (RFC 9110 section 7.6.2). */
+static bool may_go_on(struct exchange *x)
+{
+    struct head *head = x->request;
+    uint64_t forwards;
+
+    if (LIKELY(head->first[HEADER_MAX_FORWARDS] == 0) ||
+        (head->method != METHOD_OPTIONS && head->method != METHOD_TRACE) ||
+        str_to_u64(head_value(head, HEADER_MAX_FORWARDS), &forwards) < 0)
+        return true;
+    if (forwards == 0)
+        return false;
+    char *text = arena_alloc_aligned(head->arena, 20, 1);
+    head_set(head, HEADER_MAX_FORWARDS, str_make(text, u64_to_dec(forwards - 1, text)));
+    return true;
+}
+
+/* A connection made to one name must not reach another that asks more of its clients. */
+static bool is_misdirected(const struct exchange *x)
+{
+    const struct downstream *client = x->client;
+
+    return client->listener->tls != NULL && client->conn != NULL &&
+           !tls_host_fits(client->conn, client->listener->tls, x->host);
+}
+
+enum { OVERLOAD_RETRY_AFTER_S = 5 };
+
+static bool is_refused_for_overload(struct exchange *x)
+{
+    if (LIKELY(proxy_overload(x->proxy) < OVERLOAD_REFUSE && !x->client->is_unwelcome))
+        return false;
+    x->retry_after_s = OVERLOAD_RETRY_AFTER_S;
+    return true;
+}
+
+static enum reason admit_to_rule(struct exchange *x)
+{
+    if (x->decision.rule < 0 || x->listener->router < 0)
+        return REASON_NONE;
+    const struct router_conf *router = &x->serving->config->routers[x->listener->router];
+
+    return admit_request(x, &router->rules[x->decision.rule].rate_limits);
+}
+
+void exchange_on_head(struct stream *down, struct head *head, enum end end)
+{
+    struct exchange *x = down->arg;
+
+    x->request = head;
+    x->method = head->method_text;
+    x->host = head->authority;
+    x->path = head->path;
+    x->user_agent = head_value(head, HEADER_USER_AGENT);
+    x->wants_upgrade = head->upgrade.len > 0;
+    x->request_has_body = end == MORE && !x->wants_upgrade;
+    x->request_ended = end == END;
+    proxy_count(x->proxy,
+                head->version == HTTP_2 ? COUNTER_DOWN_REQUESTS_H2 : COUNTER_DOWN_REQUESTS_H1, 1);
+
+    enum reason reason = rewrite_request(x);
+    if (reason == REASON_NONE && head->method == METHOD_TRACE && x->request_has_body)
+        reason = REASON_BAD_FRAMING; /* RFC 9110 section 9.3.8: we must not send it on */
+    if (reason == REASON_NONE && is_misdirected(x))
+        reason = REASON_MISDIRECTED;
+    if (reason != REASON_NONE) {
+        exchange_fail(x, reason);
+        return;
+    }
+    reason =
+        is_refused_for_overload(x) ? REASON_OVERLOAD : admit_request(x, &x->listener->rate_limits);
+    if (reason != REASON_NONE) {
+        exchange_fail(x, reason);
+        return;
+    }
+    if (x->listener->redirect_to_https) {
+        if (head->authority.len > 0)
+            reply_redirect_https(x);
+        else
+            exchange_fail(x, REASON_BAD_HOST); /* HTTP/1.0 that does not say where to */
+        return;
+    }
+    exchange_decide(x);
+    reason = admit_to_rule(x);
+    if (reason != REASON_NONE)
+        exchange_fail(x, reason);
+    else if (x->decision.group < 0)
+        answer_locally(x);
+    else if (!may_go_on(x))
+        reply_last_hop(x);
+    else
+        go_upstream(x);
+}
