@@ -1,40 +1,50 @@
-/* PCRE2 with everything bounded: steps, depth and memory of a match. */
+/* PCRE2 with everything bounded: steps, depth and memory of a match. What a match writes to lies on
+ * the stack of its caller, so a compiled pattern holds no memory that belongs to a thread: it may
+ * be made on one thread, matched on others and freed on any. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "base/regex.h"
 
 #include <pcre2.h>
 #include <stdlib.h>
 
-enum { STEPS_MAX = 20000, DEPTH_MAX = 500, HEAP_KIB_MAX = 256, MATCH_BYTES = 512 };
+enum { STEPS_MAX = 20000, DEPTH_MAX = 500, HEAP_KIB_MAX = 256, SCRATCH_BYTES = 512 };
 
 struct regex {
-    pcre2_code *code;             /* owns */
-    pcre2_match_context *limits;  /* owns */
-    pcre2_general_context *local; /* owns: memory of one match */
+    pcre2_code *code;            /* owns */
+    pcre2_match_context *limits; /* owns */
 };
 
-/* What a match writes to: one block for each thread, which is enough unless PCRE2 has to go without
- * its just-in-time compiler. */
-static _Thread_local struct {
-    _Alignas(max_align_t) char bytes[MATCH_BYTES];
-    bool is_taken;
-} block;
+/* --- memory of one match --------------------------------------------------------------------- */
 
-static void *local_alloc(size_t size, void *arg UNUSED)
+/* Enough for a general context and the data of a match without captures. Without its just-in-time
+ * compiler PCRE2 needs more, which comes from malloc. */
+struct scratch {
+    _Alignas(max_align_t) char bytes[SCRATCH_BYTES];
+    size_t used;
+};
+
+static void *scratch_alloc(size_t size, void *arg)
 {
-    if (size > sizeof(block.bytes) || block.is_taken)
+    struct scratch *scratch = arg;
+    size_t taken = (size + _Alignof(max_align_t) - 1) & ~(_Alignof(max_align_t) - 1);
+
+    if (size > SCRATCH_BYTES || taken > SCRATCH_BYTES - scratch->used)
         return malloc(size);
-    block.is_taken = true;
-    return block.bytes;
+    void *memory = scratch->bytes + scratch->used;
+    scratch->used += taken;
+    return memory;
 }
 
-static void local_free(void *memory, void *arg UNUSED)
+static void scratch_free(void *memory, void *arg)
 {
-    if (memory == block.bytes)
-        block.is_taken = false;
-    else
+    const struct scratch *scratch = arg;
+    const char *at = memory;
+
+    if (at < scratch->bytes || at >= scratch->bytes + SCRATCH_BYTES)
         free(memory);
 }
+
+/* --- doors ----------------------------------------------------------------------------------- */
 
 static int compile(struct regex *regex, struct str pattern, struct err *err)
 {
@@ -58,9 +68,8 @@ struct regex *regex_new(struct str pattern, struct err *err)
 {
     struct regex *regex = mem_new(sizeof(*regex));
 
-    regex->local = pcre2_general_context_create(local_alloc, local_free, NULL);
     regex->limits = pcre2_match_context_create(NULL);
-    ASSERT(regex->local != NULL && regex->limits != NULL);
+    ASSERT(regex->limits != NULL);
     pcre2_set_match_limit(regex->limits, STEPS_MAX);
     pcre2_set_depth_limit(regex->limits, DEPTH_MAX);
     pcre2_set_heap_limit(regex->limits, HEAP_KIB_MAX);
@@ -76,19 +85,25 @@ void regex_free(struct regex *regex)
         return;
     pcre2_code_free(regex->code);
     pcre2_match_context_free(regex->limits);
-    pcre2_general_context_free(regex->local);
     free(regex);
 }
 
 enum regex_result regex_match(const struct regex *regex, struct str text)
 {
-    pcre2_match_data *data = pcre2_match_data_create(1, regex->local);
+    struct scratch scratch;
 
-    if (data == NULL)
+    scratch.used = 0; /* the bytes need no clearing */
+    pcre2_general_context *memory =
+        pcre2_general_context_create(scratch_alloc, scratch_free, &scratch);
+    pcre2_match_data *data = memory != NULL ? pcre2_match_data_create(1, memory) : NULL;
+    if (data == NULL) {
+        pcre2_general_context_free(memory);
         return REGEX_LIMIT;
+    }
     int result = pcre2_match(regex->code, (PCRE2_SPTR)(text.ptr != NULL ? text.ptr : ""), text.len,
                              0, 0, data, regex->limits);
     pcre2_match_data_free(data);
+    pcre2_general_context_free(memory);
     if (result == PCRE2_ERROR_NOMATCH)
         return REGEX_NO;
     return result >= 0 ? REGEX_YES : REGEX_LIMIT;

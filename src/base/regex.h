@@ -7,7 +7,8 @@
 
 struct regex;
 
-/* NULL with the complaint of PCRE2 in `err`. Any thread may match with it at the same time. */
+/* NULL with the complaint of PCRE2 in `err`. Any thread may match with it, several at the same
+ * time, and any thread may free it. */
 MUST_USE struct regex *regex_new(struct str pattern, struct err *err);
 void regex_free(struct regex *regex);
 
