@@ -261,13 +261,13 @@ void tls_policy_set(const struct tls_policy *policy, SSL_CTX *ctx)
     SSL_CTX_set_client_CA_list(ctx, SSL_dup_CA_list(policy->issuers));
 }
 
-/* SSL_set_SSL_CTX changes certificates, stores and the session id context, but not these. */
+/* SSL_set_SSL_CTX changes certificates and stores, but not these. The list of issuers is the
+ * context's: it follows by itself. */
 void tls_policy_set_on(const struct tls_policy *policy, SSL *ssl)
 {
+    SSL_set_session_id_context(ssl, policy->id, sizeof(policy->id));
     SSL_set_min_proto_version(ssl, protocol_version(policy));
     SSL_set_verify(ssl, verify_mode(policy), on_verify);
-    if (policy->mode != CLIENT_AUTH_NONE) {
-        SSL_set_verify_depth(ssl, CLIENT_CHAIN_MAX);
-        SSL_set_max_cert_list(ssl, CLIENT_CHAIN_BYTES);
-    }
+    SSL_set_verify_depth(ssl, CLIENT_CHAIN_MAX);
+    SSL_set_max_cert_list(ssl, CLIENT_CHAIN_BYTES);
 }

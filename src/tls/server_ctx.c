@@ -47,16 +47,31 @@ static struct str hello_name(SSL *ssl)
     return str_make(ext + 5, name_len);
 }
 
-static int on_client_hello(SSL *ssl, int *alert UNUSED, void *arg)
+/* Does a second hello, after a HelloRetryRequest, name another host? RFC 8446 section 4.1.2 forbids
+ * it. */
+static bool name_has_changed(struct tls_stream *s, struct str name)
+{
+    uint64_t hash = hash_sip13(s->server->sni_key, name.ptr, name.len);
+    bool has_changed = s->has_hello && hash != s->hello_name;
+
+    s->has_hello = true;
+    s->hello_name = hash;
+    return has_changed;
+}
+
+/* Sets the site's context and policy for every hello, whatever an earlier one has set. */
+static int on_client_hello(SSL *ssl, int *alert, void *arg)
 {
     const struct tls_server *server = arg;
-    const struct site *site = site_of(server, hello_name(ssl));
+    struct str name = hello_name(ssl);
 
-    if (site == server->sites[0])
-        return SSL_CLIENT_HELLO_SUCCESS;
+    if (name_has_changed(SSL_get_app_data(ssl), name)) {
+        *alert = SSL_AD_ILLEGAL_PARAMETER;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    const struct site *site = site_of(server, name);
     SSL_set_SSL_CTX(ssl, site->ctx);
-    if (site->policy != server->sites[0]->policy)
-        tls_policy_set_on(site->policy, ssl);
+    tls_policy_set_on(site->policy, ssl);
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 

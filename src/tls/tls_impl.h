@@ -44,7 +44,10 @@ struct tls_stream {
     struct tls_client *client;     /* shares; NULL on server connections */
     struct tls_session_slot *slot; /* borrows; may be NULL */
     struct tls_peer_text *peer;    /* owns; NULL: nobody asked for the client's certificate */
-    uint64_t slot_policy;          /* under which what we save there may be resumed */
+    union {
+        uint64_t slot_policy; /* clients: under which what is saved in `slot` may be resumed */
+        uint64_t hello_name;  /* servers: hash of the name in the first hello */
+    };
 
     struct buf *left; /* owns: records the socket did not take, [left_off, left->len) */
     uint32_t left_off;
@@ -61,6 +64,7 @@ struct tls_stream {
     bool is_open : 1;   /* the handshake is done */
     bool may_sign : 1;  /* the next step may use the private key */
     bool to_helper : 1; /* the next step is a helper's */
+    bool has_hello : 1; /* a client's hello has come; another may follow a HelloRetryRequest */
     uint8_t key_speed;  /* enum key_speed: of the key it will use */
     uint16_t chatter;   /* handshake messages after the handshake, less what time has forgiven */
     uint32_t chatter_at_s;
