@@ -55,6 +55,45 @@ int addr_parse_ip(struct str text, uint16_t port, struct addr *addr)
     return -1;
 }
 
+/* "v" 1*HEXDIG "." 1*( unreserved / sub-delims / ":" ) */
+static bool is_ip_future(struct str text)
+{
+    static const char others[] = "-._~!$&'()*+,;=:";
+    struct str version, address;
+
+    if (text.len < 2 || ascii_lower(text.ptr[0]) != 'v' ||
+        !str_cut(str_skip(text, 1), '.', &version, &address))
+        return false;
+    for (size_t i = 0; i < version.len; i++) {
+        if (hex_value(version.ptr[i]) < 0)
+            return false;
+    }
+    for (size_t i = 0; i < address.len; i++) {
+        char c = ascii_lower(address.ptr[i]);
+        if (!ascii_is_digit(c) && !(c >= 'a' && c <= 'z') &&
+            memchr(others, c, sizeof(others) - 1) == NULL)
+            return false;
+    }
+    return version.len > 0 && address.len > 0;
+}
+
+int ip_literal_canonical(struct str text, char *out)
+{
+    struct in6_addr ip6;
+
+    if (text.len == 0 || text.len >= ADDR_TEXT_MAX || memchr(text.ptr, '\0', text.len) != NULL)
+        return -1;
+    for (size_t i = 0; i < text.len; i++)
+        out[i] = ascii_lower(text.ptr[i]);
+    out[text.len] = '\0';
+    if (out[0] == 'v')
+        return is_ip_future(text) ? (int)text.len : -1;
+    if (inet_pton(AF_INET6, out, &ip6) != 1)
+        return -1;
+    inet_ntop(AF_INET6, &ip6, out, ADDR_TEXT_MAX);
+    return (int)strlen(out);
+}
+
 int addr_parse(struct str text, struct addr *addr)
 {
     uint16_t port;

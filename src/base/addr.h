@@ -28,6 +28,11 @@ MUST_USE int addr_parse(struct str text, struct addr *addr);
 /* A numeric address without a port ("192.0.2.1", "2001:db8::1"), with or without brackets. */
 MUST_USE int addr_parse_ip(struct str text, uint16_t port, struct addr *addr);
 
+/* What stands between the brackets of an IP literal in a URI (RFC 3986 section 3.2.2), an IPv6
+ * address without a zone or IPvFuture, in its one canonical form into `out` (ADDR_TEXT_MAX). Its
+ * length, or -1 when `text` is neither. */
+int ip_literal_canonical(struct str text, char *out);
+
 /* The same form addr_parse takes, into `out` (ADDR_TEXT_MAX); its length. */
 size_t addr_format(const struct addr *addr, char *out);
 

@@ -386,8 +386,18 @@ int load_field_name(struct loader *loader, const struct node *node, void *out)
     return 0;
 }
 
+static struct str canonical_literal(struct arena *arena, struct str text)
+{
+    char canonical[ADDR_TEXT_MAX];
+    int len = ip_literal_canonical(str_make(text.ptr + 1, text.len - 2), canonical);
+
+    return len < 0 ? arena_str_lower(arena, text) : arena_printf(arena, "[%.*s]", len, canonical);
+}
+
 struct str canonical_host(struct arena *arena, struct str text)
 {
+    if (text.len > 2 && text.ptr[0] == '[')
+        return canonical_literal(arena, text);
     if (text.len > 0 && text.ptr[text.len - 1] == '.')
         text.len--;
     return arena_str_lower(arena, text);

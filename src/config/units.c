@@ -2,6 +2,8 @@
  * 0.07 is 7 % and not nearly so. */
 #include "config/units.h"
 
+#include "base/addr.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -145,15 +147,12 @@ static bool is_label(struct str label)
     return true;
 }
 
-static bool is_bracketed_ipv6(struct str text)
+static bool is_ip_literal(struct str text)
 {
-    if (text.len < 4 || text.ptr[text.len - 1] != ']')
-        return false;
-    for (size_t i = 1; i + 1 < text.len; i++) {
-        if (hex_value(text.ptr[i]) < 0 && text.ptr[i] != ':' && text.ptr[i] != '.')
-            return false;
-    }
-    return true;
+    char canonical[ADDR_TEXT_MAX];
+
+    return text.len > 2 && text.ptr[text.len - 1] == ']' &&
+           ip_literal_canonical(str_make(text.ptr + 1, text.len - 2), canonical) > 0;
 }
 
 bool is_host_name(struct str text)
@@ -161,7 +160,7 @@ bool is_host_name(struct str text)
     struct str label;
 
     if (text.len > 0 && text.ptr[0] == '[')
-        return is_bracketed_ipv6(text);
+        return is_ip_literal(text);
     if (text.len > 0 && text.ptr[text.len - 1] == '.')
         text.len--;
     if (text.len == 0 || text.len > HOST_NAME_MAX_BYTES || text.ptr[text.len - 1] == '.')

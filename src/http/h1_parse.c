@@ -2,6 +2,7 @@
  * allow, or allows only "for robustness", is refused, because the next program in the chain may
  * read it differently. First h1_scan_head finds the end of the head; then one pass takes it apart
  * in place. */
+#include "http/authority.h"
 #include "http/chars.h"
 #include "http/chars_impl.h"
 #include "http/h1_impl.h"
@@ -214,7 +215,8 @@ static enum reason parse_request_line(struct head *head, struct str line,
 
 /* --- what the fields mean -------------------------------------------------------------------- */
 
-/* Exactly one Host (RFC 9112 section 3.2); an absolute target must agree with it. */
+/* Exactly one Host, and a valid one (RFC 9112 section 3.2). An absolute target takes its place,
+ * also where they differ (section 3.2.2). */
 static enum reason apply_host(struct head *head)
 {
     unsigned hosts = head_count(head, HEADER_HOST);
@@ -222,11 +224,11 @@ static enum reason apply_host(struct head *head)
 
     if (hosts > 1 || (hosts == 0 && head->version != HTTP_1_0))
         return REASON_BAD_HOST;
-    if (hosts == 1 && head->authority.len > 0 && !str_eq_nocase(host, head->authority))
-        return REASON_BAD_HOST;
-    if (head->authority.len == 0)
-        head->authority = host;
-    return REASON_NONE;
+    if (head->authority.len == 0) {
+        head->authority = host; /* head_check_request looks at it */
+        return REASON_NONE;
+    }
+    return hosts == 0 || authority_is_valid(host) ? REASON_NONE : REASON_BAD_HOST;
 }
 
 /* One Content-Length, digits only (RFC 9110 section 8.6; lists of equal values are refused too). */

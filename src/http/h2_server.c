@@ -1,6 +1,7 @@
 /* The server's side of h2: a complete request head is checked for what nghttp2 does not know
  * (limits, our own rules, Host), and then given to the owner, or refused without anybody being
  * bothered. */
+#include "http/authority.h"
 #include "http/h2_impl.h"
 
 /* --- pseudo-header fields (RFC 9113 section 8.3.1) ------------------------------------------- */
@@ -29,7 +30,7 @@ enum reason h2_server_pseudo(struct h2_session *h2, struct str name, struct str 
 
 /* --- checks ---------------------------------------------------------------------------------- */
 
-/* One authority only: Host may repeat it or stand in for it (RFC 9113 section 8.3.1). */
+/* One authority only: Host may name the same one or stand in for it (RFC 9113 section 8.3.1). */
 static enum reason check_host(const struct h2_incoming *in)
 {
     struct head *head = in->head;
@@ -41,7 +42,8 @@ static enum reason check_host(const struct h2_incoming *in)
         return REASON_H2_PROTOCOL;
     if (!in->has_authority)
         head->authority = host->value;
-    return str_eq_nocase(head->authority, host->value) ? REASON_NONE : REASON_H2_PROTOCOL;
+    return authority_same(head->authority, host->value, head->scheme) ? REASON_NONE
+                                                                      : REASON_H2_PROTOCOL;
 }
 
 static enum reason check_length(struct head *head, uint64_t max_body_bytes)

@@ -1,23 +1,8 @@
 /* What a finished request head is asked before anybody acts on it: may its target and its authority
  * look like this, and will everybody behind us read them alike? */
+#include "http/authority.h"
 #include "http/chars_impl.h"
 #include "http/head.h"
-
-static bool port_is_valid(struct str port)
-{
-    uint64_t value;
-
-    return port.len == 0 || (str_to_u64(port, &value) == 0 && value <= 65535);
-}
-
-static bool ip_literal_is_valid(struct str host)
-{
-    for (size_t i = 0; i < host.len; i++) {
-        if (hex_value(host.ptr[i]) < 0 && host.ptr[i] != ':' && host.ptr[i] != '.')
-            return false;
-    }
-    return host.len >= 2;
-}
 
 /* The byte that begins at *at, with its escape undone; *at moves behind it. */
 static int byte_at(struct str text, size_t *at)
@@ -31,34 +16,6 @@ static int byte_at(struct str text, size_t *at)
         return '%';
     *at = i + 3;
     return high * 16 + low;
-}
-
-/* As hosts are really spelled. An escape may stand only for what could stand there itself, or for a
- * byte of UTF-8: no control, no "/", "@" or ":" in disguise. */
-static bool name_is_valid(struct str name)
-{
-    for (size_t at = 0; at < name.len;) {
-        bool is_escaped = name.ptr[at] == '%';
-        int c = byte_at(name, &at);
-        if (c == '%' || !(char_is((char)c, CHAR_HOST) || (is_escaped && c >= 0x80)))
-            return false;
-    }
-    return name.len > 0 && name.len <= 255;
-}
-
-/* uri-host [ ":" port ] (RFC 9110 section 7.2); never userinfo, never empty. */
-static bool authority_is_valid(struct str authority)
-{
-    struct str host, rest;
-
-    if (authority.len > 0 && authority.ptr[0] == '[') {
-        if (!str_cut(str_skip(authority, 1), ']', &host, &rest) || !ip_literal_is_valid(host))
-            return false;
-        return rest.len == 0 || (rest.ptr[0] == ':' && port_is_valid(str_skip(rest, 1)));
-    }
-    if (str_cut(authority, ':', &host, &rest) && !port_is_valid(rest))
-        return false;
-    return name_is_valid(host);
 }
 
 /* One segment of a path as somebody behind us may read it. */

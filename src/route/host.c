@@ -1,6 +1,8 @@
 /* The canonical form of an authority, in one pass onto the caller's stack. */
 #include "route/route_impl.h"
 
+#include "base/addr.h"
+
 /* 1: may stand in a host name, after lower-casing. RFC 3986 allows more in a reg-name; no host has
  * it. */
 static const char host_char[256] = {
@@ -32,18 +34,17 @@ static bool is_port(struct str text)
 static int literal_canonical(struct str authority, char *out, size_t size, struct str *host)
 {
     ptrdiff_t end = str_find_char(authority, ']');
+    char text[ADDR_TEXT_MAX];
 
-    if (end < 3 || (size_t)end >= size || !is_port(str_skip(authority, (size_t)end + 1)))
+    if (end < 0 || !is_port(str_skip(authority, (size_t)end + 1)))
         return -1;
-    for (ptrdiff_t i = 1; i < end; i++) {
-        char c = ascii_lower(authority.ptr[i]);
-        if (hex_value(c) < 0 && c != ':' && c != '.')
-            return -1;
-        out[i] = c;
-    }
+    int len = ip_literal_canonical(str_make(authority.ptr + 1, (size_t)end - 1), text);
+    if (len < 0 || (size_t)len + 2 > size)
+        return -1;
     out[0] = '[';
-    out[end] = ']';
-    *host = str_make(out, (size_t)end + 1);
+    memcpy(out + 1, text, (size_t)len);
+    out[len + 1] = ']';
+    *host = str_make(out, (size_t)len + 2);
     return 0;
 }
 

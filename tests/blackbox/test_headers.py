@@ -129,6 +129,59 @@ def test_an_absolute_target_becomes_origin_form(weir, upstream):
     assert up.last.target == "/a?b" and up.last.headers("host") == ["wiki.example"]
 
 
+@pytest.mark.parametrize(
+    "target, host",
+    [
+        ("http://b.example", "a.example"),
+        ("https://b.example:8443", "a.example"),
+        ("http://wiki.example:80", "wiki.example"),
+        ("http://wiki.example:", "wiki.example"),
+        ("http://wiki.example", "wiki.example:80"),
+        ("http://wiki.example", "wiki.example:"),
+        ("http://WIKI.example.", "wiki.example"),
+    ],
+)
+def test_the_authority_of_an_absolute_target_replaces_host(weir, upstream, target, host):
+    """RFC 9112 section 3.2.2."""
+    up = upstream(o.echo())
+    request = "GET %s/x HTTP/1.1\r\nHost: %s\r\n\r\n" % (target, host)
+    assert weir(up).exchange(request.encode()).status == 200
+    assert up.last.headers("host") == [target.split("//")[1]]
+
+
+def test_equivalent_names_of_one_authority_are_no_error_over_h2(weir, upstream):
+    """RFC 9113 section 8.3.1: the two names are compared after normalisation; the scheme here is http."""
+    up = upstream(o.echo())
+    with weir(up).connect_h2(validate=False) as client:
+        for authority, host in (
+            ("a.example:80", "a.example"),
+            ("a.example", "A.EXAMPLE:"),
+            ("a.example.", "a.example:80"),
+            ("[::1]", "[0:0::1]:80"),
+        ):
+            assert client.request("/", authority=authority, fields=[("host", host)]).status == 200, host
+            assert up.last.headers("host") == [authority]
+        for host in ("b.example", "a.example:443", "a.example:8080"):
+            assert client.request("/", authority="a.example", fields=[("host", host)]).reset, host
+
+
+@pytest.mark.parametrize("host", ["[:::1]", "[12345::]", "[1.2.3.4]", "[::1%25eth0]", "%77iki.example"])
+def test_a_host_that_is_no_valid_name_or_address_is_400(weir, upstream, host):
+    up = upstream(o.echo())
+    w = weir(up)
+    assert w.get(host=host).status == 400
+    with w.connect_h2() as client:
+        answer = client.request("/", authority=host)
+        assert answer.status == 400 or answer.reset
+    assert not up.requests
+
+
+def test_an_address_of_a_later_ip_version_is_a_valid_host(weir, upstream):
+    up = upstream(o.echo())
+    assert weir(up).get(host="[v1.a]").status == 200
+    assert up.last.headers("host") == ["[v1.a]"]
+
+
 def test_via_is_appended_in_both_directions(weir, upstream, ask):
     up = upstream(o.echo(fields=[("Via", "1.1 deep")]))
     w = weir(up)

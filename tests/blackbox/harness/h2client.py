@@ -41,7 +41,10 @@ class Stream:
 
 
 class H2Client:
-    def __init__(self, address, tls=None, sni=None, timeout=10, settings=None, auto_ack=True, authority="wiki.example"):
+    """`validate` lets python-h2 refuse to send what it takes for malformed."""
+
+    def __init__(self, address, tls=None, sni=None, timeout=10, settings=None, auto_ack=True, authority="wiki.example",
+                 validate=True):
         self.client = Client(address, tls=tls, sni=sni, timeout=timeout)
         self.sock = self.client.sock
         if tls:
@@ -49,7 +52,7 @@ class H2Client:
         self.scheme = "https" if tls else "http"
         self.authority = authority
         self.auto_ack = auto_ack
-        config = h2.config.H2Configuration(client_side=True, header_encoding="utf-8")
+        config = h2.config.H2Configuration(client_side=True, header_encoding="utf-8", validate_outbound_headers=validate)
         self.conn = h2.connection.H2Connection(config)
         self.streams = {}
         self.goaway = None  # the event

@@ -150,6 +150,12 @@ static const struct head_case request_lines[] = {
     {LINE("GET http://a/ HTTP/1.1"), REASON_NONE},
     {LINE("GET HTTPS://A HTTP/1.1"), REASON_NONE},
     {LINE("GET http://a?q HTTP/1.1"), REASON_NONE},
+    {LINE("GET http://b/ HTTP/1.1"), REASON_NONE}, /* Host says a: the target counts */
+    {LINE("GET https://b:8443/ HTTP/1.1"), REASON_NONE},
+    {LINE("GET http://a:80/ HTTP/1.1"), REASON_NONE},
+    {LINE("GET http://a:/ HTTP/1.1"), REASON_NONE},
+    {LINE("GET http://a./ HTTP/1.1"), REASON_NONE},
+    {LINE("GET http://[::1]:80/ HTTP/1.1"), REASON_NONE},
     {LINE("GET /http://b/ HTTP/1.1"), REASON_NONE},
     /* its shape */
     {LINE("GET /"), REASON_BAD_REQUEST_LINE}, /* HTTP/0.9 */
@@ -205,8 +211,6 @@ static const struct head_case request_lines[] = {
     {LINE("GET /\xc3\xb6 HTTP/1.1"), REASON_BAD_TARGET},
     {LINE("GET http:// HTTP/1.1"), REASON_BAD_HOST},
     {LINE("GET http:///x HTTP/1.1"), REASON_BAD_HOST},
-    {LINE("GET http://b/ HTTP/1.1"), REASON_BAD_HOST},    /* Host says a */
-    {LINE("GET http://a:80/ HTTP/1.1"), REASON_BAD_HOST}, /* not the same text: no guess */
     {LINE("GET http://u@a/ HTTP/1.1"), REASON_BAD_HOST},
     {LINE("GET http://a#b HTTP/1.1"), REASON_BAD_HOST},
 };
@@ -279,6 +283,11 @@ static const struct head_case request_fields[] = {
     {NO_HOST("Host: http://a\r\n"), REASON_BAD_HOST},
     {STR_INIT("GET http://a/ HTTP/1.1\r\n\r\n"), REASON_BAD_HOST},
     {STR_INIT("GET http://a/ HTTP/1.1\r\nHost:\r\n\r\n"), REASON_BAD_HOST},
+    {STR_INIT("GET http://a/ HTTP/1.1\r\nHost: u@a\r\n\r\n"), REASON_BAD_HOST},
+    {STR_INIT("GET http://a/ HTTP/1.1\r\nHost: [:::1]\r\n\r\n"), REASON_BAD_HOST},
+    {STR_INIT("GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"), REASON_BAD_HOST},
+    {STR_INIT("GET http://a/ HTTP/1.1\r\nHost: a:80\r\n\r\n"), REASON_NONE},
+    {STR_INIT("GET http://a/ HTTP/1.1\r\nHost: a:\r\n\r\n"), REASON_NONE},
     {STR_INIT("GET / HTTP/1.0\r\n\r\n"), REASON_NONE},
     {STR_INIT("GET / HTTP/1.0\r\nHost:\r\n\r\n"), REASON_BAD_HOST},
     {STR_INIT("GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n"), REASON_BAD_HOST},
@@ -395,6 +404,8 @@ static void an_absolute_target_is_taken_apart(void **state UNUSED)
     assert_str(request("GET http://a?q HTTP/1.1\r\nHost: a\r\n\r\n")->path, "/?q");
     assert_str(request("OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n")->path, "*");
     assert_str(request("GET http://a/ HTTP/1.0\r\n\r\n")->authority, "a");
+    head = request("GET http://b:81/x HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_str(head->authority, "b:81");
 }
 
 static void framing_of_requests_is_by_length_or_chunked(void **state UNUSED)

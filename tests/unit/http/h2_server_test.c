@@ -170,6 +170,22 @@ static void host_stands_in_for_a_missing_authority(void **state UNUSED)
     rig_stop(rig);
 }
 
+static void host_may_spell_the_same_authority_differently(void **state UNUSED)
+{
+    static const char *const same[] = {"EN.wikipedia.org", "en.wikipedia.org:443",
+                                       "en.wikipedia.org.", "en.wikipedia.org:"};
+
+    for (size_t i = 0; i < ARRAY_LEN(same); i++) {
+        struct rig *rig = server();
+        nghttp2_nv host = {(uint8_t *)"host", (uint8_t *)same[i], 4, strlen(same[i]), 0};
+        ask_with(rig, "GET", "/", &host, 1, 0);
+        rig_run(rig);
+        assert_int_equal(rig->streams_begun, 1);
+        assert_string_equal(rig->seen[0].authority, "en.wikipedia.org");
+        rig_stop(rig);
+    }
+}
+
 static void expect_continue_is_recognised(void **state UNUSED)
 {
     struct rig *rig = server();
@@ -200,6 +216,7 @@ static void malformed_requests_are_reset_and_nobody_hears_of_them(void **state U
         {"proxy-connection", {GET, NV(":path", "/"), NV("proxy-connection", "x")}},
         {"te", {GET, NV(":path", "/"), NV("te", "gzip")}},
         {"another host", {GET, NV(":path", "/"), NV("host", "b.org")}},
+        {"another port in host", {GET, NV(":path", "/"), NV("host", "a.org:80")}},
         {"two hosts", {GET, NV(":path", "/"), NV("host", "a.org"), NV("host", "a.org")}},
         {"CR in value", {GET, NV(":path", "/"), NV("x-a", "b\rc")}},
         {"LF in value", {GET, NV(":path", "/"), NV("x-a", "b\nc: d")}},
@@ -1158,6 +1175,7 @@ int main(void)
         cmocka_unit_test(a_body_and_its_end_come_together),
         cmocka_unit_test(request_trailers_end_the_body_without_forbidden_names),
         cmocka_unit_test(host_stands_in_for_a_missing_authority),
+        cmocka_unit_test(host_may_spell_the_same_authority_differently),
         cmocka_unit_test(expect_continue_is_recognised),
         cmocka_unit_test(malformed_requests_are_reset_and_nobody_hears_of_them),
         cmocka_unit_test(upper_case_names_are_malformed),

@@ -21,6 +21,13 @@ static void a_host_has_one_canonical_form(void **state UNUSED)
         {"zh-min-nan.m.wikibooks.org", "zh-min-nan.m.wikibooks.org"},
         {"[2620:0:861:ED1A::1]:443", "[2620:0:861:ed1a::1]"},
         {"[::1]", "[::1]"},
+        {"[0:0::0:01]:80", "[::1]"},
+        {"[::FFFF:10.0.0.1]", "[::ffff:10.0.0.1]"},
+        {"[V1.A]", "[v1.a]"},
+        {"[:::1]", NULL},
+        {"[12345::]", NULL},
+        {"[1.2.3.4]", NULL},
+        {"[::1%25eth0]", NULL},
         {"localhost", "localhost"},
         {"192.0.2.1:8080", "192.0.2.1"},
         {"default", "default"},
@@ -46,7 +53,7 @@ static void a_host_has_one_canonical_form(void **state UNUSED)
         {"[::1", NULL},
         {"[]", NULL},
         {"[::1]x", NULL},
-        {"[v1.x]", NULL},
+        {"[v1.x]", "[v1.x]"},
         {"a,b", NULL},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
