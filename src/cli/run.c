@@ -22,9 +22,10 @@ static const char help[] =
     "Signals:\n"
     "  SIGHUP            load FILE again and reopen the access log. A configuration with an error\n"
     "                    changes nothing: the log says what is wrong, the old one stays in force\n"
-    "  SIGTERM, SIGINT   end gracefully: /ready says no, new connections are refused after\n"
-    "                    drain_grace, what is in flight finishes within drain_timeout; a second\n"
+    "  SIGTERM, SIGINT,  end gracefully: /ready says no, new connections are refused after\n"
+    "  SIGQUIT           drain_grace, what is in flight finishes within drain_timeout; a second\n"
     "                    one ends at once\n"
+    "  SIGUSR1           reopen the access log\n"
     "\n"
     "The process log goes to standard error, the access log where FILE says. With errors in FILE,\n"
     "all of them are printed, nothing is started, and the exit code is 1.\n";

@@ -342,7 +342,7 @@ void server_reload(struct server *server)
     }
     LOG_INFO("reload_begin", "in_force=%s", server_config(server)->version);
     notify_reloading();
-    access_writer_reopen(server->writer);
+    server_reopen_logs(server);
     text_free(&server->last_reload.complaints);
     server->reload = prepare(server, report_to_log);
     if (server->reload == NULL) {

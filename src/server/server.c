@@ -142,6 +142,12 @@ void server_write_logs(struct server *server)
     deadline_set(server->loop, &server->log_deadline, count > 0 ? LOG_BUSY_MS : LOG_IDLE_MS);
 }
 
+void server_reopen_logs(struct server *server)
+{
+    if (server->writer != NULL)
+        access_writer_reopen(server->writer);
+}
+
 static void on_log_deadline(struct deadline *deadline)
 {
     server_write_logs(CONTAINER_OF(deadline, struct server, log_deadline));
@@ -175,6 +181,28 @@ void server_stop(struct server *server)
     }
 }
 
+static void handle_signal(struct server *server, int number)
+{
+    switch (number) {
+    case SIGHUP:
+        if (server->options.hangup_stops)
+            server_stop(server);
+        else
+            server_reload(server);
+        break;
+    case SIGUSR1:
+        server_reopen_logs(server);
+        break;
+    case SIGUSR2:
+        LOG_WARN("signal_ignored",
+                 "signal=SIGUSR2 reason=\"upgrading the binary is not supported\"");
+        break;
+    default:
+        server_stop(server);
+        break;
+    }
+}
+
 static void on_signal(void *arg, int fd, int events UNUSED)
 {
     struct server *server = arg;
@@ -182,22 +210,38 @@ static void on_signal(void *arg, int fd, int events UNUSED)
 
     while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
         LOG_DEBUG("signal", "number=%u pid=%u", info.ssi_signo, info.ssi_pid);
-        if (info.ssi_signo == SIGHUP && !server->options.hangup_stops)
-            server_reload(server);
-        else
-            server_stop(server);
+        handle_signal(server, (int)info.ssi_signo);
+    }
+}
+
+/* Signals that would end the process by default and mean nothing to it. A handler that somebody
+ * else has installed, such as a preloaded profiler, stays. SIGXFSZ is among them so that a file
+ * size limit becomes a failed write, which is counted, and not the end. */
+static void ignore_meaningless_signals(void)
+{
+    static const int numbers[] = {SIGPIPE, SIGALRM, SIGVTALRM, SIGPROF,
+                                  SIGIO,   SIGPWR,  SIGSTKFLT, SIGXFSZ};
+    struct sigaction now;
+
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        if (sigaction(numbers[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+            signal(numbers[i], SIG_IGN);
+    }
+    for (int number = SIGRTMIN; number <= SIGRTMAX; number++) {
+        if (sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+            signal(number, SIG_IGN);
     }
 }
 
 static void signals_open(struct server *server)
 {
+    static const int handled[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
     sigset_t set;
 
-    signal(SIGPIPE, SIG_IGN);
+    ignore_meaningless_signals();
     sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
+    for (size_t i = 0; i < ARRAY_LEN(handled); i++)
+        sigaddset(&set, handled[i]);
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* threads to come inherit it */
     server->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     if (server->signal_fd < 0)

@@ -95,4 +95,5 @@ void server_watch_names(struct server *server, const struct config *config);
 /* … and waited for, but not for long: true after it has asked for another step. */
 bool server_waits_for_names(struct server *server);
 void server_write_logs(struct server *server);
+void server_reopen_logs(struct server *server);
 uint64_t server_counter(const struct server *server, enum counter counter);

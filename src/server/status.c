@@ -43,6 +43,12 @@ static void add_number(struct text *out, const char *name, const char *type, con
     text_add(out, "%s %llu\n", name, (unsigned long long)value);
 }
 
+static void add_seconds(struct text *out, const char *name, const char *help, int64_t ms)
+{
+    text_add_metric(out, name, "gauge", help);
+    text_add(out, "%s %lld.%03lld\n", name, (long long)ms / 1000, (long long)ms % 1000);
+}
+
 static void print_metrics(void *arg, struct text *out)
 {
     const struct server *server = arg;
@@ -68,8 +74,8 @@ static void print_metrics(void *arg, struct text *out)
     add_number(out, "weir_descriptors_limit", "gauge",
                "Descriptors for clients, upstreams, and what weir has open itself",
                server->overload_facts.descriptors_max);
-    add_number(out, "weir_loop_lag_milliseconds", "gauge", "How late the slowest worker's loop is",
-               (uint64_t)server->overload_facts.lag_ms);
+    add_seconds(out, "weir_loop_lag_seconds", "How late the slowest worker's loop is",
+                server->overload_facts.lag_ms);
     add_number(out, "weir_dns_failures_total", "counter", "Look-ups of names that failed",
                resolver_failures(server->resolver));
     add_number(out, "weir_access_log_lost_total", "counter",
