@@ -1,6 +1,7 @@
 #!/bin/sh
 # What stands in a table is kept: every reason is given somewhere, every counter and gauge is counted
-# somewhere, and every configuration key is in a man page. Prints every name that breaks the promise.
+# somewhere, every configuration key is in a man page, and the variables of the shipped configurations
+# are documented and cannot be set by accident. Prints every name that breaks the promise.
 set -u
 cd "$(dirname "$0")/../.." || exit 2
 
@@ -36,5 +37,16 @@ keys=$(sed -n 's/.*"\([a-z0-9_]*\)", *load_[a-z0-9_]*,.*/\1/p' src/config/*.c sr
 [ -n "$keys" ] || complain "src/config: no keys found"
 for key in $keys; do
     grep -qw -- "$key" docs/man/weir.yaml.5 docs/man/weir.1 || complain "no man page has the key \"$key\""
+done
+
+# Kubernetes sets NAME_PORT, NAME_PORT_443_TCP, NAME_SERVICE_HOST and the like in every pod, for each
+# Service NAME: a shipped configuration must not take one of these for its own variable.
+for file in conf/*.yaml; do
+    for name in $(grep -o '\${[A-Z][A-Z0-9_]*' "$file" | sort -u | cut -c 3-); do
+        if echo "$name" | grep -qE '_PORT(_|$)|_SERVICE_(HOST|PORT)'; then
+            complain "$file: a Kubernetes service link can set $name"
+        fi
+        grep -qw -- "$name" docs/man/weir.1 || complain "$file: $name is not in weir.1"
+    done
 done
 exit $bad
