@@ -40,6 +40,16 @@ static ssize_t fill(struct lines *lines)
     return got;
 }
 
+/* Editors on some systems begin a file with a byte order mark. */
+static void skip_mark(struct lines *lines)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+
+    if ((size_t)(lines->filled - lines->at) >= 3 && memcmp(lines->at, mark, 3) == 0)
+        lines->at += 3;
+    lines->is_begun = true;
+}
+
 static size_t without_return(const char *line, size_t len)
 {
     return len > 0 && line[len - 1] == '\r' ? len - 1 : len;
@@ -66,6 +76,10 @@ enum lines_result lines_next(struct lines *lines, char **line, size_t *len)
     while (true) {
         size_t unread = (size_t)(lines->filled - lines->at);
         char *newline = memchr(lines->at + looked, '\n', unread - looked);
+        if (!lines->is_begun && (newline != NULL || lines->is_ended)) {
+            skip_mark(lines);
+            continue;
+        }
         if (newline != NULL) {
             *line = lines->at;
             *len = without_return(lines->at, (size_t)(newline - lines->at));

@@ -13,7 +13,7 @@ struct lines {
     int fd;            /* borrows */
     char *buffer;      /* owns */
     char *at, *filled; /* unread bytes */
-    bool is_ended, is_skipping;
+    bool is_begun, is_ended, is_skipping;
     uint64_t bytes_read;
     void (*before_read)(void *arg); /* we may wait now: say what there is to say; may be NULL */
     void *arg;

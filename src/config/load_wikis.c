@@ -5,6 +5,7 @@
  *     enwiki     en.wikipedia.org   en.m.wikipedia.org
  */
 #include "config/loader_impl.h"
+#include "config/text_file.h"
 #include "config/units.h"
 
 #include <stdlib.h>
@@ -29,7 +30,7 @@ bool line_next(struct line_reader *lines, struct str *line)
 {
     struct str raw;
 
-    while (str_next(&lines->rest, '\n', &raw)) {
+    while (text_line_next(&lines->rest, &raw)) {
         struct str text, comment;
         lines->place.line++;
         str_cut(raw, '#', &text, &comment);

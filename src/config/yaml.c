@@ -6,11 +6,10 @@
 
 #include "base/hash.h"
 #include "config/complaints_impl.h"
+#include "config/text_file.h"
+#include "config/yaml_problem_impl.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include <yaml.h>
 
 /* One document on its way to a tree. */
@@ -49,41 +48,21 @@ struct str path_relative_to(struct arena *arena, struct str path, const struct p
     return arena_join(arena, str_make(from->file, (size_t)(slash - from->file) + 1), path);
 }
 
-static int read_all(int fd, struct arena *arena, struct str *text)
-{
-    size_t cap = 65536, len = 0;
-    char *data = mem_new(cap);
-    ssize_t got;
-
-    while ((got = read(fd, data + len, cap - len)) != 0) {
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            break;
-        len += (size_t)got;
-        if (len > YAML_FILE_BYTES_MAX) {
-            errno = EFBIG;
-            got = -1;
-            break;
-        }
-        if (len == cap) {
-            cap *= 2;
-            data = mem_resize(data, cap);
-        }
-    }
-    if (got == 0)
-        *text = arena_str(arena, str_make(data, len));
-    int saved = errno;
-    free(data);
-    errno = saved;
-    return got < 0 ? -1 : 0;
-}
-
 static void count_version(struct reader *reader, struct str text)
 {
     struct hash_key key = {reader->version, text.len};
 
     reader->version = hash_sip13(key, text.ptr, text.len);
+}
+
+static int check_text(struct reader *reader, struct str *text, const char *file)
+{
+    struct text_fault fault;
+
+    if (text_check(text, &fault) == 0)
+        return 0;
+    complain_at(reader, (struct place){file, fault.line, fault.column}, "%s", fault.what);
+    return -1;
 }
 
 int reader_slurp(struct reader *reader, struct str path, const struct place *from, struct str *text,
@@ -96,18 +75,16 @@ int reader_slurp(struct reader *reader, struct str path, const struct place *fro
         complain_at(reader, at, "more than %d files in one configuration", YAML_FILES_MAX);
         return -1;
     }
-    int fd = open(full.ptr, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-    int result = fd < 0 ? -1 : read_all(fd, reader->tree, text);
+    struct err err;
+    int result = text_file_read(full.ptr, reader->tree, text, &err);
+    *name = full.ptr;
     if (result < 0 && from != NULL)
-        complain_at(reader, at, "cannot read \"%s\": %s", full.ptr, strerror(errno));
+        complain_at(reader, at, "%s", err.text);
     else if (result < 0)
-        complain_at(reader, at, "cannot read: %s", strerror(errno));
+        complain_at(reader, at, "cannot read: %s", strerror(err.errnum));
     else
         count_version(reader, *text);
-    if (fd >= 0)
-        close(fd);
-    *name = full.ptr;
-    return result;
+    return result < 0 ? -1 : check_text(reader, text, full.ptr);
 }
 
 /* --- ${VARIABLES} ---------------------------------------------------------------------------- */
@@ -436,16 +413,33 @@ static struct node *build_document(struct reader *reader, yaml_document_t *docum
     return builder.is_failed ? NULL : root;
 }
 
-static struct node *complain_syntax(struct reader *reader, const yaml_parser_t *parser,
-                                    const char *file)
+static struct node *complain_syntax(struct reader *reader, struct str text,
+                                    const yaml_parser_t *parser, const char *file)
 {
-    struct place place = {file, (int)parser->problem_mark.line + 1,
-                          (int)parser->problem_mark.column + 1};
+    struct yaml_problem problem = yaml_problem_find(text, parser);
 
-    return complain_at(reader, place, "not valid YAML: %s%s%s",
-                       parser->problem != NULL ? parser->problem : "unreadable",
-                       parser->context != NULL ? " " : "",
-                       parser->context != NULL ? parser->context : "");
+    return complain_at(reader, (struct place){file, problem.line, problem.column},
+                       "not valid YAML: %s", problem.what);
+}
+
+/* Whatever follows the one document that a file holds. */
+static bool is_last_document(struct reader *reader, struct str text, yaml_parser_t *parser,
+                             const char *file)
+{
+    yaml_document_t document;
+
+    if (!yaml_parser_load(parser, &document)) {
+        complain_syntax(reader, text, parser, file);
+        return false;
+    }
+    bool is_last = yaml_document_get_root_node(&document) == NULL;
+    if (!is_last)
+        complain_at(reader,
+                    (struct place){file, (int)document.start_mark.line + 1,
+                                   (int)document.start_mark.column + 1},
+                    "a second document begins here; a file holds one");
+    yaml_document_delete(&document);
+    return is_last;
 }
 
 static struct node *parse_text(struct reader *reader, struct str text, const char *file)
@@ -456,20 +450,15 @@ static struct node *parse_text(struct reader *reader, struct str text, const cha
 
     if (!yaml_parser_initialize(&parser))
         return complain_at(reader, (struct place){.file = file}, "out of memory");
+    yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text.ptr, text.len);
     if (!yaml_parser_load(&parser, &document)) {
-        complain_syntax(reader, &parser, file);
+        complain_syntax(reader, text, &parser, file);
     } else {
         root = build_document(reader, &document, file);
         yaml_document_delete(&document);
-        if (root != NULL && !yaml_parser_load(&parser, &document)) {
-            root = complain_syntax(reader, &parser, file);
-        } else if (root != NULL) {
-            if (yaml_document_get_root_node(&document) != NULL)
-                root = complain_at(reader, (struct place){.file = file},
-                                   "more than one document in the file");
-            yaml_document_delete(&document);
-        }
+        if (root != NULL && !is_last_document(reader, text, &parser, file))
+            root = NULL;
     }
     yaml_parser_delete(&parser);
     return root;
@@ -490,7 +479,9 @@ struct node *reader_load(struct reader *reader, struct str path, const struct pl
 
 struct node *reader_load_text(struct reader *reader, struct str text, const char *name)
 {
+    const char *file = arena_str(reader->names, str_of(name)).ptr;
+
     count_version(reader, text);
     reader->file_count++;
-    return parse_text(reader, text, arena_str(reader->names, str_of(name)).ptr);
+    return check_text(reader, &text, file) < 0 ? NULL : parse_text(reader, text, file);
 }

@@ -1,13 +1,12 @@
 /* YAML as a tree of nodes that know where they stand: aliases, `include` and ${VARIABLES} are
- * resolved. The only file that talks to libyaml is yaml.c. */
+ * resolved. Only yaml.c and yaml_problem.c talk to libyaml. */
 #pragma once
 
 #include "base/arena.h"
 #include "config/config.h"
 
 enum {
-    YAML_FILE_BYTES_MAX = 16 << 20, /* one file */
-    YAML_FILES_MAX = 256,           /* files of one configuration, lists included */
+    YAML_FILES_MAX = 256, /* files of one configuration, lists included */
     YAML_INCLUDE_DEPTH_MAX = 8,
     YAML_DEPTH_MAX = 32,      /* collections inside each other */
     YAML_NODES_MAX = 2000000, /* of the tree, aliases counted as often as they are used */

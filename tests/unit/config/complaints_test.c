@@ -57,7 +57,29 @@ static const struct {
     /* syntax */
     {"a: [", "t:2:1: not valid YAML: did not find expected node content while parsing a flow node"},
     {"", "t:1:1: the file is empty"},
-    {"a: 1\n---\nb: 2\n", "t: more than one document in the file"},
+    {"a: 1\n---\nb: 2\n", "t:2:1: a second document begins here; a file holds one"},
+    {"a: 1\n---\n", "t:2:1: a second document begins here; a file holds one"},
+    {"a: 1\n...\nb", "t:3:1: not valid YAML: did not find expected <document start>"},
+    {"a: \"x\nb: \"y\"\n",
+     "t:1:4: not valid YAML: the quote is not closed here: the text runs to 2:4"},
+    {"a:\n- 'x, y\n- 'z'\n",
+     "t:2:3: not valid YAML: the quote is not closed here: the text runs to 3:3"},
+    {"a: \"x\n",
+     "t:1:4: not valid YAML: the quote is not closed: found unexpected end of stream while reading "
+     "the text that begins here"},
+    {"a:\n  b: [c\nd: e\n",
+     "t:3:2: not valid YAML: did not find expected ',' or ']' while parsing a flow sequence that "
+     "begins at 2:6"},
+
+    /* bytes */
+    {"a: 1\n# caf\xe9\n", "t:2:6: not UTF-8: byte 0xe9; the file must be saved as UTF-8"},
+    {"a: 1\nb: \xc3\xa4\x01", "t:2:5: character U+0001: a control character"},
+    {"a: 1\r\nb: \f", "t:2:4: character U+000C: a control character"},
+    {"a: 1\n\xef\xbb\xbf",
+     "t:2:1: character U+FEFF: a byte order mark, which may only begin a file"},
+    {"\xff\xfe"
+     "a",
+     "t:1:1: UTF-16 text; the file must be saved as UTF-8"},
     {"&a [*a]", "t:1:1: an alias inside its own anchor"},
     {"42", "t:1:1: expected a mapping, got \"42\""},
     {"{}", "t:1:1: \"listeners\" is missing"},
