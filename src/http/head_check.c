@@ -1,80 +1,9 @@
 /* What a finished request head is asked before anybody acts on it: may its target and its authority
  * look like this, and will everybody behind us read them alike? */
+#include "base/path.h"
 #include "http/authority.h"
 #include "http/chars_impl.h"
 #include "http/head.h"
-
-/* The byte that begins at *at, with its escape undone; *at moves behind it. */
-static int byte_at(struct str text, size_t *at)
-{
-    size_t i = (*at)++;
-
-    if (text.ptr[i] != '%' || i + 2 >= text.len)
-        return (unsigned char)text.ptr[i];
-    int high = hex_value(text.ptr[i + 1]), low = hex_value(text.ptr[i + 2]);
-    if (high < 0 || low < 0)
-        return '%';
-    *at = i + 3;
-    return high * 16 + low;
-}
-
-/* One segment of a path as somebody behind us may read it. */
-enum segment { SEGMENT_NAME, SEGMENT_EMPTY, SEGMENT_UP, SEGMENT_TRAP };
-
-/* Reads the segment at *at up to its slash. A trap is "." or ".." for some servers and a name for
- * others: followed by ";…", or cut off by a backslash or an encoded slash; so is a control byte. */
-static enum segment path_segment(struct str path, size_t *at)
-{
-    unsigned dots = 0;
-    bool is_name = false, has_trap = false, has_hidden_slash = false;
-
-    while (*at < path.len && path.ptr[*at] != '/') {
-        bool is_escaped = path.ptr[*at] == '%';
-        int c = byte_at(path, at);
-        if (c < 0x20 || c == 0x7f)
-            return SEGMENT_TRAP;
-        if (c == ';' || c == '\\' || (c == '/' && is_escaped)) {
-            has_trap |= !is_name && dots > 0 && dots <= 2;
-            has_hidden_slash |= c != ';';
-            is_name = c == ';';
-            dots = 0;
-        } else if (c == '.') {
-            dots++;
-        } else {
-            is_name = true;
-        }
-    }
-    if (has_trap || (has_hidden_slash && !is_name && dots > 0 && dots <= 2))
-        return SEGMENT_TRAP;
-    if (is_name || has_hidden_slash || dots > 2)
-        return SEGMENT_NAME;
-    return dots == 2 ? SEGMENT_UP : SEGMENT_EMPTY;
-}
-
-/* Does the path stay below its root, and does everybody read its segments alike? Empty segments
- * count for nothing, as in the form that is matched. */
-static bool segments_are_valid(struct str path)
-{
-    unsigned depth = 0;
-
-    for (size_t at = 0; at < path.len;) {
-        at++; /* the slash */
-        switch (path_segment(path, &at)) {
-        case SEGMENT_NAME:
-            depth++;
-            break;
-        case SEGMENT_EMPTY:
-            break;
-        case SEGMENT_UP:
-            if (depth-- == 0)
-                return false;
-            break;
-        case SEGMENT_TRAP:
-            return false;
-        }
-    }
-    return true;
-}
 
 static struct str without_query(struct str target)
 {
@@ -127,7 +56,7 @@ static bool origin_form_is_valid(struct str path)
     if (all == 0)
         return false;
     bool is_odd = ((some & CHAR_HIDES) != 0 && hides_something(path)) || has_dot_segment(path);
-    return !is_odd || segments_are_valid(without_query(path));
+    return !is_odd || path_is_clear(without_query(path));
 }
 
 static bool path_is_valid(const struct head *head)

@@ -62,6 +62,8 @@ REFUSED = [
     "/..", "/../x", "/a/../../x", "/%2e%2e/x", "/a/%2E%2e/.%2e/x", "//../x", "/./../x",
     "/a%00b", "/%00", "/a%0d%0aX:y", "/a%1f", "/a%7F",
     "/pub/..;/admin", "/pub/..;p=1/admin", "/pub/.;/admin", "/pub/%2e%2e;/admin",
+    "/pub//../admin", "/pub//./%2e%2e/admin", "/pub//a/../../admin", "/pub/;/../admin",
+    "/pub%2fa/../admin", "/pub\\a/../admin", "/pub%5Ca/../admin",
     "/pub/..\\admin", "/pub/x\\..\\..\\admin", "/pub/..%5cadmin", "/pub/..%2fadmin", "/pub/%2e%2e%2Fadmin",
 ]  # fmt: skip
 
@@ -93,7 +95,6 @@ MATCHED = {
     "/pub/%2e%2e/admin": "admin",
     "/pub/../admin": "admin",
     "/pub/./../admin/x": "admin",
-    "/pub//../admin": "admin",
     "/%61dmin": "admin",
     "/%2561dmin": "other",
     "/pub%2fx": "other",

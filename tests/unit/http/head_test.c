@@ -469,7 +469,9 @@ static const struct path_case {
     {METHOD_GET, "/w/index.php?title=A|B^{}`\"<>\\", REASON_NONE}, /* as browsers really send */
     {METHOD_GET, "//host/../x", REASON_NONE},
     {METHOD_GET, "/pub/%2e%2e/admin", REASON_NONE}, /* matched as /admin */
-    {METHOD_GET, "/wiki/AC%2FDC/..", REASON_NONE},
+    {METHOD_GET, "/wiki/AC%2FDC", REASON_NONE},
+    {METHOD_GET, "/wiki/AC%2FDC/..", REASON_BAD_TARGET}, /* "/wiki/" or "/wiki/AC/" */
+    {METHOD_GET, "/admin//../x", REASON_BAD_TARGET},     /* "/x" or "/admin/x" */
     {METHOD_GET, "/wiki/...", REASON_NONE},
     {METHOD_GET, "/wiki/A;B/..C/%252e%252e/100%", REASON_NONE},
     {METHOD_GET, "/?p=../../%00", REASON_NONE},
