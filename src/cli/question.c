@@ -3,6 +3,7 @@
 #include "cli/question.h"
 
 #include "http/chars.h"
+#include "proxy/forwarded.h"
 #include "proxy/proxy.h"
 
 /* --- the parts ------------------------------------------------------------------------------- */
@@ -182,6 +183,16 @@ static struct str field_joined(struct question *question, struct str name, struc
     return all;
 }
 
+static void client_behind(const struct listener_conf *listener, struct question *question)
+{
+    struct forwarded_client behind =
+        forwarded_client(listener, field_joined(question, STR("x-forwarded-for"), STR(", ")),
+                         field_joined(question, STR("forwarded"), STR(", ")));
+
+    if (behind.is_known)
+        addr_ip_bytes(&behind.addr, question->facts.client_ip);
+}
+
 static const char *client_facts(const struct judge *judge, struct question *question,
                                 bool *is_trusted)
 {
@@ -199,9 +210,8 @@ static const char *client_facts(const struct judge *judge, struct question *ques
                                           question->facts.client_ip);
     if (question->trust == TRUST_BY_CLIENT)
         *is_trusted = is_proxy;
-    if (is_proxy && proxy_client_behind(
-                        listener, field_joined(question, STR("x-forwarded-for"), STR(", ")), &addr))
-        addr_ip_bytes(&addr, question->facts.client_ip);
+    if (is_proxy)
+        client_behind(listener, question);
     return NULL;
 }
 

@@ -117,7 +117,7 @@ struct listener_conf {
     struct tls_server_conf *tls; /* NULL: plain */
     int router;                  /* index in config.routers; -1 */
     int group;                   /* index in config.groups when everything goes to one group; -1 */
-    bool redirect_to_https;      /* every request is answered with 308 */
+    bool redirect_to_https;      /* requests that did not come by https are answered with 308 */
     uint16_t redirect_port;      /* default 443 */
     struct cidr
         *trusted_proxies; /* whose forwarding and debug fields are believed; default nobody */

@@ -434,19 +434,22 @@ static void listener_defaults(struct listener_conf *listener)
     };
 }
 
-/* Where its requests go must be said exactly once. */
+/* Where its requests go must be said once; redirect_to_https may stand alone, or beside it for what
+ * a trusted proxy has received by https. */
 static int check_purpose(struct loader *loader, const struct node *node)
 {
     const struct node *redirect = node_find(node, "redirect_to_https");
-    int purposes = (node_find(node, "router") != NULL) + (node_find(node, "group") != NULL) +
-                   (redirect != NULL && str_eq(redirect->text, STR("true")));
+    bool redirects = redirect != NULL && str_eq(redirect->text, STR("true"));
+    bool has_router = node_find(node, "router") != NULL,
+         has_group = node_find(node, "group") != NULL;
 
-    if (purposes == 1)
+    if (has_router && has_group)
+        return complain(loader, node, "a listener needs one of \"router\" and \"group\", not both");
+    if (has_router || has_group || redirects)
         return 0;
     return complain(
         loader, node,
-        "a listener needs one of \"router\", \"group\" and \"redirect_to_https: true\"%s",
-        purposes > 1 ? ", not more" : "");
+        "a listener needs one of \"router\", \"group\" and \"redirect_to_https: true\"");
 }
 
 static int load_listener(struct loader *loader, const struct node *node,

@@ -27,6 +27,8 @@
       "Connections closed at once because a cap was reached")                                      \
     X(ODD_NAMES_DROPPED, "weir_odd_names_dropped_total",                                           \
       "Request fields dropped because of the characters in their names")                           \
+    X(FORWARDED_UNREADABLE, "weir_forwarded_unreadable_total",                                     \
+      "Requests of trusted peers whose forwarding fields do not say who the client is")            \
     X(UP_CONNECTS, "weir_upstream_connects_total", "Upstream connections opened")                  \
     X(UP_REUSED, "weir_upstream_reused_total", "Requests sent on a pooled connection")             \
     X(UP_RETRIES, "weir_upstream_retries_total", "Attempts after the first")                       \

@@ -116,6 +116,19 @@ static enum reason admit_to_rule(struct exchange *x)
     return admit_request(x, &router->rules[x->decision.rule].rate_limits);
 }
 
+static void redirect_to_https(struct exchange *x)
+{
+    if (x->request->authority.len > 0)
+        reply_redirect_https(x);
+    else
+        exchange_fail(x, REASON_BAD_HOST); /* HTTP/1.0 that does not say where to */
+}
+
+static bool only_redirects(const struct listener_conf *listener)
+{
+    return listener->router < 0 && listener->group < 0;
+}
+
 void exchange_on_head(struct stream *down, struct head *head, enum end end)
 {
     struct exchange *x = down->arg;
@@ -146,11 +159,12 @@ void exchange_on_head(struct stream *down, struct head *head, enum end end)
         exchange_fail(x, reason);
         return;
     }
-    if (x->listener->redirect_to_https) {
-        if (head->authority.len > 0)
-            reply_redirect_https(x);
-        else
-            exchange_fail(x, REASON_BAD_HOST); /* HTTP/1.0 that does not say where to */
+    if (x->listener->redirect_to_https && !x->is_https) {
+        redirect_to_https(x);
+        return;
+    }
+    if (only_redirects(x->listener)) {
+        exchange_fail(x, REASON_NO_ROUTE); /* a redirect would lead here again */
         return;
     }
     exchange_decide(x);

@@ -130,7 +130,7 @@ static struct str exchange_variable(const void *arg, enum variable variable, str
     case VARIABLE_PATH:
         return path_of(x->path);
     case VARIABLE_SCHEME:
-        return x->listener->tls != NULL ? STR("https") : STR("http");
+        return x->is_https ? STR("https") : STR("http");
     case VARIABLE_HTTP_VERSION:
         return http_version_word(head->version);
     case VARIABLE_HTTP_PROTOCOL:
@@ -425,6 +425,7 @@ void header_rules_refusal(struct downstream *client, struct head *head)
         .down = &down,
         .request = &request,
         .decision = undecided,
+        .is_https = client->listener->conf->tls != NULL,
     };
 
     head_init(&request, head->arena);

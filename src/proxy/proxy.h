@@ -53,10 +53,5 @@ size_t proxy_open_exchanges(const struct proxy *proxy);
 
 struct upstream *proxy_upstream(struct proxy *proxy);
 
-/* The last address in X-Forwarded-For that is not one of our own proxies: the last one that
- * somebody we trust has seen. False when there is none. */
-bool proxy_client_behind(const struct listener_conf *conf, struct str forwarded_for,
-                         struct addr *client);
-
 /* Is this a request field that only trusted peers may send? Others' are gone before routing. */
 bool proxy_wants_trust(struct str name);

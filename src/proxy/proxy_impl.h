@@ -212,6 +212,7 @@ struct exchange {
     uint32_t retry_after_s; /* told with a local reply; 0: not */
     uint16_t status;        /* sent to the client; 0: nothing was */
     enum reason reason;
+    bool is_https; /* between the client and the first proxy */
     bool request_has_body, wants_upgrade;
     bool request_ended, response_started, response_ended, body_was_sent, is_tunnel;
     bool down_paused, up_paused, down_is_gone;

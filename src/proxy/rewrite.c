@@ -3,43 +3,12 @@
  * The trust boundary is one line: a peer in trusted_proxies (or on a unix socket) may say who the
  * client is and how it came; from everybody else those fields are removed and made anew. */
 #include "http/chars.h"
+#include "proxy/forwarded.h"
 #include "proxy/proxy_impl.h"
 
 #include <endian.h>
 
 /* --- the client's address -------------------------------------------------------------------- */
-
-/* Takes the right-most item of a list off `*rest`. */
-static bool take_last(struct str *rest, struct str *item)
-{
-    size_t at = rest->len;
-
-    if (rest->len == 0)
-        return false;
-    while (at > 0 && rest->ptr[at - 1] != ',')
-        at--;
-    *item = str_trim(str_skip(*rest, at));
-    rest->len = at > 0 ? at - 1 : 0;
-    return true;
-}
-
-bool proxy_client_behind(const struct listener_conf *conf, struct str forwarded_for,
-                         struct addr *client)
-{
-    struct str item;
-    struct addr addr;
-    uint8_t ip[16];
-    bool found = false;
-
-    while (take_last(&forwarded_for, &item) && addr_parse_ip(item, 0, &addr) == 0) {
-        *client = addr;
-        found = true;
-        addr_ip_bytes(&addr, ip);
-        if (!cidrs_contain(conf->trusted_proxies, conf->trusted_proxy_count, ip))
-            break;
-    }
-    return found;
-}
 
 /* All lines of a list field as one value. */
 static struct str joined(const struct head *head, enum header_id id)
@@ -47,20 +16,32 @@ static struct str joined(const struct head *head, enum header_id id)
     return head_joined(head, id, STR(", "));
 }
 
+static bool has_field(const struct head *head, enum header_id id)
+{
+    return head->first[id] != 0;
+}
+
+/* The peer, or who a trusted peer says is behind it. */
 static void find_client(struct exchange *x)
 {
     const struct downstream *client = x->client;
-    struct addr addr;
+    const struct head *head = x->request;
     char text[ADDR_TEXT_MAX];
 
     memcpy(x->client_ip, client->peer_ip, sizeof(x->client_ip));
     memcpy(x->client_text, client->peer_text, client->peer_text_len);
     x->client_text_len = client->peer_text_len;
-    if (!client->trusted || x->request->first[HEADER_X_FORWARDED_FOR] == 0 ||
-        !proxy_client_behind(x->listener, joined(x->request, HEADER_X_FORWARDED_FOR), &addr))
+    if (!client->trusted ||
+        (!has_field(head, HEADER_X_FORWARDED_FOR) && !has_field(head, HEADER_FORWARDED)))
         return;
-    addr_ip_bytes(&addr, x->client_ip);
-    x->client_text_len = (uint8_t)MIN(addr_format_ip(&addr, text), sizeof(x->client_text));
+    struct forwarded_client behind = forwarded_client(
+        x->listener, joined(head, HEADER_X_FORWARDED_FOR), joined(head, HEADER_FORWARDED));
+    if (behind.is_unreadable)
+        proxy_count(x->proxy, COUNTER_FORWARDED_UNREADABLE, 1);
+    if (!behind.is_known)
+        return;
+    addr_ip_bytes(&behind.addr, x->client_ip);
+    x->client_text_len = (uint8_t)MIN(addr_format_ip(&behind.addr, text), sizeof(x->client_text));
     memcpy(x->client_text, text, x->client_text_len);
 }
 
@@ -135,14 +116,30 @@ static void set_client_ip(struct exchange *x)
     }
 }
 
-/* How the request came to us; what its target says of it counts for nothing. */
+/* Did the client use https? The word of a trusted peer counts, else how the request came to us; its
+ * target says nothing. */
+static bool client_uses_https(const struct exchange *x)
+{
+    const struct head *head = x->request;
+    struct str proto = {0};
+
+    if (x->client->trusted &&
+        (has_field(head, HEADER_X_FORWARDED_PROTO) || has_field(head, HEADER_FORWARDED)))
+        proto =
+            forwarded_proto(joined(head, HEADER_X_FORWARDED_PROTO), joined(head, HEADER_FORWARDED));
+    if (proto.len == 0)
+        return x->listener->tls != NULL;
+    return str_eq_nocase(proto, STR("https")) || str_eq_nocase(proto, STR("wss"));
+}
+
 static void set_scheme(struct exchange *x)
 {
     struct head *head = x->request;
 
     head->scheme = x->listener->tls != NULL ? STR("https") : STR("http");
+    x->is_https = client_uses_https(x);
     if (head_find(head, HEADER_X_FORWARDED_PROTO) == NULL)
-        head_add_id(head, HEADER_X_FORWARDED_PROTO, head->scheme);
+        head_add_id(head, HEADER_X_FORWARDED_PROTO, x->is_https ? STR("https") : STR("http"));
 }
 
 /* What only we may say, whoever asks: the certificate that the client has shown to us. Where none

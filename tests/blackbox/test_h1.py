@@ -522,6 +522,30 @@ def test_redirect_to_https_names_the_same_page(weir, upstream):
     assert w.exchange(b"GET / HTTP/1.0\r\n\r\n").status == 400  # there is no such URL without a host
 
 
+HTTPS = [
+    ("X-Forwarded-Proto", "https"),
+    ("X-Forwarded-Proto", "HTTPS, http"),
+    ("Forwarded", 'for=203.0.113.7;proto=https, for="[::1]";proto=http'),
+]
+
+
+@pytest.mark.parametrize("field", HTTPS)
+def test_what_a_trusted_proxy_received_by_https_is_not_redirected(weir, upstream, field):
+    up = upstream()
+    w = weir(up, trusted=True, listener={"redirect_to_https": True})
+    assert w.get(fields=[field]).status == 200
+    assert w.get().status == 308
+    assert w.get(fields=[("X-Forwarded-Proto", "http, https")]).status == 308
+    alone = weir(up, trusted=True, listener={"group": None, "redirect_to_https": True})
+    assert alone.get(fields=[field]).status == 404  # nowhere to go, and no loop
+
+
+@pytest.mark.parametrize("field", HTTPS)
+def test_a_client_that_only_says_https_is_redirected(weir, upstream, field):
+    w = weir(upstream(), listener={"redirect_to_https": True})
+    assert w.get(fields=[field]).status == 308
+
+
 @pytest.mark.tsan
 def test_wrk_sees_no_errors(weir, upstream):
     w = weir(upstream())

@@ -272,6 +272,33 @@ def test_a_broken_forwarded_for_of_a_trusted_client_does_no_harm(weir, upstream,
     assert weir(up, trusted=True).get(fields=[("X-Forwarded-For", value)]).status in (200, 400)
 
 
+@pytest.mark.parametrize(
+    "name, value, client",
+    [
+        ("x-forwarded-for", "203.0.113.7:1234", "203.0.113.7"),
+        ("x-forwarded-for", "[2001:db8::1]:4711", "2001:db8::1"),
+        ("x-forwarded-for", "203.0.113.7,,127.0.0.9", "203.0.113.7"),
+        ("forwarded", 'for="[2001:db8::1]:4711";proto=https, for=127.0.0.9', "2001:db8::1"),
+    ],
+)
+def test_the_client_is_found_in_every_form_of_the_list(weir, upstream, ask, name, value, client):
+    w = weir(upstream(o.echo()), trusted=True)
+    assert ask(w, [(name, value)]).get("x-client-ip") == client
+    assert w.metrics().sum("weir_forwarded_unreadable_total") == 0
+
+
+@pytest.mark.parametrize("field", [("x-forwarded-for", "203.0.113.7, unknown"), ("forwarded", "for=_hidden")])
+def test_a_client_that_its_proxy_does_not_name_is_counted(weir, upstream, ask, field):
+    w = weir(upstream(o.echo()), trusted=True)
+    assert ask(w, [field]).get("x-client-ip") == "127.0.0.1"
+    w.wait_for_metric(lambda m: m.sum("weir_forwarded_unreadable_total") == 1)
+
+
+def test_forwarded_of_an_untrusted_client_names_nobody(weir, upstream, ask):
+    seen = ask(weir(upstream(o.echo())), [("forwarded", "for=203.0.113.7;proto=https")])
+    assert seen.get("x-client-ip") == "127.0.0.1" and seen.get("x-forwarded-proto") == "http"
+
+
 def test_x_forwarded_for_in_several_fields_is_one_list(weir, upstream, ask):
     seen = ask(
         weir(upstream(o.echo()), trusted=True),
@@ -286,6 +313,11 @@ def test_the_scheme_is_told(weir, upstream):
     assert up.last.headers("x-forwarded-proto") == ["https"]
     weir(up).get()
     assert up.last.headers("x-forwarded-proto") == ["http"]
+
+
+def test_the_scheme_that_a_trusted_client_says_in_forwarded_goes_on(weir, upstream, ask):
+    seen = ask(weir(upstream(o.echo()), trusted=True), [("forwarded", "for=203.0.113.7;proto=https")])
+    assert seen.get("x-forwarded-proto") == "https"
 
 
 def test_every_request_gets_its_own_id(weir, upstream):

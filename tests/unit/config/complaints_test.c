@@ -96,9 +96,11 @@ static const struct {
     /* listeners */
     {LISTENER("{ name: a, bind: '127.0.0.1:0' }"),
      "t:3:5: a listener needs one of \"router\", \"group\" and \"redirect_to_https: true\""},
-    {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, redirect_to_https: true }"),
-     "t:3:5: a listener needs one of \"router\", \"group\" and \"redirect_to_https: true\", not "
-     "more"},
+    {LISTENER("{ name: a, bind: '127.0.0.1:0', redirect_to_https: false }"),
+     "t:3:5: a listener needs one of \"router\", \"group\" and \"redirect_to_https: true\""},
+    {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, router: r }\nrouters: { r: { rules: [{ "
+              "answer: 404 }] } }"),
+     "t:3:5: a listener needs one of \"router\" and \"group\", not both"},
     {LISTENER("{ name: a, bind: localhost, group: g }"),
      "t:3:22: expected address:port (0.0.0.0:443, [::]:443) or unix:/path, got \"localhost\""},
     {LISTENER("{ name: a, bind: [], group: g }"), "t:3:22: at least one address is needed"},
