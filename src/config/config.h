@@ -97,6 +97,8 @@ struct limits_conf {
                                 * and after timeouts.body_grace; default 240; 0: any */
     uint32_t max_streams;      /* concurrent h2 streams of one connection; default 100 */
     uint32_t max_requests;     /* per connection, then it is closed; default 10000 */
+    uint32_t max_held_bytes;   /* body bytes of all streams of an h2 connection, in each direction,
+                                * that wait for whoever is to read them; default 1 MiB */
     uint32_t max_unsent_bytes; /* that the kernel takes and cannot send yet; default 512 KiB */
 };
 

@@ -326,6 +326,19 @@ static int load_proxy_protocol(struct loader *loader, const struct node *node, v
     return LOAD_FIELDS(loader, node, fields, conf);
 }
 
+/* Less than one stream may hold would stop every download again and again. */
+static int load_held_bytes(struct loader *loader, const struct node *node, void *out)
+{
+    enum { LEAST = 64 * 1024 };
+    uint32_t *bytes = out;
+
+    if (load_bytes(loader, node, bytes) < 0)
+        return -1;
+    if (*bytes < LEAST)
+        return complain(loader, node, "must be 64KiB to 1GiB, got \"%s\"", node->text.ptr);
+    return 0;
+}
+
 static int load_limits(struct loader *loader, const struct node *node, void *out)
 {
     static const struct field fields[] = {
@@ -338,6 +351,7 @@ static int load_limits(struct loader *loader, const struct node *node, void *out
         {"min_body_rate", load_count_or_none, offsetof(struct limits_conf, min_body_rate), false},
         {"max_streams", load_count, offsetof(struct limits_conf, max_streams), false},
         {"max_requests", load_count, offsetof(struct limits_conf, max_requests), false},
+        {"max_held_bytes", load_held_bytes, offsetof(struct limits_conf, max_held_bytes), false},
         {"max_unsent_bytes", load_bytes, offsetof(struct limits_conf, max_unsent_bytes), false},
     };
 
@@ -422,6 +436,7 @@ static void listener_defaults(struct listener_conf *listener)
         .min_body_rate = 240,
         .max_streams = 100,
         .max_requests = 10000,
+        .max_held_bytes = 1 << 20,
         .max_unsent_bytes = 512 << 10,
     };
     listener->timeouts = (struct downstream_timeouts_conf){

@@ -119,10 +119,11 @@ struct session *h2_client_new(const struct session_owner *owner, void *owner_arg
     struct h2_session *h2 = h2_session_new(&client_ops, owner, owner_arg, out, pool, limits);
     const nghttp2_settings_entry settings[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
-        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_STREAM_WINDOW},
+        {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, H2_RESPONSE_WINDOW},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, h2->session.limits.max_header_bytes},
     };
 
+    h2->session.limits.max_held_bytes = UINT32_MAX; /* see h2_window.c */
     h2_session_start(h2, nghttp2_session_client_new3, settings, ARRAY_LEN(settings));
     return &h2->session;
 }

@@ -448,6 +448,7 @@ struct h2_session *h2_session_new(const struct session_ops *ops, const struct se
     l->max_line_bytes = or_default(l->max_line_bytes, l->max_header_bytes);
     l->max_uri_bytes = or_default(l->max_uri_bytes, l->max_line_bytes);
     l->max_streams = or_default(l->max_streams, H2_MAX_STREAMS);
+    l->max_held_bytes = or_default(l->max_held_bytes, H2_MAX_HELD);
     l->out_high = or_default(l->out_high, SESSION_OUT_HIGH);
     l->out_low = or_default(l->out_low, SESSION_OUT_LOW);
     h2->thanks_left = H2_THANKS_MAX;

@@ -7,6 +7,7 @@
  *      h2_stream.c                the life of streams
  *      h2_recv.c                  nghttp2's callbacks of what arrives
  *      h2_send.c                  stream_send_*, and nghttp2's questions for bytes to send
+ *      h2_window.c                flow control of what arrives
  *      h2_mem.c                   the memory that nghttp2 takes
  *
  * A stream has two holders: the user (between on_stream or session_open and stream_close) and the
@@ -21,15 +22,15 @@
 
 enum {
     /* Flow control, what we let a peer send ahead of us: a stream's window carries 200 Mbit/s over
-     * 10 ms, a connection's window bounds what paused streams may pile up. */
+     * 10 ms. A response has the smaller window until its user asks for more (stream_widen). */
     H2_STREAM_WINDOW = 256 * 1024,
+    H2_RESPONSE_WINDOW = 64 * 1024,
     H2_SESSION_WINDOW = 1024 * 1024,
 
     /* What we queue for a peer that does not open its windows. */
-    H2_STREAM_HIGH = 64 * 1024,   /* STREAM_FULL above it … */
-    H2_STREAM_LOW = 16 * 1024,    /* … until it falls to this */
-    H2_QUEUED_HIGH = 1024 * 1024, /* all streams of a session together */
-    H2_QUEUED_LOW = 768 * 1024,
+    H2_STREAM_HIGH = 64 * 1024, /* STREAM_FULL above it … */
+    H2_STREAM_LOW = 16 * 1024,  /* … until it falls to this */
+    H2_MAX_HELD = 1024 * 1024,  /* servers: all streams together, when limits say 0 */
 
     /* Control frames may fill `out` so far beyond its high mark; then input waits. */
     H2_CONTROL_MAX = 64 * 1024,
@@ -71,7 +72,7 @@ struct h2_stream {
     struct h2_trailers *trailers; /* owns: to be sent after the body */
 
     uint64_t body_bytes; /* received */
-    uint32_t unconsumed; /* received while paused: the peer's windows stay closed by so much */
+    uint32_t held;       /* received while paused: the stream's window stays closed by so much */
     enum reason news;    /* on_reset is due with this reason */
     enum method method;  /* of the request */
     uint8_t interims;    /* client: 1xx heads received */
@@ -131,6 +132,8 @@ struct h2_session {
     struct list news;       /* those that wait for on_reset */
     uint32_t wire_streams;
     size_t queued;        /* bytes in all streams' tx */
+    size_t rx_held;       /* bytes in all streams' `held` */
+    size_t rx_closed;     /* … that keep the connection's window closed */
     uint32_t thanks_left; /* WINDOW_UPDATEs and PINGs that cost nothing */
     uint32_t next_id;     /* server: of the client's next stream, if it skips none */
 
@@ -299,8 +302,19 @@ int h2_on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code, voi
 /* Hands the held piece of body to the user. */
 void h2_flush_body(struct h2_session *h2, enum end end);
 
-/* Gives the peer its window back for `len` bytes. */
+/* --- h2_window.c ----------------------------------------------------------------------------- */
+/* `len` bytes came and were passed on: the peer may send as many more. */
 void h2_consume(struct h2_stream *st, size_t len);
+
+/* `len` bytes came for a stream that is paused. */
+void h2_hold(struct h2_stream *st, size_t len);
+
+/* The stream holds nothing any more; how many bytes its window may open again. */
+uint32_t h2_let_go(struct h2_stream *st);
+
+void h2_op_pause(struct stream *stream);
+void h2_op_resume(struct stream *stream);
+void h2_op_widen(struct stream *stream);
 
 /* --- h2_server.c, h2_client.c: the complete head in h2->in ----------------------------------- */
 void h2_server_on_request(struct h2_session *h2, enum end end);

@@ -207,17 +207,6 @@ int h2_on_invalid_header(nghttp2_session *ng UNUSED, const nghttp2_frame *frame 
 
 /* --- bodies ---------------------------------------------------------------------------------- */
 
-void h2_consume(struct h2_stream *st, size_t len)
-{
-    if (st->h2->dead || len == 0)
-        return;
-    if (st->wire_open) {
-        nghttp2_session_consume(st->h2->ng, (int32_t)st->stream.id, len);
-    } else {
-        nghttp2_session_consume_connection(st->h2->ng, len);
-    }
-}
-
 static bool is_listening(const struct h2_stream *st)
 {
     return st->user_open && !st->quiet;
@@ -252,7 +241,7 @@ static void hand_body(struct h2_stream *st, struct slice data, enum end end)
     if (end == END)
         st->rx_ended = true;
     if (is_listening(st) && st->paused) {
-        st->unconsumed += (uint32_t)data.len;
+        h2_hold(st, data.len);
     } else if (st->user_open || data.len == 0) {
         h2_consume(st, data.len);
     } else {

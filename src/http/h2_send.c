@@ -225,22 +225,27 @@ int h2_on_frame_not_send(nghttp2_session *ng, const nghttp2_frame *frame, int er
 
 /* --- back-pressure --------------------------------------------------------------------------- */
 
+static size_t max_held(const struct h2_session *h2)
+{
+    return h2->session.limits.max_held_bytes;
+}
+
 bool h2_is_writable(const struct h2_stream *st)
 {
     if (st->tx_dead || st->tx.bytes == 0)
         return true;
-    return st->tx.bytes <= H2_STREAM_LOW && st->h2->queued <= H2_QUEUED_LOW;
+    return st->tx.bytes <= H2_STREAM_LOW && st->h2->queued <= max_held(st->h2) / 4 * 3;
 }
 
 static enum stream_status status_of(struct h2_stream *st)
 {
-    bool is_full =
-        st->tx.bytes > H2_STREAM_HIGH || (st->tx.bytes > 0 && st->h2->queued > H2_QUEUED_HIGH);
+    bool is_over = st->tx.bytes > 0 && st->h2->queued > max_held(st->h2);
 
-    if (!is_full)
+    if (st->tx.bytes <= H2_STREAM_HIGH && !is_over)
         return STREAM_OK;
     if (!st->full) {
         st->full = true;
+        st->h2->session.held_stops += is_over;
         list_push_back(&st->h2->full, &st->full_node);
     }
     return STREAM_FULL;

@@ -46,14 +46,6 @@ static void forget_stream(struct h2_session *h2, const struct h2_stream *st)
         h2->body_stream = NULL;
 }
 
-/* Nobody will take these bytes any more; other streams need the connection's window. */
-static void return_window(struct h2_stream *st)
-{
-    if (st->unconsumed > 0 && !st->h2->dead)
-        nghttp2_session_consume_connection(st->h2->ng, st->unconsumed);
-    st->unconsumed = 0;
-}
-
 void h2_stream_off_wire(struct h2_stream *st)
 {
     if (!st->wire_open)
@@ -63,7 +55,7 @@ void h2_stream_off_wire(struct h2_stream *st)
     st->h2->wire_streams--;
     forget_stream(st->h2, st);
     h2_drop_tx(st);
-    return_window(st);
+    h2_let_go(st);
     if (!st->user_open)
         stream_free(st);
 }
@@ -133,24 +125,6 @@ static void stream_op_reset(struct stream *stream, enum reason reason)
     h2_pump(h2);
 }
 
-static void stream_op_pause(struct stream *stream)
-{
-    h2_stream_of(stream)->paused = true;
-}
-
-static void stream_op_resume(struct stream *stream)
-{
-    struct h2_stream *st = h2_stream_of(stream);
-    uint32_t len = st->unconsumed;
-
-    st->paused = false;
-    st->unconsumed = 0;
-    if (len == 0)
-        return;
-    h2_consume(st, len);
-    h2_pump(st->h2);
-}
-
 /* The user is gone: what does the wire still need? A whole message is delivered to its end;
  * anything else is reset (RFC 9113 section 8.1: NO_ERROR when only the rest of the request is
  * unwanted). */
@@ -183,7 +157,7 @@ static void stream_op_close(struct stream *stream)
     if (!h2->session.is_server && h2->in.st == st)
         h2->session.draining = true; /* until its head is whole, nobody's bytes can pass */
     forget_stream(h2, st);
-    return_window(st);
+    h2_let_go(st);
     arena_reset(&st->own_arena);
     if (st->wire_open) {
         leave_wire(st);
@@ -198,7 +172,8 @@ const struct stream_ops h2_stream_ops = {
     .send_body = h2_send_body,
     .send_trailers = h2_send_trailers,
     .reset = stream_op_reset,
-    .pause = stream_op_pause,
-    .resume = stream_op_resume,
+    .pause = h2_op_pause,
+    .resume = h2_op_resume,
+    .widen = h2_op_widen,
     .close = stream_op_close,
 };

@@ -93,6 +93,7 @@ struct session_limits {
     uint32_t max_header_bytes, max_header_count, max_line_bytes, max_uri_bytes;
     uint64_t max_body_bytes;    /* 0: none */
     uint32_t max_streams;       /* h2 server: advertised */
+    uint32_t max_held_bytes;    /* h2 server: body bytes of all streams, in each direction */
     uint32_t max_requests;      /* per connection; 0: none */
     uint32_t out_high, out_low; /* marks of `out`; 0: SESSION_OUT_HIGH and SESSION_OUT_LOW */
     bool allow_websocket;
@@ -110,7 +111,9 @@ struct session {
     size_t held_bytes;        /* h2: body bytes that wait for the peer's windows */
     uint64_t moved_bytes;     /* h2: body bytes that did not have to wait any longer, ever */
     uint32_t open_streams;
-    uint64_t requests; /* begun so far */
+    uint32_t held_stops; /* servers: times a bound on what is held has stopped a stream; the owner
+                          * takes them */
+    uint64_t requests;   /* begun so far */
     bool is_h2, is_server;
     bool draining;
     bool wants_early_close; /* h1: keep-alive is over after the current exchange */

@@ -33,6 +33,7 @@ struct stream_ops {
     void (*reset)(struct stream *stream, enum reason reason);
     void (*pause)(struct stream *stream);
     void (*resume)(struct stream *stream);
+    void (*widen)(struct stream *stream); /* NULL: it has no window of its own */
     void (*close)(struct stream *stream);
 };
 
@@ -101,6 +102,13 @@ static inline void stream_pause(struct stream *stream)
 static inline void stream_resume(struct stream *stream)
 {
     stream->ops->resume(stream);
+}
+
+/* The response is large and its reader keeps up: the upstream may send more of it ahead. */
+static inline void stream_widen(struct stream *stream)
+{
+    if (stream->ops->widen != NULL)
+        stream->ops->widen(stream);
 }
 
 static inline void stream_close(struct stream *stream)

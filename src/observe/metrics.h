@@ -25,6 +25,8 @@
       "Times a listener paused for want of descriptors")                                           \
     X(CONNECTIONS_REFUSED, "weir_connections_refused_total",                                       \
       "Connections closed at once because a cap was reached")                                      \
+    X(HELD_LIMIT, "weir_held_limit_total",                                                         \
+      "Times a client connection had to wait because of what weir holds for it")                   \
     X(ODD_NAMES_DROPPED, "weir_odd_names_dropped_total",                                           \
       "Request fields dropped because of the characters in their names")                           \
     X(FORWARDED_UNREADABLE, "weir_forwarded_unreadable_total",                                     \

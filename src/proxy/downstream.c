@@ -41,6 +41,16 @@ static void reap_when_done(struct downstream *down)
     loop_reap(down->proxy->loop, &down->reap, on_reap);
 }
 
+static void count_stops(struct downstream *down)
+{
+    struct session *session = down->session;
+
+    if (LIKELY(session->held_stops == 0))
+        return;
+    proxy_count(down->proxy, COUNTER_HELD_LIMIT, session->held_stops);
+    session->held_stops = 0;
+}
+
 /* The connection is no more; what hangs on it hears of it and goes. */
 static void closed(struct downstream *down, enum reason reason)
 {
@@ -59,8 +69,10 @@ static void closed(struct downstream *down, enum reason reason)
     proxy_count(proxy, COUNTER_DOWN_BYTES_IN, conn_bytes_in(down->conn));
     proxy_count(proxy, COUNTER_DOWN_BYTES_OUT, conn_bytes_out(down->conn));
     down->conn = NULL;
-    if (down->session != NULL)
+    if (down->session != NULL) {
         session_fail(down->session, reason);
+        count_stops(down);
+    }
     reap_when_done(down);
 }
 
@@ -338,6 +350,7 @@ static size_t on_data(struct conn *conn, struct slice data)
     size_t used = session_feed(down->session, data);
     if (!down->is_closed && down->session->is_h2)
         watch_progress(down);
+    count_stops(down);
     return used;
 }
 

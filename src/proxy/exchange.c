@@ -62,6 +62,7 @@ void exchange_close(struct exchange *x)
     exchange_enter(x, EXCHANGE_CLOSED);
     deadline_deinit(&x->deadline);
     upstream_release(&x->lease, answered);
+    x->client->wide -= x->is_wide;
     bufq_clear(&x->pending);
     loop_defer(x->proxy->loop, &x->finish);
 }
@@ -227,6 +228,19 @@ static void on_up_head(struct stream *up, struct head *head, enum end end)
         exchange_touch(x);
 }
 
+/* What an upstream may send ahead is held here when the client stops reading. So only a few of its
+ * requests at a time have the large window; the others do with the small one. */
+enum { WIDE_AFTER_BYTES = 16 * 1024, WIDE_MAX = 8 };
+
+static void widen(struct exchange *x, struct stream *up)
+{
+    if (x->client->wide >= WIDE_MAX)
+        return;
+    x->is_wide = true;
+    x->client->wide++;
+    stream_widen(up);
+}
+
 static void on_up_body(struct stream *up, struct slice data, enum end end)
 {
     struct exchange *x = up->arg;
@@ -237,6 +251,8 @@ static void on_up_body(struct stream *up, struct slice data, enum end end)
     if (stream_send_body(x->down, data, end) == STREAM_FULL && end == MORE) {
         x->up_paused = true;
         stream_pause(up);
+    } else if (end == MORE && x->bytes_out > WIDE_AFTER_BYTES && !x->is_wide) {
+        widen(x, up);
     }
     if (end == END)
         end_response(x);

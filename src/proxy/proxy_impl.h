@@ -81,6 +81,7 @@ struct downstream {
     uint64_t moved_then;      /* session->moved_bytes when it was set */
     struct reap reap;
     unsigned exchanges; /* open ones: memory stays until they are gone */
+    uint16_t wide;      /* … of which so many may have a large response ahead of them */
     uint16_t peer_port;
     bool trusted : 1; /* the peer is one of trusted_proxies */
     bool is_closed : 1, is_reaped : 1;
@@ -216,6 +217,7 @@ struct exchange {
     bool request_has_body, wants_upgrade;
     bool request_ended, response_started, response_ended, body_was_sent, is_tunnel;
     bool down_paused, up_paused, down_is_gone;
+    bool is_wide; /* counts in client->wide */
 };
 
 /* A request begins: makes its exchange in the stream's arena. */

@@ -585,6 +585,56 @@ static void a_paused_stream_stops_its_upstream(void **state UNUSED)
     client_stop(rig);
 }
 
+/* As many paused responses as would fill the connection's window several times. */
+static void a_paused_stream_costs_no_other_stream_anything(void **state UNUSED)
+{
+    struct rig *rig = client();
+    struct seen *paused[24];
+
+    rig->on_head = pause_head;
+    for (size_t i = 0; i < ARRAY_LEN(paused); i++) {
+        paused[i] = ask(rig, "GET", END);
+        stream_widen(paused[i]->stream);
+    }
+    rig_run(rig);
+    for (size_t i = 0; i < ARRAY_LEN(paused); i++)
+        answer(rig, 1 + 2 * (int32_t)i, "200", 2000000);
+    rig_run(rig);
+    for (size_t i = 0; i < ARRAY_LEN(paused); i++)
+        assert_in_range(paused[i]->body_bytes, 256 * 1024, 256 * 1024 + 1);
+
+    rig->on_head = NULL;
+    struct seen *other = ask(rig, "GET", END);
+    rig_run(rig);
+    answer(rig, 1 + 2 * (int32_t)ARRAY_LEN(paused), "200", 3000000);
+    rig_run(rig);
+    assert_int_equal(other->body_bytes, 3000000);
+    assert_true(other->ended);
+
+    for (size_t i = 0; i < ARRAY_LEN(paused); i++)
+        stream_resume(paused[i]->stream);
+    rig_run(rig);
+    for (size_t i = 0; i < ARRAY_LEN(paused); i++)
+        assert_int_equal(paused[i]->body_bytes, 2000000);
+    client_stop(rig);
+}
+
+static void a_response_has_a_small_window_until_it_is_widened(void **state UNUSED)
+{
+    struct rig *rig = client();
+    struct seen *seen = ask(rig, "GET", END);
+
+    rig->on_head = pause_head;
+    rig_run(rig);
+    answer(rig, 1, "200", 2000000);
+    rig_run(rig);
+    assert_in_range(seen->body_bytes, 65535, 65536);
+    stream_widen(seen->stream);
+    rig_run(rig);
+    assert_in_range(seen->body_bytes, 256 * 1024, 256 * 1024 + 1);
+    client_stop(rig);
+}
+
 static void close_it(struct rig *rig UNUSED, struct seen *seen)
 {
     seen_close(seen);
@@ -689,6 +739,8 @@ int main(void)
         cmocka_unit_test(drain_takes_no_more_and_ends_with_the_last),
         cmocka_unit_test(a_large_upload_flows),
         cmocka_unit_test(a_paused_stream_stops_its_upstream),
+        cmocka_unit_test(a_paused_stream_costs_no_other_stream_anything),
+        cmocka_unit_test(a_response_has_a_small_window_until_it_is_widened),
         cmocka_unit_test(users_may_leave_in_any_callback),
         cmocka_unit_test(both_ends_may_be_weir),
     };

@@ -646,6 +646,46 @@ static void a_paused_stream_stops_its_client(void **state UNUSED)
     rig_stop(rig);
 }
 
+static void paused_uploads_stop_no_other_upload(void **state UNUSED)
+{
+    struct rig *rig = server();
+    enum { PAUSED = 6, MUCH = 3000000 };
+
+    rig->on_head = pause;
+    for (int i = 0; i < PAUSED; i++)
+        ask_with(rig, "POST", "/", NULL, 0, 1000000);
+    rig_run(rig);
+    rig->on_head = NULL;
+    ask_with(rig, "POST", "/", NULL, 0, MUCH);
+    rig_run(rig);
+    assert_int_equal(rig->seen[PAUSED].body_bytes, MUCH);
+    rig_stop(rig);
+}
+
+static void all_paused_uploads_together_have_a_bound(void **state UNUSED)
+{
+    struct rig *rig = server();
+    enum { PAUSED = 50, WINDOW = 1024 * 1024 };
+    size_t held = 0;
+
+    rig->session->limits.max_held_bytes = 300000;
+    rig->on_head = pause;
+    for (int i = 0; i < PAUSED; i++)
+        ask_with(rig, "POST", "/", NULL, 0, 1000000);
+    rig_run(rig);
+    for (int i = 0; i < PAUSED; i++)
+        held += rig->seen[i].body_bytes;
+    assert_in_range(held, WINDOW, WINDOW + 300000);
+    assert_int_equal(rig->session->held_stops, 1);
+
+    for (int i = 0; i < PAUSED; i++)
+        stream_resume(rig->seen[i].stream);
+    rig_run(rig);
+    for (int i = 0; i < PAUSED; i++)
+        assert_int_equal(rig->seen[i].body_bytes, 1000000);
+    rig_stop(rig);
+}
+
 static void closed_streams_give_their_window_back(void **state UNUSED)
 {
     struct rig *rig = server();
@@ -1194,6 +1234,8 @@ int main(void)
         cmocka_unit_test(a_large_body_flows_and_memory_stays_bounded),
         cmocka_unit_test(a_client_that_opens_no_window_costs_little),
         cmocka_unit_test(a_paused_stream_stops_its_client),
+        cmocka_unit_test(paused_uploads_stop_no_other_upload),
+        cmocka_unit_test(all_paused_uploads_together_have_a_bound),
         cmocka_unit_test(closed_streams_give_their_window_back),
         cmocka_unit_test(one_stalled_stream_does_not_stop_the_others),
         cmocka_unit_test(two_downloads_share_the_connection),

@@ -1,0 +1,123 @@
+"""What one client does to a shared HTTP/2 connection to an upstream costs no other client anything."""
+
+import socket
+import threading
+import time
+
+import h2.config
+import h2.connection
+import h2.events
+import pytest
+
+from harness import KIB, MIB
+from harness.origin import Origin
+from harness import wire
+
+H2 = {"protocol": "h2"}
+
+
+class WindowedOrigin(Origin):
+    """An HTTP/2 upstream that sends its responses as fast as the windows allow. /N answers with N bytes; /wait
+    never answers. `settings` go out `settings_after` seconds after the connection was accepted; after
+    `most_resets` RST_STREAM frames the connection ends."""
+
+    def __init__(self, settings=None, settings_after=0, most_resets=None, **options):
+        self.config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
+        self.settings, self.settings_after, self.most_resets = settings, settings_after, most_resets
+        self.accepted, self.resets, self.requests, self.most_open = 0, [], [], 0
+        super().__init__(lambda call: None, **options)
+
+    def _serve(self, sock):
+        self.accepted += 1
+        number = self.accepted - 1
+        self.resets.append(0)
+        session = h2.connection.H2Connection(self.config)
+        session.update_settings(self.settings or {})
+        session.initiate_connection()
+        first = session.data_to_send()
+        left, open_now = {}, set()
+        sock.settimeout(60)
+        try:
+            if self.settings_after:
+                time.sleep(self.settings_after)
+            sock.sendall(first)
+            while data := sock.recv(65536):
+                for event in session.receive_data(data):
+                    self._on(session, number, left, open_now, event)
+                self._send(session, left, open_now)
+                sock.sendall(session.data_to_send())
+                if self.most_resets is not None and self.resets[number] > self.most_resets:
+                    return
+        except OSError:
+            pass
+        except Exception as error:  # python-h2 has many names for "not HTTP/2"
+            self.broken.append(repr(error))
+        finally:
+            wire.shut(sock)
+
+    def _on(self, session, number, left, open_now, event):
+        if isinstance(event, h2.events.RequestReceived):
+            path = dict(event.headers)[":path"]
+            self.requests.append((number, path))
+            open_now.add(event.stream_id)
+            self.most_open = max(self.most_open, len(open_now))
+            if path != "/wait":
+                session.send_headers(event.stream_id, [(":status", "200")])
+                left[event.stream_id] = int(path[1:] or 5)
+        elif isinstance(event, h2.events.DataReceived):
+            session.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        elif isinstance(event, h2.events.StreamReset):
+            self.resets[number] += 1
+            left.pop(event.stream_id, None)
+            open_now.discard(event.stream_id)
+
+    def _send(self, session, left, open_now):
+        for stream in list(left):
+            while left[stream]:
+                room = min(session.local_flow_control_window(stream), session.max_outbound_frame_size, left[stream])
+                if room <= 0:
+                    break
+                session.send_data(stream, bytes(room))
+                left[stream] -= room
+            if left[stream] == 0:
+                session.end_stream(stream)
+                del left[stream]
+                open_now.discard(stream)
+
+
+@pytest.fixture
+def origin():
+    started = []
+
+    def start(**options):
+        started.append(WindowedOrigin(**options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+        assert not one.broken, one.broken
+
+
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+def test_slow_readers_stop_no_other_response_of_the_same_upstream_connection(weir, origin, protocol):
+    up = origin()
+    w = weir(up, group=H2, top={"workers": 1})
+    readers = []
+    for _ in range(12):
+        if protocol == "h1":
+            reader = w.connect(receive_buffer=4096)
+            reader.send(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % (8 * MIB))
+        else:
+            reader = w.connect_h2(auto_ack=False)
+            reader.begin("/%d" % (8 * MIB))
+        readers.append(reader)
+    deadline = time.monotonic() + 5
+    while len(up.requests) < 12 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    began = time.monotonic()
+    for _ in range(3):
+        assert len(w.get("/%d" % (2 * MIB)).body) == 2 * MIB
+    assert time.monotonic() - began < 5
+    assert up.accepted == 1
