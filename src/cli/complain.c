@@ -10,10 +10,12 @@ void complaints_print(const struct complaints *complaints, enum complaint_notes 
     char line[LINE_MAX_BYTES];
 
     for (size_t i = 0; i < complaints->count; i++) {
-        if (complaints->items[i].is_note && notes == COMPLAINTS_ERRORS_ONLY)
+        if (complaints->items[i].severity != SEVERITY_ERROR && notes == COMPLAINTS_ERRORS_ONLY)
             continue;
         fprintf(stderr, "%s\n", complaint_line(&complaints->items[i], line, sizeof(line)));
     }
+    if (complaints->left_out > 0)
+        fprintf(stderr, "%zu more are not shown\n", complaints->left_out);
 }
 
 struct config *config_load_or_complain(const char *path, enum complaint_notes notes)

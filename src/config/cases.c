@@ -34,7 +34,8 @@ static int load_expected(struct loader *loader, const struct node *node, enum ex
     if (what != EXPECT_SHARE || str_eq(*value, STR("none")))
         return 0;
     if (share_parse(node->text, &share) < 0)
-        return complain(loader, node, "share must be 0%% to 100%%, got \"%s\"", node->text.ptr);
+        return complain(loader, node, "share must be 0%% to 100%%, got \"%s\"%s", node->text.ptr,
+                        suggestion_words(loader, node->text, share_suggest));
     *value = arena_str(loader->arena, str_of(share_format(share, text)));
     return 0;
 }

@@ -109,7 +109,7 @@ void check_rules(struct loader *loader, const struct router_conf *router)
             const struct rule_conf *wide = &router->rules[j], *narrow = &router->rules[i];
             if (!match_covers(&wide->match, &narrow->match))
                 continue;
-            note_place(loader, narrow->place,
+            warn_place(loader, narrow->place,
                        "rule \"%.*s\" can never match: rule \"%.*s\" at %s:%d:%d takes all of its "
                        "requests",
                        STR_FMT(narrow->name), STR_FMT(wide->name), wide->place.file,

@@ -42,15 +42,17 @@ static void make_printable(char *text)
     }
 }
 
-void complaints_add(struct complaints *complaints, bool is_note, struct place place,
+void complaints_add(struct complaints *complaints, enum severity severity, struct place place,
                     const char *fmt, va_list args)
 {
     char text[TEXT_MAX];
 
-    if (!is_note)
+    if (severity == SEVERITY_ERROR)
         complaints->error_count++;
-    if (complaints->count == COMPLAINTS_MAX)
+    if (complaints->count == COMPLAINTS_MAX) {
+        complaints->left_out++;
         return;
+    }
     if (complaints->count == complaints->cap) {
         complaints->cap = complaints->cap > 0 ? complaints->cap * 2 : 16;
         complaints->items =
@@ -59,7 +61,7 @@ void complaints_add(struct complaints *complaints, bool is_note, struct place pl
     vsnprintf(text, sizeof(text), fmt, args);
     make_printable(text);
 
-    struct complaint added = {.is_note = is_note, .place = place};
+    struct complaint added = {.severity = severity, .place = place};
     added.place.file = file_name(complaints, place.file);
     added.text = arena_str(&complaints->arena, str_of(text));
     complaints->items[complaints->count++] = added;
@@ -69,8 +71,8 @@ static int compare(const void *left, const void *right)
 {
     const struct complaint *a = left, *b = right;
 
-    if (a->is_note != b->is_note)
-        return a->is_note ? 1 : -1;
+    if (a->severity != b->severity)
+        return a->severity < b->severity ? -1 : 1;
     if (a->place.file != NULL && b->place.file != NULL) {
         int order = strcmp(a->place.file, b->place.file);
         if (order != 0)
@@ -85,14 +87,27 @@ static int compare(const void *left, const void *right)
 
 void complaints_sort(struct complaints *complaints)
 {
+    size_t kept = 0;
+
     if (complaints->count > 1)
         qsort(complaints->items, complaints->count, sizeof(*complaints->items), compare);
+    for (size_t i = 0; i < complaints->count; i++) {
+        if (kept == 0 || compare(&complaints->items[kept - 1], &complaints->items[i]) != 0)
+            complaints->items[kept++] = complaints->items[i];
+    }
+    complaints->count = kept;
 }
+
+static const char *const severity_prefix[] = {
+    [SEVERITY_ERROR] = "",
+    [SEVERITY_WARNING] = "warning: ",
+    [SEVERITY_NOTE] = "note: ",
+};
 
 const char *complaint_line(const struct complaint *complaint, char *out, size_t size)
 {
     const struct place *place = &complaint->place;
-    const char *kind = complaint->is_note ? "note: " : "";
+    const char *kind = severity_prefix[complaint->severity];
     const char *file = place->file != NULL ? place->file : "";
 
     if (place->line > 0 && place->column > 0)

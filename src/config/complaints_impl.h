@@ -8,8 +8,8 @@
 enum { COMPLAINTS_MAX = 1000 }; /* more are counted, not kept */
 
 /* Adds one line; copies everything it is given. */
-void complaints_add(struct complaints *complaints, bool is_note, struct place place,
+void complaints_add(struct complaints *complaints, enum severity severity, struct place place,
                     const char *fmt, va_list args) PRINTF(4, 0);
 
-/* Errors first, each kind in the order of files and lines. */
+/* By severity, then in the order of files and lines; what was said twice is kept once. */
 void complaints_sort(struct complaints *complaints);

@@ -253,6 +253,7 @@ static void load_sections(struct loader *loader, const struct node *root)
         if (node != NULL)
             sections[i].load(loader, node);
     }
+    complain_tableless(loader);
     check_admin(loader, root);
 }
 

@@ -304,16 +304,22 @@ struct config {
     uint32_t handshake_queue; /* full handshakes that may wait for them; default 512 */
 };
 
-/* What `config_load` found to say: errors first, each one line, in file order. */
+/* What `config_load` found to say: errors first, then warnings, then notes, each one line, in file
+ * order, each once. */
 struct complaints {
     struct arena arena;
     struct complaint *items;
     size_t count, cap;
     size_t error_count;
+    size_t left_out; /* there were more than are kept */
 };
 
+/* Only errors keep a configuration from being used. A warning says that something will probably not
+ * do what was meant; a note says what is worth knowing. */
+enum severity { SEVERITY_ERROR, SEVERITY_WARNING, SEVERITY_NOTE };
+
 struct complaint {
-    bool is_note; /* an override or the like: worth telling, no reason to refuse */
+    enum severity severity;
     struct place place;
     struct str text;
 };

@@ -130,8 +130,6 @@ static int load_target_use(struct loader *loader, const struct node *key,
         const char *word;
         enum target_use use;
     } words[] = {{"any", TARGET_ANY}, {"ro", TARGET_RO}, {"rw", TARGET_RW}};
-    const struct datacenters_conf *datacenters = &loader->config->datacenters;
-
     target->datacenter = -1;
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         if (!str_eq(key->text, str_of(words[i].word)))
@@ -140,10 +138,6 @@ static int load_target_use(struct loader *loader, const struct node *key,
         return 0;
     }
     target->use = TARGET_DATACENTER;
-    if (datacenters->count == 0)
-        return complain(loader, key,
-                        "\"%s\" is no datacentre: the configuration has no \"datacenters\"",
-                        key->text.ptr);
     target->datacenter = find_datacenter(loader, key);
     return target->datacenter >= 0 ? 0 : -1;
 }

@@ -106,6 +106,8 @@ static int find_service(struct loader *loader, const struct node *node)
             return (int)i;
         guess_try(&guess, router->services[i].name);
     }
+    if (loader->reader->is_incomplete)
+        return -1;
     return complain(loader, node, "unknown service \"%s\"%s", node->text.ptr,
                     guess_words(loader, &guess));
 }

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-enum { ALIASES_MAX = 64, ENTRIES_MAX = 65536 };
+enum { ALIASES_MAX = 64, ENTRIES_MAX = 65536, GUESSES_MAX = 100 };
 
 struct member {
     struct str host;
@@ -44,6 +44,8 @@ static int load_share_of_service(struct loader *loader, const struct node *key,
         if (str_eq(router->services[i].name, key->text))
             return load_share(loader, node, &by_service[i]);
     }
+    if (loader->reader->is_incomplete)
+        return -1;
     return complain(loader, key, "unknown service \"%s\"%s", key->text.ptr,
                     guess_words(loader, &guess));
 }
@@ -111,12 +113,17 @@ static int complain_wiki(struct loader *loader, struct place place, struct str n
 {
     struct guess guess = guess_for(name);
 
-    if (loader->config->wiki_count == 0)
-        return complain_place(loader, place,
-                              "\"%.*s\" is no host, and there is no table \"wikis\" of database "
-                              "names",
-                              STR_FMT(name));
-    for (size_t i = 0; i < loader->config->wiki_count; i++)
+    if (loader->is_wiki_table_broken)
+        return -1;
+    if (!loader->has_wiki_table) {
+        if (loader->tableless_count++ == 0) {
+            loader->tableless_place = place;
+            loader->tableless_name = arena_str(loader->arena, name);
+        }
+        return -1;
+    }
+    bool is_worth_it = loader->complaints->error_count < GUESSES_MAX; /* each looks at all wikis */
+    for (size_t i = 0; is_worth_it && i < loader->config->wiki_count; i++)
         guess_try(&guess, loader->config->wikis[i].name);
     return complain_place(loader, place, "unknown wiki \"%.*s\"%s", STR_FMT(name),
                           guess_words(loader, &guess));
@@ -398,6 +405,17 @@ static void split_defaults(struct loader *loader, struct split_conf *split, size
     split->entries[0].name = STR("default");
     split->entries[0].place = loader->router->place;
     split->entry_count = 1;
+}
+
+void complain_tableless(struct loader *loader)
+{
+    if (loader->tableless_count == 0)
+        return;
+    complain_place(loader, loader->tableless_place,
+                   "\"%s\" is a database name (a host has a dot), and there is no \"wikis: FILE\" "
+                   "that says which host it stands for (of %zu name%s in all)",
+                   loader->tableless_name.ptr, loader->tableless_count,
+                   loader->tableless_count == 1 ? "" : "s");
 }
 
 int load_split(struct loader *loader, const struct node *node, struct split_conf *split)

@@ -5,7 +5,7 @@
 
 #include <inttypes.h>
 
-enum { GUESS_DISTANCE_MAX = 3 };
+enum { GUESS_DISTANCE_MAX = 3, TYPO_DISTANCE_MAX = 2 };
 
 /* --- complaining ----------------------------------------------------------------------------- */
 
@@ -14,7 +14,7 @@ int complain(struct loader *loader, const struct node *node, const char *fmt, ..
     va_list args;
 
     va_start(args, fmt);
-    complaints_add(loader->complaints, false, node->place, fmt, args);
+    complaints_add(loader->complaints, SEVERITY_ERROR, node->place, fmt, args);
     va_end(args);
     return -1;
 }
@@ -24,7 +24,7 @@ int complain_place(struct loader *loader, struct place place, const char *fmt, .
     va_list args;
 
     va_start(args, fmt);
-    complaints_add(loader->complaints, false, place, fmt, args);
+    complaints_add(loader->complaints, SEVERITY_ERROR, place, fmt, args);
     va_end(args);
     return -1;
 }
@@ -34,7 +34,16 @@ void note_place(struct loader *loader, struct place place, const char *fmt, ...)
     va_list args;
 
     va_start(args, fmt);
-    complaints_add(loader->complaints, true, place, fmt, args);
+    complaints_add(loader->complaints, SEVERITY_NOTE, place, fmt, args);
+    va_end(args);
+}
+
+void warn_place(struct loader *loader, struct place place, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    complaints_add(loader->complaints, SEVERITY_WARNING, place, fmt, args);
     va_end(args);
 }
 
@@ -61,6 +70,15 @@ const char *guess_words(struct loader *loader, const struct guess *guess)
     return arena_printf(&loader->complaints->arena, " (did you mean \"%.*s\"?)",
                         STR_FMT(guess->best))
         .ptr;
+}
+
+const char *suggestion_words(struct loader *loader, struct str text, suggest_fn *suggest)
+{
+    char better[SUGGESTION_MAX];
+
+    if (!suggest(text, better))
+        return "";
+    return arena_printf(&loader->complaints->arena, " (did you mean \"%s\"?)", better).ptr;
 }
 
 /* --- collections ----------------------------------------------------------------------------- */
@@ -119,15 +137,23 @@ static const struct field *field_find(const struct field *fields, size_t count, 
     return NULL;
 }
 
-static int complain_unknown_key(struct loader *loader, const struct node *key,
-                                const struct field *fields, size_t count)
+/* Complains, and takes the key for the one that was probably meant, unless that is given as well:
+ * so what stands below it is looked at, and nothing is said to be missing that is only misspelled.
+ */
+static const struct field *field_guess(struct loader *loader, const struct node *map,
+                                       struct node *key, const struct field *fields, size_t count)
 {
     struct guess guess = guess_for(key->text);
 
     for (size_t i = 0; i < count; i++)
         guess_try(&guess, str_of(fields[i].key));
-    return complain(loader, key, "unknown key \"%s\"%s", key->text.ptr,
-                    guess_words(loader, &guess));
+    complain(loader, key, "unknown key \"%s\"%s", key->text.ptr, guess_words(loader, &guess));
+    bool is_typo = guess.best.len > 0 && guess.distance <= TYPO_DISTANCE_MAX &&
+                   2 * guess.distance < key->text.len;
+    if (!is_typo || node_find(map, guess.best.ptr) != NULL)
+        return NULL;
+    key->text = guess.best;
+    return field_find(fields, count, guess.best);
 }
 
 int load_fields(struct loader *loader, const struct node *node, const struct field *fields,
@@ -142,9 +168,11 @@ int load_fields(struct loader *loader, const struct node *node, const struct fie
     for (size_t i = 0; i < node->count; i++) {
         const struct field *field = field_find(fields, count, node->keys[i]->text);
         if (field == NULL) {
-            result = complain_unknown_key(loader, node->keys[i], fields, count);
-            continue;
+            result = -1;
+            field = field_guess(loader, node, node->keys[i], fields, count);
         }
+        if (field == NULL)
+            continue;
         uint64_t bit = (uint64_t)1 << (field - fields);
         if ((seen & bit) != 0)
             continue; /* given twice: the reader of the file has complained */
@@ -219,7 +247,8 @@ int load_bool(struct loader *loader, const struct node *node, void *out)
     if (!expect_scalar(loader, node, "true or false"))
         return -1;
     if (bool_parse(node->text, out) < 0)
-        return complain(loader, node, "expected true or false, got \"%s\"", node->text.ptr);
+        return complain(loader, node, "expected true or false, got \"%s\"%s", node->text.ptr,
+                        suggestion_words(loader, node->text, bool_suggest));
     return 0;
 }
 
@@ -262,8 +291,8 @@ int load_ms_or_none(struct loader *loader, const struct node *node, void *out)
         return -1;
     if (duration_parse(node->text, out) < 0)
         return complain(loader, node,
-                        "expected a duration such as 250ms, 4.5s, 60s or 1h, got \"%s\"",
-                        node->text.ptr);
+                        "expected a duration such as 250ms, 4.5s, 60s or 1h, got \"%s\"%s",
+                        node->text.ptr, suggestion_words(loader, node->text, duration_suggest));
     return 0;
 }
 
@@ -282,8 +311,8 @@ int load_bytes64(struct loader *loader, const struct node *node, void *out)
     if (!expect_scalar(loader, node, "a size"))
         return -1;
     if (size_parse(node->text, out) < 0)
-        return complain(loader, node, "expected a size such as 512B, 64KiB or 1MiB, got \"%s\"",
-                        node->text.ptr);
+        return complain(loader, node, "expected a size such as 512B, 64KiB or 1MiB, got \"%s\"%s",
+                        node->text.ptr, suggestion_words(loader, node->text, size_suggest));
     return 0;
 }
 
@@ -357,8 +386,8 @@ int load_share(struct loader *loader, const struct node *node, void *out)
         return -1;
     if (share_parse(node->text, out) < 0)
         return complain(loader, node,
-                        "share must be 0%% to 100%% (or 0 to 1) in steps of 0.001%%, got \"%s\"",
-                        node->text.ptr);
+                        "share must be 0%% to 100%% (or 0 to 1) in steps of 0.001%%, got \"%s\"%s",
+                        node->text.ptr, suggestion_words(loader, node->text, share_suggest));
     return 0;
 }
 
@@ -415,6 +444,17 @@ int load_host_name(struct loader *loader, const struct node *node, void *out)
     return 0;
 }
 
+/* A whole section is not there: that is one mistake, however many names it would have. */
+static int complain_section(struct loader *loader, const struct node *node, const char *what,
+                            const char *section, bool *is_known)
+{
+    if (*is_known)
+        return -1;
+    *is_known = true;
+    return complain(loader, node, "unknown %s \"%s\": the configuration has no \"%s\"", what,
+                    node->text.ptr, section);
+}
+
 int find_group(struct loader *loader, const struct node *node)
 {
     const struct config *config = loader->config;
@@ -427,6 +467,9 @@ int find_group(struct loader *loader, const struct node *node)
             return (int)i;
         guess_try(&guess, config->groups[i].name);
     }
+    if (loader->reader->is_incomplete ||
+        (config->group_count == 0 && loader->complaints->error_count > 0)) /* reported */
+        return -1;
     return complain(loader, node, "unknown group \"%s\"%s", node->text.ptr,
                     guess_words(loader, &guess));
 }
@@ -443,6 +486,11 @@ int find_datacenter(struct loader *loader, const struct node *node)
             return (int)i;
         guess_try(&guess, datacenters->names[i]);
     }
+    if (loader->reader->is_incomplete)
+        return -1;
+    if (datacenters->count == 0)
+        return complain_section(loader, node, "datacentre", "datacenters",
+                                &loader->has_no_datacenters);
     return complain(loader, node, "unknown datacentre \"%s\"%s", node->text.ptr,
                     guess_words(loader, &guess));
 }
@@ -459,6 +507,10 @@ int find_router(struct loader *loader, const struct node *node)
             return (int)i;
         guess_try(&guess, config->routers[i].name);
     }
+    if (loader->reader->is_incomplete)
+        return -1;
+    if (config->router_count == 0)
+        return complain_section(loader, node, "router", "routers", &loader->has_no_routers);
     return complain(loader, node, "unknown router \"%s\"%s", node->text.ptr,
                     guess_words(loader, &guess));
 }

@@ -118,15 +118,19 @@ int load_wikis(struct loader *loader, const struct node *node)
     struct line_reader lines = {0};
     struct str text, line;
 
+    loader->has_wiki_table = loader->is_wiki_table_broken = true;
     if (!expect_scalar(loader, node, "the name of a file"))
         return -1;
     if (reader_slurp(loader->reader, node->text, &node->place, &text, &lines.place.file) < 0)
         return -1;
+    loader->is_wiki_table_broken = false;
     lines.rest = text;
     config->wikis = ARENA_NEW_N(loader->arena, struct wiki_conf, MAX(count_lines(text), 1));
     while (line_next(&lines, &line)) {
         if (load_wiki_line(loader, lines.place, line, &config->wikis[config->wiki_count]) == 0)
             config->wiki_count++;
+        else
+            loader->is_wiki_table_broken = true;
     }
     if (config->wiki_count > 1)
         qsort(config->wikis, config->wiki_count, sizeof(*config->wikis), compare_wikis);

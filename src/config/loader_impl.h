@@ -4,6 +4,7 @@
 #pragma once
 
 #include "config/config.h"
+#include "config/units.h"
 #include "config/yaml_impl.h"
 
 struct loader {
@@ -11,7 +12,14 @@ struct loader {
     struct arena *arena; /* of the configuration: what stays */
     struct complaints *complaints;
     struct reader *reader;
-    struct router_conf *router; /* the one being loaded; NULL outside */
+    struct router_conf *router;              /* the one being loaded; NULL outside */
+    bool has_no_routers, has_no_datacenters; /* reported */
+    bool has_wiki_table;
+    bool is_wiki_table_broken; /* which has been reported */
+    /* Database names that need a table of wikis although there is none: the first, and how many. */
+    struct place tableless_place;
+    struct str tableless_name;
+    size_t tableless_count;
 };
 
 /* Loads `node` into the member at `out`. */
@@ -33,6 +41,7 @@ int load_fields(struct loader *loader, const struct node *node, const struct fie
 /* Always -1. */
 int complain(struct loader *loader, const struct node *node, const char *fmt, ...) PRINTF(3, 4);
 int complain_place(struct loader *loader, struct place place, const char *fmt, ...) PRINTF(3, 4);
+void warn_place(struct loader *loader, struct place place, const char *fmt, ...) PRINTF(3, 4);
 void note_place(struct loader *loader, struct place place, const char *fmt, ...) PRINTF(3, 4);
 
 /* "did you mean": try every valid name, then ask for the words. */
@@ -44,6 +53,9 @@ struct guess guess_for(struct str want);
 void guess_try(struct guess *guess, struct str name);
 /* ` (did you mean "x"?)` or "". */
 const char *guess_words(struct loader *loader, const struct guess *guess);
+
+/* The same for a value in a form that is not understood: see the functions of units.h. */
+const char *suggestion_words(struct loader *loader, struct str text, suggest_fn *suggest);
 
 /* The value of `key` in a mapping, or NULL; of anything else NULL, too. */
 const struct node *node_find(const struct node *map, const char *key);
@@ -101,6 +113,8 @@ int load_routers(struct loader *loader, const struct node *node);
 int load_listeners(struct loader *loader, const struct node *node);
 int load_wikis(struct loader *loader, const struct node *node);
 int load_split(struct loader *loader, const struct node *node, struct split_conf *split);
+/* One complaint for all database names that need the table of wikis when there is none. */
+void complain_tableless(struct loader *loader);
 int load_conditions(struct loader *loader, const struct node *node, struct match_conf *match);
 load_fn load_multi_dc;        /* struct multi_dc_conf */
 load_fn load_rewrites;        /* struct rule_conf */

@@ -135,6 +135,81 @@ int bool_parse(struct str text, bool *value)
     return 0;
 }
 
+/* --- suggestions ----------------------------------------------------------------------------- */
+
+/* Units of other programs, in lower case, and what they are called here. */
+struct other_unit {
+    const char *other, *ours;
+};
+
+/* `text` with the unit of another program replaced by ours. */
+static bool suggest_unit(struct str text, const struct other_unit *units, size_t count, char *out)
+{
+    struct str number = text, unit = cut_unit(&number);
+
+    for (size_t i = 0; i < count; i++) {
+        if (!str_eq_nocase(unit, str_of(units[i].other)))
+            continue;
+        return snprintf(out, SUGGESTION_MAX, "%.*s%s", STR_FMT(str_trim(number)), units[i].ours) <
+               SUGGESTION_MAX;
+    }
+    return false;
+}
+
+bool share_suggest(struct str text, char *out)
+{
+    static const struct other_unit units[] = {
+        {"", "%"}, {"percent", "%"}, {"pct", "%"}, {"prozent", "%"}};
+    uint32_t share;
+
+    return suggest_unit(text, units, ARRAY_LEN(units), out) &&
+           share_parse(str_of(out), &share) == 0;
+}
+
+bool duration_suggest(struct str text, char *out)
+{
+    static const struct other_unit units[] = {
+        {"", "s"},        {"s", "s"},       {"sec", "s"}, {"secs", "s"}, {"second", "s"},
+        {"seconds", "s"}, {"msec", "ms"},   {"ms", "ms"}, {"min", "m"},  {"mins", "m"},
+        {"minute", "m"},  {"minutes", "m"}, {"m", "m"},   {"h", "h"},    {"hr", "h"},
+        {"hour", "h"},    {"hours", "h"},   {"d", "d"},   {"day", "d"},  {"days", "d"},
+    };
+    uint32_t ms;
+
+    return suggest_unit(text, units, ARRAY_LEN(units), out) &&
+           duration_parse(str_of(out), &ms) == 0;
+}
+
+bool size_suggest(struct str text, char *out)
+{
+    static const struct other_unit units[] = {
+        {"k", "KiB"},   {"kb", "KiB"},  {"kib", "KiB"}, {"ki", "KiB"},  {"m", "MiB"},
+        {"mb", "MiB"},  {"mib", "MiB"}, {"mi", "MiB"},  {"g", "GiB"},   {"gb", "GiB"},
+        {"gib", "GiB"}, {"gi", "GiB"},  {"b", "B"},     {"bytes", "B"},
+    };
+    uint64_t bytes;
+
+    return suggest_unit(text, units, ARRAY_LEN(units), out) && size_parse(str_of(out), &bytes) == 0;
+}
+
+bool bool_suggest(struct str text, char *out)
+{
+    static const struct other_unit words[] = {
+        {"yes", "true"}, {"on", "true"},   {"y", "true"},  {"1", "true"},  {"true", "true"},
+        {"no", "false"}, {"off", "false"}, {"n", "false"}, {"0", "false"}, {"false", "false"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (str_eq_nocase(text, str_of(words[i].other))) {
+            snprintf(out, SUGGESTION_MAX, "%s", words[i].ours);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- host names ------------------------------------------------------------------------------ */
+
 static bool is_label(struct str label)
 {
     if (label.len == 0 || label.len > 63)

@@ -24,6 +24,12 @@ const char *share_format(uint32_t share, char *out);
 /* "true" or "false". */
 MUST_USE int bool_parse(struct str text, bool *value);
 
+/* What was probably meant by a text that the parser above does not take, such as "20%" for a share
+ * of "20"; false when there is no guess. */
+enum { SUGGESTION_MAX = 32 };
+typedef bool suggest_fn(struct str text, char *out);
+suggest_fn share_suggest, duration_suggest, size_suggest, bool_suggest;
+
 /* A host name as a configuration may write it: labels of letters, digits, "-" and "_", at most 253
  * bytes, or an IPv6 address in brackets. A trailing dot is forgiven, a port is not. */
 bool is_host_name(struct str text);

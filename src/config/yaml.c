@@ -32,7 +32,7 @@ static struct node *complain_at(struct reader *reader, struct place place, const
     va_list args;
 
     va_start(args, fmt);
-    complaints_add(reader->complaints, false, place, fmt, args);
+    complaints_add(reader->complaints, SEVERITY_ERROR, place, fmt, args);
     va_end(args);
     return NULL;
 }
@@ -215,8 +215,10 @@ static struct node *included(struct builder *builder, const struct node *value, 
         return complain_at(builder->reader, value->place, "includes are nested too deeply");
 
     struct node *root = reader_load(builder->reader, value->text, &value->place);
-    if (root == NULL)
+    if (root == NULL) {
+        builder->reader->is_incomplete = true;
         return NULL;
+    }
     if (root->kind != kind)
         return complain_at(builder->reader, value->place, "\"%s\" must hold a %s here",
                            value->text.ptr, kind == NODE_MAP ? "mapping" : "list");

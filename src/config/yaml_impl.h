@@ -34,6 +34,7 @@ struct reader {
     uint64_t version; /* hash chained over the text of every file */
     size_t file_count;
     unsigned include_depth;
+    bool is_incomplete; /* an included file could not be read */
 };
 
 /* Reads `path` (`from`: who asks, for the complaint; NULL: the command line). NULL after a

@@ -35,7 +35,8 @@ static void tell(const struct complaints *complaints, weir_complaint_fn *complai
         char text[ERR_TEXT_MAX];
         snprintf(text, sizeof(text), "%.*s", STR_FMT(complaint->text));
         complain(arg, complaint->place.file != NULL ? complaint->place.file : "",
-                 complaint->place.line, complaint->place.column, complaint->is_note, text);
+                 complaint->place.line, complaint->place.column,
+                 complaint->severity != SEVERITY_ERROR, text);
     }
 }
 

@@ -66,7 +66,7 @@ static void report_line(const struct reporter *reporter, const struct complaint 
 {
     char line[1024];
 
-    reporter->report(reporter->arg, !complaint->is_note,
+    reporter->report(reporter->arg, complaint->severity == SEVERITY_ERROR,
                      complaint_line(complaint, line, sizeof(line)));
 }
 
@@ -86,8 +86,11 @@ static void on_tls_complaint(void *arg, const struct place *place, bool is_error
         reporter->report(reporter->arg, is_error, text);
         return;
     }
-    report_line(reporter,
-                &(struct complaint){.is_note = !is_error, .place = *place, .text = str_of(text)});
+    report_line(reporter, &(struct complaint){
+                              .severity = is_error ? SEVERITY_ERROR : SEVERITY_WARNING,
+                              .place = *place,
+                              .text = str_of(text),
+                          });
 }
 
 static int check_readable(const struct reporter *reporter, struct place place, const char *what,
@@ -187,7 +190,7 @@ int snapshot_check(const struct config *config, snapshot_report *report, void *r
 static void report_complaints(const struct reporter *reporter, const struct complaints *complaints)
 {
     for (size_t i = 0; i < complaints->count; i++) {
-        if (!complaints->items[i].is_note)
+        if (complaints->items[i].severity != SEVERITY_NOTE)
             report_line(reporter, &complaints->items[i]);
     }
 }

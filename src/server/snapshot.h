@@ -7,8 +7,7 @@
 
 struct snapshot;
 
-/* What is wrong with a configuration, one line each; notes (about certificates) have is_error
- * false. */
+/* What is wrong with a configuration, one line each; warnings have is_error false. */
 typedef void snapshot_report(void *arg, bool is_error, const char *line);
 
 /* Where the configuration comes from: a file, or the text embedded in the demo. */

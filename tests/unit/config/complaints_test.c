@@ -91,7 +91,8 @@ static const struct {
     {TOP("admin: off\nadmin: off"), "t:4:1: \"admin\" is given twice, first at t:3:1"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: gg }"),
      "t:3:44: unknown group \"gg\" (did you mean \"g\"?)"},
-    {LISTENER("{ name: a, bind: '127.0.0.1:0', router: x }"), "t:3:45: unknown router \"x\""},
+    {LISTENER("{ name: a, bind: '127.0.0.1:0', router: x }"),
+     "t:3:45: unknown router \"x\": the configuration has no \"routers\""},
 
     /* listeners */
     {LISTENER("{ name: a, bind: '127.0.0.1:0' }"),
@@ -110,11 +111,12 @@ static const struct {
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, client_ip: apend }"),
      "t:3:58: expected set, append or off, got \"apend\" (did you mean \"append\"?)"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, timeouts: { idle: 60 } }"),
-     "t:3:65: expected a duration such as 250ms, 4.5s, 60s or 1h, got \"60\""},
+     "t:3:65: expected a duration such as 250ms, 4.5s, 60s or 1h, got \"60\" (did you mean "
+     "\"60s\"?)"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, timeouts: { idle: 0s } }"),
      "t:3:65: this wait needs an end: must be at least 1ms, got \"0s\""},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, limits: { max_uri_bytes: 8KB } }"),
-     "t:3:72: expected a size such as 512B, 64KiB or 1MiB, got \"8KB\""},
+     "t:3:72: expected a size such as 512B, 64KiB or 1MiB, got \"8KB\" (did you mean \"8KiB\"?)"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, show_group: maybe }"),
      "t:3:59: expected true or false, got \"maybe\""},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, tls: {} }"),
@@ -137,7 +139,7 @@ static const struct {
     {GROUP("{ endpoints: ['a:99999'] }"),
      "t:3:20: expected name:port, address:port or unix:/path, got \"a:99999\""},
     {GROUP("{ hosts: { eqiad: a }, port: 1 }"),
-     "t:3:17: \"eqiad\" is no datacentre: the configuration has no \"datacenters\""},
+     "t:3:17: unknown datacentre \"eqiad\": the configuration has no \"datacenters\""},
     {TOP("datacenters: { local: codfw, primary: eqiad }\ndatacentres: x"),
      "t:4:1: unknown key \"datacentres\" (did you mean \"datacenters\"?)"},
     {GROUP("{ hosts: { eqaid: a }, port: 1 }\ndatacenters: { local: codfw, primary: eqiad }"),
@@ -145,7 +147,7 @@ static const struct {
     {GROUP("{ endpoints: ['a:1'], protocol: h3 }"),
      "t:3:38: expected h1, h2 or auto, got \"h3\" (did you mean \"h1\"?)"},
     {GROUP("{ endpoints: ['a:1'], tls: { verify: no } }"),
-     "t:3:43: expected true or false, got \"no\""},
+     "t:3:43: expected true or false, got \"no\" (did you mean \"false\"?)"},
     {GROUP("{ endpoints: ['a:1'], max_connections: 0 }"),
      "t:3:45: expected a number from 1 to 1000000000, got \"0\""},
     {GROUP("{ endpoints: ['a:1'], retries: 101 }"),
@@ -215,7 +217,8 @@ static const struct {
             "}\n" RULES),
      "t:7:69: \"a.org\" has two different shares: 100% here, 0% at t:7:32"},
     {ROUTER("    split: { wikis: [{ wikis: [enwiki], k8s: 0% }] }\n" RULES),
-     "t:7:32: \"enwiki\" is no host, and there is no table \"wikis\" of database names"},
+     "t:7:32: \"enwiki\" is a database name (a host has a dot), and there is no \"wikis: FILE\" "
+     "that says which host it stands for (of 1 name in all)"},
     {ROUTER("    split: { wikis: [{ list: /nonexistent/x, k8s: 0% }] }\n" RULES),
      "t:7:30: cannot read \"/nonexistent/x\": No such file or directory"},
     {ROUTER("    split: { wikis: [{ hosts: [a.org] }] }\n" RULES), "t:7:22: \"k8s\" is missing"},
@@ -279,17 +282,81 @@ static const struct {
 } notes[] = {
     {ROUTER(
          "    services: { web: old }\n    rules: [{ service: web }, { path: /x, group: new }]\n"),
-     "t:8:31: note: rule \"#2\" can never match: rule \"#1\" at t:8:13 takes all of its requests"},
+     "t:8:31: warning: rule \"#2\" can never match: rule \"#1\" at t:8:13 takes all of its "
+     "requests"},
     {ROUTER(
          "    rules: [{ host: '*.a.org', group: old }, { host: b.a.org, path: /x, group: new }]\n"),
-     "t:7:46: note: rule \"#2\" can never match: rule \"#1\" at t:7:13 takes all of its requests"},
+     "t:7:46: warning: rule \"#2\" can never match: rule \"#1\" at t:7:13 takes all of its "
+     "requests"},
     {ROUTER("    rules: [{ path: /w, group: old }, { path: [/w/api.php, /w/x/*], group: new }]\n"),
-     "t:7:39: note: rule \"#2\" can never match: rule \"#1\" at t:7:13 takes all of its requests"},
+     "t:7:39: warning: rule \"#2\" can never match: rule \"#1\" at t:7:13 takes all of its "
+     "requests"},
     {ROUTER("    split: { emergency: all-legacy }\n" RULES),
      "t:7:25: note: the emergency brake is on: all-legacy, whatever the shares say"},
     {ROUTER("    split: { wikis: [{ hosts: [a.org, a.org], k8s: 0% }] }\n" RULES),
      "t:7:39: note: \"a.org\" is listed twice at 0%, first at t:7:32"},
 };
+
+/* What each of these gets wrong once is reported once, whatever follows from it. */
+static const struct {
+    const char *text, *want;
+} single_causes[] = {
+    {"listeners: [{ name: a, bind: '127.0.0.1:0', router: r }]\n"
+     "grups: { old: { endpoints: ['127.0.0.1:1'] }, new: { endpoints: ['127.0.0.1:2'] } }\n"
+     "routers:\n  r:\n" RULES,
+     "t:2:1: unknown key \"grups\" (did you mean \"groups\"?)"},
+    {"listeners: [{ name: a, bind: '127.0.0.1:0', router: r }]\n"
+     "groups: []\n"
+     "routers:\n  r:\n" RULES,
+     "t:2:9: expected groups by name, got a list"},
+    {"listeners: [{ name: a, bind: '127.0.0.1:0', router: r }]\n"
+     "routers:\n  r:\n" RULES,
+     "t:1:1: \"groups\" is missing"},
+    {"listeners: [{ name: a, bind: '127.0.0.1:0', router: r }]\n"
+     "groups: { include: /nonexistent/groups.yaml }\n"
+     "routers:\n  r:\n" RULES,
+     "t:2:20: cannot read \"/nonexistent/groups.yaml\": No such file or directory"},
+    {GROUP("{ endpoint: ['127.0.0.1:1'] }"),
+     "t:3:8: unknown key \"endpoint\" (did you mean \"endpoints\"?)"},
+    {ROUTER("    servces: { web: { legacy: old, k8s: new } }\n    rules: [{ service: web }]\n"),
+     "t:7:5: unknown key \"servces\" (did you mean \"services\"?)"},
+    {ROUTER("    services: { web: { legacy: old, k8s: new } }\n    rules: [{ servise: web }]\n"),
+     "t:8:15: unknown key \"servise\" (did you mean \"service\"?)"},
+    {ROUTER("    services: { web: { legcy: old, k8s: new } }\n    rules: [{ service: web }]\n"),
+     "t:7:24: unknown key \"legcy\" (did you mean \"legacy\"?)"},
+    {ROUTER(RULES "    split: { wikis: [{ wikis: [aawiki, abwiki, acwiki], k8s: 100% }] }\n"),
+     "t:9:32: \"aawiki\" is a database name (a host has a dot), and there is no \"wikis: FILE\" "
+     "that says which host it stands for (of 3 names in all)"},
+    {ROUTER(RULES "    split: { wikis: [{ wikis: [aawiki, abwiki], k8s: 100% }] }\n"
+                  "wikis: /nonexistent/wikis.txt\n"),
+     "t:10:8: cannot read \"/nonexistent/wikis.txt\": No such file or directory"},
+    {GROUP("{ hosts: { eqiad: a, codfw: b }, port: 1 }"),
+     "t:3:17: unknown datacentre \"eqiad\": the configuration has no \"datacenters\""},
+    {"listeners: [{ name: a, bind: '127.0.0.1:0', router: r }, { name: b, bind: '127.0.0.1:1', "
+     "router: r }]\ngroups: { g: { endpoints: ['127.0.0.1:1'] } }\n",
+     "t:1:53: unknown router \"r\": the configuration has no \"routers\""},
+    {ROUTER(RULES "    split: { default: 20 }\n"),
+     "t:9:23: share must be 0% to 100% (or 0 to 1) in steps of 0.001%, got \"20\" (did you mean "
+     "\"20%\"?)"},
+    {"listeners: [{ name: a, bind: '127.0.0.1:0', group: g }]\n"
+     "groups: { g: &g { endpoints: ['127.0.0.1:1'], retries: x }, h: *g }\n",
+     "t:2:56: expected a number from 0 to 1000000000, got \"x\""},
+};
+
+static void one_cause_is_reported_once(void **state UNUSED)
+{
+    for (size_t i = 0; i < ARRAY_LEN(single_causes); i++) {
+        struct complaints complaints;
+        complaints_init(&complaints);
+        assert_null(config_load_text(str_of(single_causes[i].text), "t", &complaints));
+        bool is_right = complaints.count == 1 && has_line(&complaints, single_causes[i].want);
+        if (!is_right) {
+            print_all(&complaints);
+            fail_msg("wanted only: %s", single_causes[i].want);
+        }
+        complaints_deinit(&complaints);
+    }
+}
 
 static void what_is_only_odd_is_a_note(void **state UNUSED)
 {
@@ -363,6 +430,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_mistake_is_told_with_its_place),
         cmocka_unit_test(all_mistakes_are_told_at_once_in_their_order),
+        cmocka_unit_test(one_cause_is_reported_once),
         cmocka_unit_test(what_is_only_odd_is_a_note),
         cmocka_unit_test(rules_that_can_match_are_not_complained_about),
         cmocka_unit_test(a_billion_laughs_are_refused),
