@@ -206,16 +206,31 @@ static bool value_of(struct exchange *x, const struct header_rule_conf *rule, st
     return field_value_is_valid(*value);
 }
 
-/* Behind the last field of that name; a field of its own when there is none. */
+static struct field *last_named(struct head *head, struct str name)
+{
+    struct field *last = NULL, *field;
+    unsigned from = 0;
+
+    while ((field = head_find_name_from(head, name, from)) != NULL) {
+        from = (unsigned)(field - head->fields) + 1;
+        last = field;
+    }
+    return last;
+}
+
+/* Behind all values of that name, which are one list in the order of their lines (RFC 9110 section
+ * 5.3). Set-Cookie is no list, and cookies are not separated by commas. */
 static void append_named(struct head *head, struct str name, struct str value)
 {
-    struct field *field = head_find_name(head, name);
+    struct field *field = last_named(head, name);
 
-    if (field == NULL || field->value.len == 0)
+    if (field == NULL || field->id == HEADER_SET_COOKIE)
         add_named(head, name, value);
+    else if (field->value.len == 0)
+        field->value = value;
     else
-        field->value =
-            arena_printf(head->arena, "%.*s, %.*s", STR_FMT(field->value), STR_FMT(value));
+        field->value = arena_printf(head->arena, "%.*s%s%.*s", STR_FMT(field->value),
+                                    field->id == HEADER_COOKIE ? "; " : ", ", STR_FMT(value));
 }
 
 static bool list_has(struct str list, struct str word)

@@ -223,6 +223,32 @@ def test_server_name_is_added_where_the_upstream_gave_none(weir, upstream):
     assert weir(upstream()).get().headers("server") == []
 
 
+@pytest.mark.parametrize(
+    "came, seen",
+    [
+        (["a", "b"], ["a", "b, z"]),
+        (["a"], ["a, z"]),
+        (["a", ""], ["a", "z"]),
+        ([], ["z"]),
+    ],
+)
+def test_an_appended_value_stands_last(weir, upstream, ask, came, seen):
+    """RFC 9110 section 5.3: the lines of a field are one list."""
+    rules = {"append": {"X-L": "z"}}
+    up = upstream(o.echo(fields=[("X-L", value) for value in came]))
+    w = weir(up, listener={"headers": {"request": rules, "response": rules}})
+    assert ask(w, [("x-l", value) for value in came]).all("x-l") == seen
+    assert w.get().headers("x-l") == seen
+
+
+def test_an_appended_cookie_is_one_of_its_own(weir, upstream):
+    up = upstream(o.echo(fields=[("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]))
+    headers = {"request": {"append": {"Cookie": "z=3"}}, "response": {"append": {"Set-Cookie": "z=3"}}}
+    response = weir(up, listener={"headers": headers}).get(fields=[("Cookie", "a=1")])
+    assert response.headers("set-cookie") == ["a=1", "b=2", "z=3"]
+    assert up.last.headers("cookie") == ["a=1; z=3"]
+
+
 # --- who the client is -------------------------------------------------------------------------------
 
 
