@@ -400,7 +400,7 @@ enum reason h1_parse_response(struct head *head, struct str block, enum method m
         return REASON_UPSTREAM_PROTOCOL;
     apply_persistence(head);
     if (head->status == 101 || head->status == 426)
-        head->upgrade = head_value(head, HEADER_UPGRADE);
+        head->upgrade = head_joined(head, HEADER_UPGRADE, STR(", "));
     head->has_body = h1_response_framing(head, method) != H1_NO_BODY;
     return REASON_NONE;
 }

@@ -530,13 +530,10 @@ static bool leaves_body(const struct h1_server *s, enum end end)
     return s->in != IN_DONE && is_instead;
 }
 
-/* A 426 says what to switch to (RFC 9110 section 15.5.22): what we would let pass, not more. */
-static struct str offered_upgrade(const struct h1_server *s, const struct head *head)
+/* A 426 must say what to switch to (RFC 9110 section 15.5.22), also where we would not. */
+static struct str required_upgrade(const struct head *head)
 {
-    bool is_ours = head->status == 426 && s->session.limits.allow_websocket && !s->is_http10 &&
-                   str_eq_nocase(head->upgrade, STR("websocket"));
-
-    return is_ours ? head->upgrade : (struct str){0};
+    return head->status == 426 ? head->upgrade : (struct str){0};
 }
 
 static struct str connection_options(const struct h1_server *s, bool with_upgrade)
@@ -544,7 +541,7 @@ static struct str connection_options(const struct h1_server *s, bool with_upgrad
     if (s->close_after)
         return with_upgrade ? STR("close, Upgrade") : STR("close");
     if (s->is_http10)
-        return STR("keep-alive");
+        return with_upgrade ? STR("keep-alive, Upgrade") : STR("keep-alive");
     return with_upgrade ? STR("Upgrade") : (struct str){0};
 }
 
@@ -566,7 +563,7 @@ static void server_send_head(struct stream *stream, const struct head *head, enu
     if (head->close || s->session.draining || leaves_body(s, end))
         s->close_after = true;
     choose_framing(s, head, end, &frame);
-    frame.upgrade = offered_upgrade(s, head);
+    frame.upgrade = required_upgrade(head);
     frame.connection = connection_options(s, frame.upgrade.len > 0);
     h1_write_response(s->session.out, head, &frame);
     if (end == END)

@@ -144,11 +144,13 @@ static bool is_bomb(const struct session_limits *limits, const struct h2_incomin
 
 static void refuse_block(struct h2_session *h2, struct h2_stream *st, enum reason reason)
 {
-    if (!h2->session.is_server)
+    bool is_malformed = reason == REASON_UPSTREAM_PROTOCOL;
+
+    if (!h2->session.is_server && !is_malformed)
         reason = REASON_UPSTREAM_HEADERS_TOO_LARGE;
     h2_bad(h2, st, reason);
     h2_glitch(h2, H2_COST_ERROR);
-    h2_stream_rst(st, NGHTTP2_ENHANCE_YOUR_CALM);
+    h2_stream_rst(st, is_malformed ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM);
     h2_stream_tell_reset(st, reason);
 }
 
@@ -170,6 +172,13 @@ static enum reason take_pseudo(struct h2_session *h2, struct str name, struct st
                                  : h2_client_pseudo(h2, name, value);
 }
 
+/* A field of the connection makes a message malformed (RFC 9113 section 8.2.2). nghttp2 knows them
+ * all, but lets TE pass in responses, where it means nothing. */
+static bool is_out_of_place(const struct h2_session *h2, struct str name)
+{
+    return !h2->session.is_server && header_lookup(name) == HEADER_TE;
+}
+
 int h2_on_header(nghttp2_session *ng UNUSED, const nghttp2_frame *frame UNUSED,
                  const uint8_t *name_ptr, size_t name_len, const uint8_t *value_ptr,
                  size_t value_len, uint8_t flags UNUSED, void *arg)
@@ -189,6 +198,8 @@ int h2_on_header(nghttp2_session *ng UNUSED, const nghttp2_frame *frame UNUSED,
 
     if (name_len > 0 && name.ptr[0] == ':') {
         in->bad = take_pseudo(h2, name, value);
+    } else if (is_out_of_place(h2, name)) {
+        in->bad = REASON_UPSTREAM_PROTOCOL;
     } else {
         add_field(in, name, value);
     }

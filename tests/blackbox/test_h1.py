@@ -478,16 +478,24 @@ def test_an_upgrade_that_the_upstream_refuses_is_an_ordinary_response(weir, upst
     assert client.request("/ws", fields=UPGRADE).status == 403
 
 
-@pytest.mark.parametrize("offer, passed", [("websocket", ["websocket"]), ("h2c", []), ("websocket, h2c", [])])
-def test_a_426_names_only_what_would_pass(weir, upstream, offer, passed):
+@pytest.mark.parametrize("asks", [UPGRADE, []], ids=["asked", "not asked"])
+@pytest.mark.parametrize("websocket", [True, False], ids=["websocket on", "websocket off"])
+@pytest.mark.parametrize("offer", [["websocket"], ["TLS/1.3, HTTP/1.1"], ["h2c", "websocket"]])
+def test_a_426_says_what_it_requires(weir, upstream, asks, websocket, offer):
     """RFC 9110 section 15.5.22."""
-    fields = [("Connection", "Upgrade"), ("Upgrade", offer), ("Sec-WebSocket-Version", "13")]
-    client = weir(upstream(o.respond(b"no", status=426, fields=fields))).connect()
+    fields = [("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")] + [("Upgrade", value) for value in offer]
+    w = weir(upstream(o.respond(b"no", status=426, fields=fields)), listener={"websocket": websocket})
+    client = w.connect()
     for _ in range(2):
-        response = client.request("/ws", fields=UPGRADE)
+        response = client.request("/ws", fields=asks)
         assert response.status == 426 and response.header("sec-websocket-version") == "13"
-        assert response.headers("upgrade") == passed
-        assert response.headers("connection") == ["Upgrade"] * len(passed)
+        assert response.headers("upgrade") == [", ".join(offer)]
+        assert response.headers("connection") == ["Upgrade"]
+    old = w.exchange(b"GET /ws HTTP/1.0\r\nHost: a\r\n\r\n")
+    assert old.status == 426 and old.headers("upgrade") == [", ".join(offer)]
+    with w.connect_h2() as h2:
+        response = h2.request("/ws")
+        assert response.status == 426 and "upgrade" not in response.fields
 
 
 def test_a_websocket_library_talks_through_weir(weir, tmp_path):

@@ -79,6 +79,29 @@ def test_no_other_te_goes_on_over_h2(weir, h2_upstream):
         assert up.calls[-1].values("te") == []
 
 
+@pytest.mark.parametrize("where", ["head", "interim", "trailers"])
+@pytest.mark.parametrize(
+    "field",
+    [("te", "trailers"), ("te", "gzip"), ("connection", "close"), ("keep-alive", "timeout=5"), ("upgrade", "h2c"),
+     ("proxy-connection", "close"), ("transfer-encoding", "chunked")],
+)
+def test_a_response_with_a_field_of_the_connection_is_malformed(weir, h2_upstream, where, field):
+    """RFC 9113 section 8.2.2: TE may stand in requests only, the others nowhere."""
+
+    def handler(call):
+        if where == "interim":
+            call.head(103, [("link", "</a>"), field])
+        call.head(200, [field] if where == "head" else [])
+        call.data(b"x", end=False)
+        call.end_with([("x-sum", "1")] + ([field] if where == "trailers" else []))
+
+    w = weir(h2_upstream(handler, validate=False), group=H2)
+    with w.connect_h2() as client:
+        response = client.request()
+        assert response.status == 502 if where != "trailers" else response.reset is not None
+    w.wait_for_reason("upstream_protocol")
+
+
 def test_an_upgrade_is_an_ordinary_request_over_h2(weir, h2_upstream):
     """h2 has no Upgrade (RFC 9113 section 8.6): the request must end, or the upstream waits for ever."""
     up = h2_upstream()

@@ -30,6 +30,9 @@ class H2Call:
     def head(self, status=200, fields=(), end=False):
         self.session.send_headers(self.stream_id, [(":status", str(status))] + list(fields), end_stream=end)
 
+    def end_with(self, trailers):
+        self.session.send_headers(self.stream_id, trailers, end_stream=True)
+
     def data(self, body=b"", end=True):
         self.session.send_data(self.stream_id, body, end_stream=end)
 
@@ -43,12 +46,13 @@ def respond(body=b"hello", fields=()):
 
 
 class H2Origin(Origin):
-    """`calls` is what came, in order. `validate` lets python-h2 refuse what it takes for malformed."""
+    """`calls` is what came, in order. `validate` lets python-h2 refuse what it takes for malformed, here and there."""
 
     def __init__(self, handler=None, validate=True, **options):
         self.calls = []
         self.config = h2.config.H2Configuration(
-            client_side=False, header_encoding="utf-8", validate_inbound_headers=validate)
+            client_side=False, header_encoding="utf-8", validate_inbound_headers=validate,
+            validate_outbound_headers=validate, normalize_outbound_headers=validate)
         super().__init__(handler or respond(), **options)
 
     def _serve(self, sock):
