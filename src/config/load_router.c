@@ -182,7 +182,8 @@ static int load_rule(struct loader *loader, const struct node *node, struct rule
         return -1;
     const struct node *service = node_find(node, "service");
     const struct node *group = node_find(node, "group");
-    if ((service != NULL) + (group != NULL) + (node_find(node, "answer") != NULL) != 1)
+    if (!node->is_partial &&
+        (service != NULL) + (group != NULL) + (node_find(node, "answer") != NULL) != 1)
         return complain(loader, node, "a rule needs one of \"service\", \"group\" and \"answer\"");
     if (service != NULL && (rule->service = find_service(loader, service)) < 0)
         result = -1;
@@ -199,6 +200,8 @@ static int load_rules(struct loader *loader, const struct node *node, struct rou
     struct node *const *items = node_items(&node, &count);
     int result = 0;
 
+    if (count == 0 && node->is_partial)
+        return -1;
     if (count == 0)
         return complain(loader, node, "at least one rule is needed");
     if (count > RULES_MAX)

@@ -181,7 +181,7 @@ int load_fields(struct loader *loader, const struct node *node, const struct fie
             result = -1;
     }
     for (size_t i = 0; i < count; i++) {
-        if (fields[i].is_required && node_find(node, fields[i].key) == NULL)
+        if (fields[i].is_required && !node->is_partial && node_find(node, fields[i].key) == NULL)
             result = complain(loader, node, "\"%s\" is missing", fields[i].key);
     }
     return result;

@@ -229,8 +229,10 @@ static void take_included(struct builder *builder, struct node *into, const stru
 {
     struct node *root = included(builder, value, into->kind);
 
-    if (root == NULL)
+    if (root == NULL) {
+        into->is_partial = true;
         return;
+    }
     into->weight += root->weight;
     for (size_t i = 0; i < root->count; i++)
         node_add(builder->reader, into, root->keys[i], root->items[i]);

@@ -17,7 +17,8 @@ enum node_kind { NODE_SCALAR, NODE_LIST, NODE_MAP };
 
 struct node {
     enum node_kind kind;
-    bool is_null; /* nothing was written, or null */
+    bool is_null;    /* nothing was written, or null */
+    bool is_partial; /* a file that it includes could not be read, which has been reported */
     struct place place;
     struct str text;     /* of a scalar; NUL-ended */
     struct node **items; /* of a list; of a map its values */
