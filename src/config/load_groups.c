@@ -340,6 +340,8 @@ static int load_group(struct loader *loader, const struct node *node, struct gro
     const struct node *hosts = node_find(node, "hosts");
     const struct node *endpoints = node_find(node, "endpoints");
     const struct node *port_node = node_find(node, "port");
+    if (hosts == NULL && endpoints == NULL && node->is_partial)
+        return -1;
     if ((hosts != NULL) == (endpoints != NULL))
         return complain(loader, node, "group \"%s\" needs either \"hosts\" or \"endpoints\"",
                         group->name.ptr);

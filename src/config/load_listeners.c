@@ -460,7 +460,7 @@ static int check_purpose(struct loader *loader, const struct node *node)
 
     if (has_router && has_group)
         return complain(loader, node, "a listener needs one of \"router\" and \"group\", not both");
-    if (has_router || has_group || redirects)
+    if (has_router || has_group || redirects || node->is_partial)
         return 0;
     return complain(
         loader, node,
@@ -557,6 +557,8 @@ int load_listeners(struct loader *loader, const struct node *node)
     struct node *const *items = node_items(&node, &count);
     int result = 0;
 
+    if (count == 0 && node->is_partial)
+        return -1;
     if (count == 0)
         return complain(loader, node, "at least one listener is needed");
     config->listeners = ARENA_NEW_N(loader->arena, struct listener_conf, count);
