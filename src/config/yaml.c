@@ -165,7 +165,7 @@ static struct place node_place(const struct builder *builder, const yaml_node_t 
     };
 }
 
-static void node_add(struct reader *reader, struct node *node, struct node *key, struct node *item)
+void node_add(struct reader *reader, struct node *node, struct node *key, struct node *item)
 {
     if (node->count == node->cap) {
         size_t cap = node->cap > 0 ? node->cap * 2 : 4;
@@ -316,28 +316,77 @@ static void check_duplicates(struct builder *builder, const struct node *map)
     free(keys);
 }
 
+static bool is_merge(struct builder *builder, int index)
+{
+    const yaml_node_t *key = yaml_document_get_node(builder->document, index);
+
+    return key != NULL && key->type == YAML_SCALAR_NODE &&
+           key->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+           str_eq(str_make(key->data.scalar.value, key->data.scalar.length), STR("<<"));
+}
+
+static void merge(struct builder *builder, struct node *map, struct node *value)
+{
+    size_t count = value->kind == NODE_LIST ? value->count : 1;
+    struct node *const *sources = value->kind == NODE_LIST ? value->items : &value;
+
+    for (size_t i = 0; i < count; i++) {
+        if (sources[i]->kind != NODE_MAP) {
+            complain_at(builder->reader, sources[i]->place,
+                        "\"<<\" merges a mapping or a list of mappings");
+            return;
+        }
+        map->is_partial |= sources[i]->is_partial;
+    }
+    builder->total += node_merge(builder->reader, map, sources, count);
+}
+
+struct pair {
+    struct node *key, *value;
+};
+
+/* One key of a mapping; -1 when it is beyond repair. `*merged` is the value of its "<<". */
+static int build_pair(struct builder *builder, const yaml_node_pair_t *pair, struct node *node,
+                      struct pair *merged)
+{
+    struct node *key = build(builder, pair->key);
+    struct node *value = build(builder, pair->value);
+
+    if (key == NULL || value == NULL)
+        return -1;
+    if (key->kind != NODE_SCALAR) {
+        complain_at(builder->reader, key->place, "a key must be a plain text");
+        builder->is_failed = true;
+        return -1;
+    }
+    if (is_merge(builder, pair->key)) {
+        if (merged->key != NULL)
+            complain_duplicate(builder, key, merged->key);
+        *merged = (struct pair){key, value};
+        return 0;
+    }
+    if (!is_include(key)) {
+        node_add(builder->reader, node, key, value);
+        node->weight += key->weight + value->weight;
+        return 0;
+    }
+    for (size_t i = 0; i < (value->kind == NODE_LIST ? value->count : 1); i++)
+        take_included(builder, node, value->kind == NODE_LIST ? value->items[i] : value);
+    return 0;
+}
+
 static void build_map(struct builder *builder, const yaml_node_t *from, struct node *node)
 {
+    struct pair merged = {NULL, NULL};
+
     for (const yaml_node_pair_t *at = from->data.mapping.pairs.start;
          at < from->data.mapping.pairs.top && !builder->is_failed; at++) {
-        struct node *key = build(builder, at->key);
-        struct node *value = build(builder, at->value);
-        if (key == NULL || value == NULL)
+        if (build_pair(builder, at, node, &merged) < 0)
             return;
-        if (key->kind != NODE_SCALAR) {
-            complain_at(builder->reader, key->place, "a key must be a plain text");
-            builder->is_failed = true;
-            return;
-        }
-        if (!is_include(key)) {
-            node_add(builder->reader, node, key, value);
-            node->weight += key->weight + value->weight;
-            continue;
-        }
-        for (size_t i = 0; i < (value->kind == NODE_LIST ? value->count : 1); i++)
-            take_included(builder, node, value->kind == NODE_LIST ? value->items[i] : value);
     }
     check_duplicates(builder, node);
+    if (merged.value != NULL)
+        merge(builder, node, merged.value);
 }
 
 static struct node *build_fresh(struct builder *builder, const yaml_node_t *from)

@@ -50,5 +50,12 @@ struct node *reader_load_text(struct reader *reader, struct str text, const char
 MUST_USE int reader_slurp(struct reader *reader, struct str path, const struct place *from,
                           struct str *text, const char **name);
 
+void node_add(struct reader *reader, struct node *node, struct node *key, struct node *item);
+
+/* Adds to `map` the keys of `sources`, mappings, that it does not have: of a name that several have
+ * the first source's. How many keys were looked at. */
+size_t node_merge(struct reader *reader, struct node *map, struct node *const *sources,
+                  size_t source_count);
+
 /* `path` as written at `from`: relative to the directory of the file it stands in. In `arena`. */
 struct str path_relative_to(struct arena *arena, struct str path, const struct place *from);

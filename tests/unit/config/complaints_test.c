@@ -83,6 +83,17 @@ static const struct {
     {"&a [*a]", "t:1:1: an alias inside its own anchor"},
     {"42", "t:1:1: expected a mapping, got \"42\""},
     {"{}", "t:1:1: \"listeners\" is missing"},
+    {TOP("admin: { <<: x }"), "t:3:14: \"<<\" merges a mapping or a list of mappings"},
+    {TOP("admin: { <<: [{ enabled: true }, [x]] }"),
+     "t:3:34: \"<<\" merges a mapping or a list of mappings"},
+    {TOP("admin: { <<: }"), "t:3:14: \"<<\" merges a mapping or a list of mappings"},
+    {TOP("admin: { <<: { enabled: true }, <<: { enabled: true } }"),
+     "t:3:33: \"<<\" is given twice, first at t:3:10"},
+    {TOP("admin: { <<: { enabled: true }, bind: a, bind: b }"),
+     "t:3:42: \"bind\" is given twice, first at t:3:33"},
+    {TOP("admin:\n  <<: { enabled: true,\n        enbled: true }"),
+     "t:5:9: unknown key \"enbled\" (did you mean \"enabled\"?)"},
+    {TOP("admin: &a { <<: *a }"), "t:3:8: an alias inside its own anchor"},
     {TOP("? [a]\n: b"), "t:3:3: a key must be a plain text"},
 
     /* names */

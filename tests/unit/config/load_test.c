@@ -151,6 +151,43 @@ static void hosts_become_targets_by_datacentre(void **state UNUSED)
     config_free(config);
 }
 
+/* Own keys win over merged ones, and of several sources the first. */
+static void merge_keys_give_what_is_not_written(void **state UNUSED)
+{
+    struct config *config = load(
+        "listeners: [{ name: a, bind: '[::1]:0', group: g }]\n"
+        "groups:\n"
+        "  g: &g { endpoints: ['127.0.0.1:1'], retries: 7, max_pending: 3, timeouts: &t { idle: "
+        "9s, connect: 1s } }\n"
+        "  h: { retries: 2, <<: *g }\n"
+        "  i: { <<: [{ retries: 4, timeouts: { <<: *t, connect: 2s } }, *g] }\n"
+        "  j: { <<: { <<: *g, retries: 5 }, max_pending: 8 }\n"
+        "  k:\n"
+        "    <<: [*g]\n"
+        "    endpoints: ['127.0.0.1:2']\n"
+        "  <<: { l: *g, g: { endpoints: ['127.0.0.1:4'] } }\n");
+    static const struct {
+        const char *name;
+        uint32_t retries, pending, connect_ms, idle_ms;
+        uint16_t port;
+    } want[] = {
+        {"g", 7, 3, 1000, 9000, 1}, {"h", 2, 3, 1000, 9000, 1}, {"i", 4, 3, 2000, 9000, 1},
+        {"j", 5, 8, 1000, 9000, 1}, {"k", 7, 3, 1000, 9000, 2}, {"l", 7, 3, 1000, 9000, 1},
+    };
+
+    assert_int_equal(config->group_count, ARRAY_LEN(want));
+    for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+        const struct group_conf *group = &config->groups[i];
+        assert_string_equal(group->name.ptr, want[i].name);
+        assert_int_equal(group->retries, want[i].retries);
+        assert_int_equal(group->max_pending, want[i].pending);
+        assert_int_equal(group->timeouts.connect_ms, want[i].connect_ms);
+        assert_int_equal(group->timeouts.idle_ms, want[i].idle_ms);
+        assert_int_equal(addr_port(&group->targets[0].hosts[0].addr), want[i].port);
+    }
+    config_free(config);
+}
+
 static void aliases_and_variables_are_filled_in(void **state UNUSED)
 {
     setenv("WEIR_TEST_PORT", "4450", 1);
@@ -413,6 +450,7 @@ int main(void)
         cmocka_unit_test(defaults_are_those_of_the_header),
         cmocka_unit_test(what_is_written_arrives),
         cmocka_unit_test(hosts_become_targets_by_datacentre),
+        cmocka_unit_test(merge_keys_give_what_is_not_written),
         cmocka_unit_test(aliases_and_variables_are_filled_in),
         cmocka_unit_test(includes_are_relative_to_the_file_that_names_them),
         cmocka_unit_test(a_file_that_includes_itself_is_refused),
