@@ -138,10 +138,15 @@ static size_t resolve(char *text, size_t len)
     return out;
 }
 
-struct str path_resolve(struct str path, char *out)
+bool path_is_resolved(struct str path)
 {
-    memcpy(out, path.ptr, path.len);
-    return str_make(out, resolve(out, path.len));
+    struct str rest = str_skip(path, MIN(path.len, (size_t)1)), segment;
+
+    while (str_next(&rest, '/', &segment)) {
+        if (dots_of(segment) <= 2)
+            return false;
+    }
+    return true;
 }
 
 /* --- forms of the whole ---------------------------------------------------------------------- */
@@ -154,7 +159,7 @@ int path_decode(struct str path, char *out, size_t size, struct str *decoded)
     for (size_t at = 0; at < path.len;) {
         unsigned char c = byte_next(path, &at, &is_escaped);
         bool stays = c == '%' || (c == '/' && is_escaped);
-        if (size - len < ESCAPE_LEN)
+        if (size - len < (stays ? ESCAPE_LEN : 1))
             return -1;
         if (stays)
             len += escape_put(out + len, c);
@@ -209,7 +214,7 @@ int path_normalize(struct str path, char *out, size_t size, struct str *normal)
     for (size_t at = 0; at < path.len;) {
         unsigned char c = byte_next(path, &at, &is_escaped);
         bool is_plain = is_escaped ? is_unreserved(c) : may_stand_in_path(c);
-        if (size - len < ESCAPE_LEN)
+        if (size - len < (is_plain ? 1 : ESCAPE_LEN))
             return -1;
         if (is_plain)
             out[len++] = (char)c;

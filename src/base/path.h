@@ -32,8 +32,8 @@ MUST_USE int path_decode(struct str path, char *out, size_t size, struct str *de
  * bytes. False, and nothing is written, when it has neither. */
 bool path_undo_slashes(struct str path, char *out, struct str *undone);
 
-/* The path with its segments resolved and every escape as it came. `out` has `path.len` bytes. */
-struct str path_resolve(struct str path, char *out);
+/* Whether there is no segment to resolve. */
+bool path_is_resolved(struct str path);
 
 /* The path in the normal form of RFC 3986 section 6.2.2, as it may be sent: unreserved characters
  * are plain, what may not stand in a path is escaped, escapes are in upper case, and segments are

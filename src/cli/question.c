@@ -302,6 +302,8 @@ const char *judge_facts(struct judge *judge, struct question *question)
     };
     question->refusal = WHY_NONE;
     host_facts(question);
+    if (question->refusal == WHY_NONE && !route_target_is_clear(facts->path))
+        question->refusal = WHY_BAD_PATH;
     odd_names(judge, question);
     const char *error = client_facts(judge, question, &is_trusted);
     if (error != NULL || question->field_count == 0)
@@ -322,11 +324,7 @@ const char *judge_facts(struct judge *judge, struct question *question)
 
 struct decision judge_decide(const struct judge *judge, const struct question *question)
 {
-    struct decision refused = undecided;
-
-    if (question->refusal == WHY_NONE)
-        return route_decide(judge->router, &question->facts);
-    refused.status = 400;
-    refused.why = question->refusal;
-    return refused;
+    if (question->refusal != WHY_NONE)
+        return route_refuse(question->refusal);
+    return route_decide(judge->router, &question->facts);
 }

@@ -5,32 +5,13 @@
  * "*" } header: { Authorization: "CentralAuthToken*" }  unless_header: { X-Read-Only: "true" }
  *
  * All that are given must hold; of a list one entry must. */
+#include "base/path.h"
 #include "config/loader_impl.h"
 #include "config/units.h"
 
-#include "base/regex.h"
-
 enum { METHODS_MAX = 64 };
 
-/* --- host, path, method ---------------------------------------------------------------------- */
-
-enum { PATTERN_BYTES_MAX = 1024 };
-
-/* "~" and a pattern, which must compile; it is compiled again where it is used. */
-static int load_pattern(struct loader *loader, const struct node *node, struct str *out)
-{
-    struct str pattern = str_skip(node->text, 1);
-    struct err err;
-
-    if (pattern.len == 0 || pattern.len > PATTERN_BYTES_MAX)
-        return complain(loader, node, "a pattern has 1 to %d bytes", PATTERN_BYTES_MAX);
-    struct regex *regex = regex_new(pattern, &err);
-    if (regex == NULL)
-        return complain(loader, node, "pattern \"%s\": %s", node->text.ptr, err.text);
-    regex_free(regex);
-    *out = arena_str(loader->arena, pattern);
-    return 0;
-}
+/* --- host, method ---------------------------------------------------------------------------- */
 
 /* Of a rule; elsewhere hosts are names. */
 static int load_host_or_pattern(struct loader *loader, const struct node *node, void *out)
@@ -41,7 +22,7 @@ static int load_host_or_pattern(struct loader *loader, const struct node *node, 
         return load_host_match(loader, node, out);
     match->place = node->place;
     match->is_regex = true;
-    return load_pattern(loader, node, &match->name);
+    return load_pattern(loader, node, str_skip(node->text, 1), &match->name);
 }
 
 int load_host_match(struct loader *loader, const struct node *node, void *out)
@@ -61,95 +42,6 @@ int load_host_match(struct loader *loader, const struct node *node, void *out)
                         node->text.ptr,
                         str_find_char(name, ':') >= 0 ? " (ports are not part of it)" : "");
     match->name = canonical_host(loader->arena, name);
-    return 0;
-}
-
-static bool is_unreserved(char c)
-{
-    char lower = ascii_lower(c);
-
-    return ascii_is_digit(c) || (lower >= 'a' && lower <= 'z') || c == '-' || c == '.' ||
-           c == '_' || c == '~';
-}
-
-/* Requests are matched after decoding and after "." and ".." are gone: so must this text be. */
-static const char *path_problem(struct str path)
-{
-    struct str segment, rest;
-
-    if (path.len == 0 || path.ptr[0] != '/')
-        return "must begin with a slash";
-    if (path.len > 1024)
-        return "is longer than 1024 bytes";
-    for (size_t i = 0; i < path.len; i++) {
-        if ((unsigned char)path.ptr[i] <= 0x20 || path.ptr[i] == 0x7f)
-            return "has spaces or control characters: write them percent-encoded";
-        if (path.ptr[i] == '?' || path.ptr[i] == '#')
-            return "is a path, without query (see the condition \"query\")";
-        if (path.ptr[i] == '*')
-            return "has a star that is not a whole last segment";
-        if (path.ptr[i] != '%')
-            continue;
-        int high = i + 2 < path.len ? hex_value(path.ptr[i + 1]) : -1;
-        int low = i + 2 < path.len ? hex_value(path.ptr[i + 2]) : -1;
-        if (high < 0 || low < 0)
-            return "has a broken percent-encoding";
-        if (is_unreserved((char)(high * 16 + low)))
-            return "has a letter or digit percent-encoded: write it as it is";
-    }
-    rest = str_skip(path, 1);
-    while (str_next(&rest, '/', &segment)) {
-        if (segment.len == 0 || str_eq(segment, STR(".")) || str_eq(segment, STR("..")))
-            return "has an empty segment, \".\" or \"..\", which no request has after normalising";
-    }
-    return NULL;
-}
-
-/* Percent-encodings compare in upper case. */
-static struct str upper_hex(struct arena *arena, struct str path)
-{
-    struct str copy = arena_str(arena, path);
-    char *text = (char *)copy.ptr;
-
-    for (size_t i = 0; i + 2 < copy.len; i++) {
-        if (text[i] != '%')
-            continue;
-        for (size_t j = i + 1; j <= i + 2; j++)
-            text[j] = text[j] >= 'a' ? (char)(text[j] - 32) : text[j];
-    }
-    return copy;
-}
-
-static int load_path_match(struct loader *loader, const struct node *node, void *out)
-{
-    struct path_match_conf *match = out;
-
-    if (!expect_scalar(loader, node, "a path"))
-        return -1;
-    struct str path = node->text;
-    match->place = node->place;
-    match->kind = PATH_TREE;
-    if (str_starts(path, STR("~"))) {
-        match->kind = PATH_REGEX;
-        return load_pattern(loader, node, &match->path);
-    }
-    if (str_starts(path, STR("="))) {
-        match->kind = PATH_EXACT;
-        path = str_skip(path, 1);
-    } else if (str_ends(path, STR("/*"))) {
-        match->kind = PATH_BELOW;
-        path.len--;
-    }
-    const char *problem = path_problem(path);
-    if (problem != NULL)
-        return complain(loader, node, "path \"%s\" %s", node->text.ptr, problem);
-    /* "/x/" names everything below, too; only as an exact path the slash counts. */
-    if (path.ptr[path.len - 1] == '/' && match->kind != PATH_EXACT) {
-        if (path.len > 1)
-            match->kind = PATH_BELOW;
-        path.len--;
-    }
-    match->path = upper_hex(loader->arena, path);
     return 0;
 }
 
@@ -196,6 +88,20 @@ static int load_many(struct loader *loader, const struct node *node, load_fn *lo
 
 /* --- header, cookie, query ------------------------------------------------------------------- */
 
+/* A query name or value as requests are compared: with its escapes undone. */
+static struct str query_text(struct loader *loader, struct str text)
+{
+    char *out = arena_alloc_aligned(loader->arena, text.len + 1, 1);
+    size_t len = 0;
+
+    for (size_t at = 0; at < text.len; at++) {
+        int byte = escape_at(text, at);
+        out[len++] = byte >= 0 ? (char)byte : text.ptr[at];
+        at += byte >= 0 ? 2 : 0;
+    }
+    return str_make(out, len);
+}
+
 static int load_field_key(struct loader *loader, const struct node *key,
                           struct field_match_conf *match)
 {
@@ -211,7 +117,8 @@ static int load_field_key(struct loader *loader, const struct node *key,
         return complain(loader, key, "a name is needed");
     if (match->where == FIELD_COOKIE && !is_token(name))
         return complain(loader, key, "\"%s\" cannot be the name of a cookie", key->text.ptr);
-    match->name = arena_str(loader->arena, name);
+    match->name =
+        match->where == FIELD_QUERY ? query_text(loader, name) : arena_str(loader->arena, name);
     return 0;
 }
 
@@ -244,7 +151,9 @@ static int load_field_values(struct loader *loader, const struct node *node,
             return complain(loader, items[i],
                             "the values of one condition are all whole or all prefixes");
         match->kind = kind;
-        match->values[match->value_count++] = arena_str(loader->arena, value);
+        match->values[match->value_count++] = match->where == FIELD_QUERY
+                                                  ? query_text(loader, value)
+                                                  : arena_str(loader->arena, value);
     }
     return 0;
 }

@@ -440,6 +440,17 @@ static int load_unknown_host(struct loader *loader, const struct node *node, voi
     return 0;
 }
 
+static int load_normalize_path(struct loader *loader, const struct node *node, void *out)
+{
+    static const char *const words[] = {"match", "forward"};
+    int word = LOAD_WORD(loader, node, words);
+
+    if (word < 0)
+        return -1;
+    *(bool *)out = word == 1;
+    return 0;
+}
+
 static int load_router(struct loader *loader, const struct node *node, struct router_conf *router)
 {
     static const struct field fields[] = {
@@ -451,6 +462,8 @@ static int load_router(struct loader *loader, const struct node *node, struct ro
         {"multi_dc", load_multi_dc, offsetof(struct router_conf, multi_dc), false},
         {"headers", load_header_rules, offsetof(struct router_conf, headers), false},
         {"unknown_host", load_unknown_host, offsetof(struct router_conf, unknown_host_status),
+         false},
+        {"normalize_path", load_normalize_path, offsetof(struct router_conf, forwards_normalized),
          false},
     };
     int result = LOAD_FIELDS(loader, node, fields, router);

@@ -132,6 +132,13 @@ load_fn load_session_cookies; /* struct multi_dc_conf */
         "unless_query", load_ignored, 0, false                                                     \
     }
 
+/* A path condition into a struct path_match_conf. */
+load_fn load_path_match;
+
+/* The pattern that stands in `node`, checked, into `*out`. */
+int load_pattern(struct loader *loader, const struct node *node, struct str pattern,
+                 struct str *out);
+
 /* A host or "*.host" into a struct host_match_conf. */
 load_fn load_host_match;
 

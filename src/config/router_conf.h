@@ -55,7 +55,7 @@ enum path_match {
 struct path_match_conf {
     struct place place;
     enum path_match kind;
-    struct str path; /* without "=", without a trailing slash or star; "" of "/" */
+    struct str path; /* decoded, without "=", without a trailing slash or star; "" of "/" */
 };
 
 enum field_match { FIELD_HEADER, FIELD_COOKIE, FIELD_QUERY };
@@ -66,7 +66,7 @@ enum text_match { TEXT_ANY, TEXT_EQUAL, TEXT_PREFIX, TEXT_EQUAL_NOCASE_PREFIX };
 struct field_match_conf {
     struct place place;
     enum field_match where;
-    struct str name;     /* header names in lower case; others as they are */
+    struct str name;     /* header names in lower case, those of parameters decoded */
     bool is_name_suffix; /* cookies only: "*Session" */
     bool is_negated;     /* "unless_…": must not match */
     enum text_match kind;
@@ -258,4 +258,5 @@ struct router_conf {
     struct multi_dc_conf multi_dc;
     struct headers_conf *headers; /* NULL: none */
     uint16_t unknown_host_status; /* for hosts that are named nowhere; default 0: served */
+    bool forwards_normalized;     /* normalize_path: forward; default: paths are sent as received */
 };

@@ -361,7 +361,7 @@ static enum reason rewrite_target(struct exchange *x)
     if (!route_rewrites(router, &x->decision))
         return REASON_NONE;
     exchange_facts(x, &facts);
-    size_t size = 2048 + 3 * head->path.len;
+    size_t size = 2048 + 6 * head->path.len;
     char *text = arena_alloc_aligned(head->arena, size, 1);
     if (route_rewrite(router, &facts, &x->decision, text, size, &rewritten) < 0)
         return REASON_URI_TOO_LONG;

@@ -205,6 +205,13 @@ static void question_of(const struct weir_router *router, const struct weir_requ
 
 /* --- deciding -------------------------------------------------------------------------------- */
 
+static struct decision decide(const struct weir_router *router, const struct question *question)
+{
+    if (!route_target_is_clear(question->facts.path))
+        return route_refuse(WHY_BAD_PATH);
+    return route_decide(router->router, &question->facts);
+}
+
 static void name_parts(const struct weir_router *router, const struct decision *decision,
                        struct weir_decision *out)
 {
@@ -261,7 +268,7 @@ void weir_decide(const struct weir_router *router, const struct weir_request *re
     size_t size = MIN(decision->size, sizeof(*decision));
 
     question_of(router, request, &question);
-    struct decision made = route_decide(router->router, &question.facts);
+    struct decision made = decide(router, &question);
     struct weir_decision all = decision_out(router, &made);
     all.size = decision->size;
     memcpy(decision, &all, size);
@@ -274,7 +281,7 @@ int weir_rewrite(const struct weir_router *router, const struct weir_request *re
     struct rewritten rewritten;
 
     question_of(router, request, &question);
-    struct decision made = route_decide(router->router, &question.facts);
+    struct decision made = decide(router, &question);
     if (made.group < 0)
         rewritten = (struct rewritten){0};
     else if (route_rewrite(router->router, &question.facts, &made, out, size, &rewritten) < 0)
@@ -384,7 +391,7 @@ size_t weir_explain_text(const struct weir_router *router, const struct weir_req
     struct page page = {out, size, 0};
 
     question_of(router, request, &question);
-    struct decision made = route_decide(router->router, &question.facts);
+    struct decision made = decide(router, &question);
     struct weir_decision decision = decision_out(router, &made);
     put_places(&page, router, &made);
     if (decision.has_share)

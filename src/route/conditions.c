@@ -53,6 +53,18 @@ static bool pattern_matches(const struct test *test, const struct regex *regex, 
     return result == REGEX_YES || (result == REGEX_LIMIT && test->fails_closed);
 }
 
+/* The path read with its hidden slashes undone. */
+static bool undone_paths_match(const struct test *test, struct request *request)
+{
+    for (unsigned i = 0; i < test->path_count; i++) {
+        const struct path_test *path = &test->paths[i];
+        if (path->regex != NULL ? pattern_matches(test, path->regex, request->undone, request)
+                                : path_match(path->undone, request->undone))
+            return true;
+    }
+    return false;
+}
+
 static bool paths_match(const struct test *test, struct request *request)
 {
     for (unsigned i = 0; i < test->path_count; i++) {
@@ -63,7 +75,8 @@ static bool paths_match(const struct test *test, struct request *request)
                                 : path_match(path->match, request->path))
             return true;
     }
-    return false;
+    return UNLIKELY(request->undone.ptr != NULL) && test->reads_both &&
+           undone_paths_match(test, request);
 }
 
 /* Of a rule that has patterns among its hosts, so that no index can settle it. */

@@ -21,6 +21,14 @@ static void answer(struct decision *decision, int status, enum why why)
     decision->group = decision->target = -1;
 }
 
+struct decision route_refuse(enum why why)
+{
+    struct decision decision = undecided;
+
+    answer(&decision, 400, why);
+    return decision;
+}
+
 /* --- rules ----------------------------------------------------------------------------------- */
 
 const struct host_record *suffix_find(const struct router *router, struct str host)
@@ -461,7 +469,7 @@ static int host_settle(const struct router *router, struct request *request, cha
 
 struct decision route_decide(const struct router *router, const struct facts *facts)
 {
-    char host_text[HOST_BYTES_MAX], path_text[PATH_BYTES_MAX];
+    char host_text[HOST_BYTES_MAX], path_text[PATH_TEXT_BYTES];
     const struct host_record *record = NULL;
     struct decision decision = undecided;
     struct request request;
@@ -471,7 +479,7 @@ struct decision route_decide(const struct router *router, const struct facts *fa
     request.host_hash = host_hash(request.host);
     host_table_expect(&router->hosts, request.host_hash);
     /* Read while the table's memory is on its way, though some hosts' rules do not look at it. */
-    bool is_path_good = target_read(facts->path, path_text, &request.path, &request.query) == 0;
+    bool is_path_good = target_read(facts->path, path_text, &request) == 0;
     if (LIKELY(request.host.len > 0) &&
         host_settle(router, &request, host_text, &record, &is_mobile) < 0) {
         answer(&decision, 400, WHY_BAD_HOST);
@@ -489,7 +497,8 @@ struct decision route_decide(const struct router *router, const struct facts *fa
             return decision;
         }
         request.path_head = path_head(request.path);
-        request.shape.path = path_shape(request.path_head);
+        request.shape.path =
+            LIKELY(request.undone.ptr == NULL) ? path_shape(request.path_head) : SHAPE_PATH_ANY;
         request.shape.lacks |= request.query.len == 0 ? LACKS_QUERY : 0;
     }
     int found = test_set_find(candidates, 0, &request);

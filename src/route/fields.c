@@ -1,5 +1,6 @@
 /* The small grammars inside header fields: the debug header, Cookie, form parameters. Total
  * functions on borrowed bytes. */
+#include "base/path.h"
 #include "route/route_impl.h"
 
 /* X-Wikimedia-Debug is "backend=k8s-experimental; log", or from old clients a bare name. The other
@@ -40,7 +41,8 @@ struct str cookie_find(struct str cookies, struct str name)
     return (struct str){NULL, 0};
 }
 
-/* How many bytes of `raw` decode to how many of `text`: compares as far as `text` goes. */
+/* How many bytes of `raw` decode to how many of `text`: compares as far as `text` goes. In `text` a
+ * "+" stands for itself and for the space that a form makes of it. */
 bool query_decoded_matches(struct str raw, struct str text, bool is_whole)
 {
     size_t at = 0;
@@ -48,15 +50,10 @@ bool query_decoded_matches(struct str raw, struct str text, bool is_whole)
     for (size_t i = 0; i < text.len; i++) {
         if (at >= raw.len)
             return false;
-        char c = raw.ptr[at++];
-        if (c == '+')
-            c = ' ';
-        if (c == '%' && at + 1 < raw.len && hex_value(raw.ptr[at]) >= 0 &&
-            hex_value(raw.ptr[at + 1]) >= 0) {
-            c = (char)(hex_value(raw.ptr[at]) * 16 + hex_value(raw.ptr[at + 1]));
-            at += 2;
-        }
-        if (c != text.ptr[i])
+        int escaped = escape_at(raw, at);
+        char c = escaped >= 0 ? (char)escaped : raw.ptr[at] == '+' ? ' ' : raw.ptr[at];
+        at += escaped >= 0 ? 3 : 1;
+        if (c != text.ptr[i] && !(c == ' ' && text.ptr[i] == '+'))
             return false;
     }
     return !is_whole || at == raw.len;

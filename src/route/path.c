@@ -1,5 +1,6 @@
-/* Paths as the server behind will understand them, for matching only; the raw path is what is sent.
- * Most paths are in normal form already: one scan says so, and nothing is copied. */
+/* Paths as the server behind reads them, for matching only; the raw path is what is sent. Most
+ * paths need no decoding: one scan says so, and nothing is copied. */
+#include "base/path.h"
 #include "route/route_impl.h"
 
 /* Sixteen bytes at a time, in whatever the processor has for it. */
@@ -33,17 +34,19 @@ static bool is_none(block bytes)
     return (halves[0] | halves[1]) == 0;
 }
 
-/* No escape, no slash before a slash or a dot, no query; `next` is what stands one byte further. */
+/* No escape, no backslash, no slash before a slash or a dot, no query; `next` is what stands one
+ * byte further. */
 static bool is_plain_block(block here, block next)
 {
-    block segment = (block)(next == '/') | (block)(next == '.');
+    block segment = (block)((next | ('.' ^ '/')) == '/'); /* a slash or a dot */
 
-    return is_none((block)(here == '%') | (block)(here == '?') | ((block)(here == '/') & segment));
+    return is_none((block)(here == '%') | (block)(here == '?') | (block)(here == '\\') |
+                   ((block)(here == '/') & segment));
 }
 
 static bool is_plain_byte(char c)
 {
-    return c != '%' && c != '?';
+    return c != '%' && c != '?' && c != '\\';
 }
 
 static bool is_plain_short(struct str path)
@@ -56,8 +59,8 @@ static bool is_plain_short(struct str path)
     return path.len == 0 || is_plain_byte(path.ptr[path.len - 1]);
 }
 
-/* How many bytes from the front are known to have no escape, no empty segment, none that begins
- * with a dot, and no query: all of them, or a multiple of STEP. */
+/* How many bytes from the front are known to have no escape, no backslash, no empty segment, none
+ * that begins with a dot, and no query: all of them, or a multiple of STEP. */
 static size_t plain_length(struct str path)
 {
     enum { HALF = STEP / 2 };
@@ -79,99 +82,39 @@ static size_t plain_length(struct str path)
     return is_plain ? path.len : at;
 }
 
-static bool is_normal(struct str path)
+/* The second reading is written behind the first. */
+static int decode(struct str raw, char *out, struct request *request)
 {
-    return plain_length(path) == path.len;
-}
-
-static bool is_unreserved(int c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
-}
-
-static char upper(char c)
-{
-    return c >= 'a' && c <= 'f' ? (char)(c - 32) : c;
-}
-
-/* Decodes what has no meaning encoded; the rest keeps its triplet, in upper case. At most path.len.
- */
-static size_t decode_unreserved(struct str path, char *out)
-{
-    size_t len = 0;
-
-    for (size_t i = 0; i < path.len; i++) {
-        int high = path.ptr[i] == '%' && i + 2 < path.len ? hex_value(path.ptr[i + 1]) : -1;
-        int low = high >= 0 ? hex_value(path.ptr[i + 2]) : -1;
-        if (low < 0) {
-            out[len++] = path.ptr[i];
-            continue;
-        }
-        if (is_unreserved(high * 16 + low)) {
-            out[len++] = (char)(high * 16 + low);
-        } else {
-            out[len++] = '%';
-            out[len++] = upper(path.ptr[i + 1]);
-            out[len++] = upper(path.ptr[i + 2]);
-        }
-        i += 2;
-    }
-    return len;
-}
-
-/* Resolves ".", ".." and empty segments in place (RFC 3986 section 5.2.4); never above the root. */
-static size_t resolve_segments(char *text, size_t len)
-{
-    size_t out = 0, at = 0;
-
-    while (at < len) {
-        size_t start = ++at; /* behind the slash */
-        while (at < len && text[at] != '/')
-            at++;
-        struct str segment = str_make(text + start, at - start);
-        bool is_last = at >= len;
-        if (str_eq(segment, STR(".."))) {
-            while (out > 0 && text[--out] != '/')
-                ;
-        } else if (segment.len > 0 && !str_eq(segment, STR("."))) {
-            text[out++] = '/';
-            memmove(text + out, segment.ptr, segment.len);
-            out += segment.len;
-            continue;
-        }
-        if (is_last)
-            text[out++] = '/';
-    }
-    return out;
-}
-
-static int normalise(struct str raw, char *out, struct str *path)
-{
-    *path = raw;
-    if (raw.len == 0 || raw.ptr[0] != '/' || LIKELY(is_normal(raw)))
+    request->path = raw;
+    if (raw.len == 0 || raw.ptr[0] != '/' || plain_length(raw) == raw.len)
         return 0;
-    if (raw.len >= PATH_BYTES_MAX)
+    if (path_decode(raw, out, PATH_BYTES_MAX, &request->path) < 0)
         return -1;
-    size_t len = decode_unreserved(raw, out);
-    *path = str_make(out, resolve_segments(out, len));
+    path_undo_slashes(request->path, out + request->path.len, &request->undone);
     return 0;
 }
 
 /* A "#" does not come over the wire: the codecs refuse it. */
-int target_read(struct str target, char *out, struct str *path, struct str *query)
+int target_read(struct str target, char *out, struct request *request)
 {
     size_t plain = plain_length(target);
     const char *mark;
 
-    *path = target;
-    *query = STR("");
-    if (plain == target.len)
+    request->path = target;
+    request->query = STR("");
+    request->undone = (struct str){NULL, 0};
+    if (LIKELY(plain == target.len))
         return 0;
     mark = memchr(target.ptr + plain, '?', target.len - plain);
-    if (mark != NULL) {
-        path->len = (size_t)(mark - target.ptr);
-        *query = str_skip(target, path->len + 1);
-    }
-    return normalise(*path, out, path);
+    if (mark == NULL)
+        return decode(target, out, request);
+    request->query = str_skip(target, (size_t)(mark - target.ptr) + 1);
+    return decode(str_make(target.ptr, (size_t)(mark - target.ptr)), out, request);
+}
+
+bool route_target_is_clear(struct str target)
+{
+    ptrdiff_t mark = str_find_char(target, '?');
+
+    return path_is_clear(mark >= 0 ? str_make(target.ptr, (size_t)mark) : target);
 }

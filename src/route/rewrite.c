@@ -1,5 +1,6 @@
 /* What the upstream gets where it differs from what the client sent: percent-encoding made uniform,
  * then the path and the host that a rule gives. Pure text work into the caller's buffer. */
+#include "base/path.h"
 #include "route/route_impl.h"
 
 /* --- templates ------------------------------------------------------------------------------- */
@@ -26,17 +27,6 @@ int template_expand(const struct template_conf *template, variable_fn *variable,
 
 /* --- percent-encoding ------------------------------------------------------------------------ */
 
-static const char hex_digits[] = "0123456789ABCDEF";
-
-/* The byte that a triplet at `at` stands for; -1 when there is none. */
-static int triplet(struct str path, size_t at)
-{
-    if (path.ptr[at] != '%' || at + 2 >= path.len)
-        return -1;
-    int high = hex_value(path.ptr[at + 1]), low = hex_value(path.ptr[at + 2]);
-    return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
-
 static bool normalize_applies(const struct normalize_conf *normalize, struct str method)
 {
     if (normalize == NULL)
@@ -48,14 +38,6 @@ static bool normalize_applies(const struct normalize_conf *normalize, struct str
     return normalize->method_count == 0;
 }
 
-static size_t put_triplet(char *out, unsigned char c)
-{
-    out[0] = '%';
-    out[1] = hex_digits[c >> 4];
-    out[2] = hex_digits[c & 15];
-    return 3;
-}
-
 /* First what is to be decoded, then what is to be encoded; three bytes for one at worst. */
 static int recode(const struct normalize_conf *normalize, struct str path, char *out, size_t size,
                   struct str *text)
@@ -63,7 +45,7 @@ static int recode(const struct normalize_conf *normalize, struct str path, char 
     size_t len = 0;
 
     for (size_t at = 0; at < path.len; at++) {
-        int byte = triplet(path, at);
+        int byte = escape_at(path, at);
         unsigned char c = byte >= 0 ? (unsigned char)byte : (unsigned char)path.ptr[at];
         bool is_plain = byte < 0 || normalize->decode[c];
         if (size - len < 3)
@@ -71,7 +53,7 @@ static int recode(const struct normalize_conf *normalize, struct str path, char 
         if (is_plain && !normalize->encode[c])
             out[len++] = (char)c;
         else
-            len += put_triplet(out + len, c);
+            len += escape_put(out + len, c);
         at += byte >= 0 ? 2 : 0;
     }
     *text = str_make(out, len);
@@ -82,25 +64,11 @@ static int recode(const struct normalize_conf *normalize, struct str path, char 
 
 struct subject {
     struct request request;
+    const struct router *router;
     const struct rule_conf *rule;
-    struct str path; /* as it stands now: received, or made uniform; without query */
+    struct str path; /* as it stands now: received, normalised or made uniform; without query */
+    struct str rest; /* where a template asks for it */
 };
-
-/* Behind the path that the rule asked for. A path that only means the same is taken as it is
- * understood. */
-static struct str rest_of(const struct subject *subject)
-{
-    const struct path_match_conf *match =
-        paths_match_find(&subject->rule->match, subject->request.path);
-    struct str path = subject->path;
-
-    if (match == NULL)
-        return path.len > 0 ? str_skip(path, 1) : path;
-    if (!path_match(match, path))
-        path = subject->request.path;
-    path = str_skip(path, match->path.len);
-    return path.len > 0 ? str_skip(path, 1) : path;
-}
 
 static struct str subject_variable(const void *arg, enum variable variable, struct str name)
 {
@@ -116,7 +84,7 @@ static struct str subject_variable(const void *arg, enum variable variable, stru
     case VARIABLE_PATH:
         return subject->path;
     case VARIABLE_REST:
-        return rest_of(subject);
+        return subject->rest;
     case VARIABLE_HEADER:
         return facts_field(facts, name);
     default:
@@ -155,7 +123,7 @@ static bool is_path(struct str path)
         if (c <= 0x20 || c >= 0x7f || c == '?' || c == '#')
             return false;
     }
-    return path.len > 0 && path.ptr[0] == '/';
+    return path.len > 0 && path.ptr[0] == '/' && path_is_clear(path);
 }
 
 static int rewrite_host(const struct subject *subject, const struct rewrite_conf *rewrite,
@@ -193,6 +161,32 @@ static int rewrite_path(struct subject *subject, const struct rewrite_conf *rewr
     return 0;
 }
 
+/* What is behind the path that the rule asked for, of a path whose segments are resolved: what
+ * cannot climb out of the template. */
+static int find_rest(struct subject *subject, struct str received, bool is_recoded,
+                     struct space *space)
+{
+    const struct path_match_conf *match =
+        paths_match_find(&subject->rule->match, subject->request.path);
+    struct str rest = received;
+
+    if (!path_is_resolved(rest)) {
+        if (path_normalize(rest, space->at, space->left, &rest) < 0)
+            return -1;
+        take(space, rest);
+    }
+    if (match != NULL)
+        rest = path_skip_decoded(rest, match->path.len);
+    rest = str_skip(rest, MIN(rest.len, (size_t)1));
+    if (is_recoded) {
+        if (recode(subject->rule->normalize, rest, space->at, space->left, &rest) < 0)
+            return -1;
+        take(space, rest);
+    }
+    subject->rest = rest;
+    return 0;
+}
+
 /* The path that was made, and behind it the query that was sent. */
 static int join_target(struct str path, struct str query, struct space *space, struct str *out)
 {
@@ -210,15 +204,63 @@ bool route_rewrites(const struct router *router, const struct decision *decision
     if (decision->rule < 0)
         return false;
     const struct rule_conf *rule = &router->conf->rules[decision->rule];
-    return rule->rewrite_count > 0 || rule->normalize != NULL;
+    return rule->rewrite_count > 0 || rule->normalize != NULL || router->conf->forwards_normalized;
+}
+
+static bool asks_for(const struct template_conf *template, enum variable variable)
+{
+    for (size_t i = 0; i < template->count; i++) {
+        if (template->parts[i].variable == variable)
+            return true;
+    }
+    return false;
+}
+
+static int rewrite_by_rule(struct subject *subject, struct space *space,
+                           struct rewritten *rewritten)
+{
+    struct str received = subject->path;
+    bool is_recoded = normalize_applies(subject->rule->normalize, subject->request.facts->method);
+
+    if (is_recoded) {
+        if (recode(subject->rule->normalize, received, space->at, space->left, &subject->path) < 0)
+            return -1;
+        take(space, subject->path);
+    }
+    const struct rewrite_conf *rewrite = rewrite_find(subject);
+    if (rewrite == NULL)
+        return 0;
+    bool asks_for_rest =
+        asks_for(&rewrite->path, VARIABLE_REST) || asks_for(&rewrite->host, VARIABLE_REST);
+    if (asks_for_rest && find_rest(subject, received, is_recoded, space) < 0)
+        return -1;
+    if (rewrite_host(subject, rewrite, space, &rewritten->host) < 0)
+        return -1;
+    return rewrite_path(subject, rewrite, space);
+}
+
+/* The path in normal form, where the router sends it so. */
+static int normalize_path(struct subject *subject, struct space *space)
+{
+    struct str normal;
+
+    if (!subject->router->conf->forwards_normalized)
+        return 0;
+    if (path_normalize(subject->path, space->at, space->left, &normal) < 0)
+        return -1;
+    if (str_eq(normal, subject->path))
+        return 0;
+    take(space, normal);
+    subject->path = normal;
+    return 0;
 }
 
 int route_rewrite(const struct router *router, const struct facts *facts,
                   const struct decision *decision, char *out, size_t size,
                   struct rewritten *rewritten)
 {
-    char host_text[HOST_BYTES_MAX], path_text[PATH_BYTES_MAX];
-    struct subject subject = {.request = {.facts = facts, .router = router}};
+    char host_text[HOST_BYTES_MAX], path_text[PATH_TEXT_BYTES];
+    struct subject subject = {.request = {.facts = facts, .router = router}, .router = router};
     struct space space = {out, size};
     struct str received, query;
     bool is_mobile;
@@ -226,7 +268,7 @@ int route_rewrite(const struct router *router, const struct facts *facts,
     *rewritten = (struct rewritten){0};
     if (!route_rewrites(router, decision) || facts->path.len == 0 || facts->path.ptr[0] != '/')
         return 0;
-    if (target_read(facts->path, path_text, &subject.request.path, &subject.request.query) < 0)
+    if (target_read(facts->path, path_text, &subject.request) < 0)
         return -1;
     if (facts->host.len > 0 &&
         host_read(facts->host, host_text, &subject.request.host, &is_mobile) < 0)
@@ -236,14 +278,7 @@ int route_rewrite(const struct router *router, const struct facts *facts,
     query = str_skip(facts->path, received.len);
     subject.rule = &router->conf->rules[decision->rule];
     subject.path = received;
-    if (normalize_applies(subject.rule->normalize, facts->method)) {
-        if (recode(subject.rule->normalize, received, space.at, space.left, &subject.path) < 0)
-            return -1;
-        take(&space, subject.path);
-    }
-    const struct rewrite_conf *rewrite = rewrite_find(&subject);
-    if (rewrite != NULL && (rewrite_host(&subject, rewrite, &space, &rewritten->host) < 0 ||
-                            rewrite_path(&subject, rewrite, &space) < 0))
+    if (normalize_path(&subject, &space) < 0 || rewrite_by_rule(&subject, &space, rewritten) < 0)
         return -1;
     if (subject.path.ptr == received.ptr)
         return 0;
@@ -262,7 +297,7 @@ bool route_debug_cookie(const struct debug_conf *debug, struct str cookies, char
         return false;
     size_t len = 0;
     for (size_t at = 0; at < raw.len; at++) {
-        int byte = triplet(raw, at);
+        int byte = escape_at(raw, at);
         out[len++] = byte >= 0 ? (char)byte : raw.ptr[at];
         at += byte >= 0 ? 2 : 0;
     }

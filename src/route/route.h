@@ -22,10 +22,11 @@ enum side { SIDE_NONE, SIDE_LEGACY, SIDE_K8S };
     X(SPLIT_HOST, "split_host")       /* the host's own percentage */                              \
     X(SPLIT_LIST, "split_list")       /* a list that the host's wiki is in */                      \
     X(SPLIT_DEFAULT, "split_default")                                                              \
-    X(EMERGENCY, "emergency")       /* the brake overrides every percentage */                     \
-    X(NO_HOST, "no_host")           /* HTTP/1.0 without Host: legacy, primary */                   \
-    X(BAD_HOST, "bad_host")         /* no valid authority: answered locally */                     \
-    X(BAD_PATH, "bad_path")         /* a path that cannot be normalised: answered locally */       \
+    X(EMERGENCY, "emergency") /* the brake overrides every percentage */                           \
+    X(NO_HOST, "no_host")     /* HTTP/1.0 without Host: legacy, primary */                         \
+    X(BAD_HOST, "bad_host")   /* no valid authority: answered locally */                           \
+    X(BAD_PATH,                                                                                    \
+      "bad_path") /* a path that servers read differently, or too long: answered locally */        \
     X(ODD_NAME, "odd_name")         /* of a header field: answered before any router is asked */   \
     X(ANSWER, "answer")             /* the rule answers locally */                                 \
     X(UNKNOWN_HOST, "unknown_host") /* in no table, and only those are served: answered locally */ \
@@ -94,6 +95,13 @@ void router_free(struct router *router);
 
 /* Decides. Never fails: what cannot be routed is a decision with a status. */
 struct decision route_decide(const struct router *router, const struct facts *facts);
+
+/* Whether all servers read the path of `target` alike (path_is_clear). The proxy's codecs refuse
+ * the others; who has none asks here, and answers with route_refuse(WHY_BAD_PATH). */
+bool route_target_is_clear(struct str target);
+
+/* 400, before any rule is looked at. */
+struct decision route_refuse(enum why why);
 
 /* What the upstream gets where it differs from what the client sent. */
 struct rewritten {

@@ -7,7 +7,8 @@
 
 enum {
     HOST_BYTES_MAX = 256,
-    PATH_BYTES_MAX = 16384, /* longer paths are not routed, if they need normalising */
+    PATH_BYTES_MAX = 16384,               /* longer paths are not routed, if they need decoding */
+    PATH_TEXT_BYTES = 2 * PATH_BYTES_MAX, /* both readings of a path */
 };
 
 /* --- parsers (pure) -------------------------------------------------------------------------- */
@@ -40,12 +41,6 @@ static inline bool query_text_starts(struct str raw, struct str text)
     return query_may_match(raw, text) && query_decoded_matches(raw, text, false);
 }
 
-/* The path of a request target as the server behind will see it, without query: unreserved
- * characters decoded, percent-encodings in upper case, empty segments, "." and ".." resolved; into
- * `out` (PATH_BYTES_MAX) when anything changes. And the query, without "?". -1 when it does not
- * fit. */
-MUST_USE int target_read(struct str target, char *out, struct str *path, struct str *query);
-
 /* host_canonical, and whether the host may have a label "m" to fold. */
 MUST_USE int host_read(struct str authority, char *out, struct str *host, bool *is_mobile);
 
@@ -68,6 +63,7 @@ enum {
     SHAPE_METHODS = 16, /* the last one stands for all that weir does not know */
     SHAPE_METHOD_OTHER = SHAPE_METHODS - 1,
     SHAPE_PATHS = 32,
+    SHAPE_PATH_ANY = SHAPE_PATHS, /* of a path with two readings: no condition is left out */
 
     LACKS_COOKIE = BIT(0),
     LACKS_QUERY = BIT(1),
@@ -76,7 +72,7 @@ enum {
 };
 struct shape {
     uint8_t method; /* below SHAPE_METHODS */
-    uint8_t path;   /* below SHAPE_PATHS */
+    uint8_t path;   /* at most SHAPE_PATH_ANY */
     uint8_t lacks;  /* below SHAPE_LACKS: a set of the above */
 };
 uint8_t method_shape(struct str method);
@@ -85,14 +81,15 @@ static inline uint8_t path_shape(uint64_t head)
     return (uint8_t)((head * 0x9e3779b97f4a7c15u) >> 59);
 }
 
-/* What conditions look at; `path` is normalised. Cookies and query are looked through at most once,
+/* What conditions look at. Cookies and query are looked through at most once,
  * for all names at a time, and only when a condition asks. */
 struct request {
     const struct facts *facts;
     const struct router *router;
     struct str host;    /* canonical, once it is settled; until then as received */
     uint64_t host_hash; /* of it; 0 when there is none */
-    struct str path;
+    struct str path;    /* decoded (path_decode) */
+    struct str undone;  /* with hidden slashes undone (path_undo_slashes); ptr NULL: it has none */
     struct str query;
     uint64_t path_head; /* its first eight bytes, zeroes behind a shorter one */
     struct shape shape;
@@ -105,11 +102,16 @@ struct request {
 };
 void request_see_cookies(struct request *request);
 
+/* Sets path, undone and query of `request` as conditions compare them; `out` has PATH_TEXT_BYTES.
+ * -1 when the path does not fit. */
+MUST_USE int target_read(struct str target, char *out, struct request *request);
+
 /* A path condition: what the shape lets through is mostly settled by comparing eight bytes. */
 struct path_test {
     uint64_t head, mask;                 /* the path's first bytes must be these */
     const struct path_match_conf *match; /* borrows */
-    struct regex *regex;                 /* borrows from the router: of PATH_REGEX; NULL */
+    struct path_match_conf *undone; /* borrows from the router: `match`, hidden slashes undone */
+    struct regex *regex;            /* borrows from the router: of PATH_REGEX; NULL */
 };
 uint64_t path_head(struct str path);
 
@@ -133,6 +135,7 @@ struct test {
     bool is_simple; /* nothing but paths, methods and hosts is asked for */
     bool sees_cookies, sees_params;
     bool fails_closed;            /* a pattern that takes too long counts as met: the rule denies */
+    bool reads_both;              /* met if either reading of the path meets it */
     struct regex **host_patterns; /* borrows: for each host, NULL for a name; NULL: no patterns */
 };
 
@@ -140,7 +143,7 @@ struct test {
  * those that ask for query parameters, only the ones that ask for one that is there. */
 enum { TESTS_PER_INDEX = 64 };
 struct test_index {
-    uint64_t by_method[SHAPE_METHODS], by_path[SHAPE_PATHS], by_lacks[SHAPE_LACKS];
+    uint64_t by_method[SHAPE_METHODS], by_path[SHAPE_PATHS + 1], by_lacks[SHAPE_LACKS];
     uint64_t asks_params, by_param[NAMES_MAX];
 };
 

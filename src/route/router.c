@@ -1,6 +1,7 @@
 /* From plain data to something fast: hosts go into a table together with everything that depends on
  * them, so that a decision looks a host up once or twice, whatever the number of hosts and rules.
  */
+#include "base/path.h"
 #include "route/route_impl.h"
 
 #include <stdlib.h>
@@ -77,6 +78,16 @@ static struct regex *pattern_of(struct router *router, struct str text)
     return regex;
 }
 
+static struct path_match_conf *undone_of(struct router *router, const struct path_match_conf *match)
+{
+    struct path_match_conf *undone = ARENA_NEW(&router->arena, struct path_match_conf);
+    char *text = arena_alloc_aligned(&router->arena, match->path.len + 1, 1);
+
+    *undone = *match;
+    path_undo_slashes(match->path, text, &undone->path);
+    return undone;
+}
+
 static struct path_test path_test_of(struct router *router, const struct path_match_conf *match)
 {
     if (match->kind == PATH_REGEX)
@@ -87,6 +98,7 @@ static struct path_test path_test_of(struct router *router, const struct path_ma
         .head = path_head(match->path),
         .mask = path_head(str_make(ones, MIN(match->path.len, sizeof(ones)))),
         .match = match,
+        .undone = undone_of(router, match),
     };
 }
 
@@ -196,6 +208,7 @@ static struct test_index index_of(const struct test *tests, size_t count)
             index.by_method[shape] |= (tests[i].rejects_methods & BIT(shape)) == 0 ? bit : 0;
         for (unsigned shape = 0; shape < SHAPE_PATHS; shape++)
             index.by_path[shape] |= (tests[i].rejects_paths & BIT(shape)) == 0 ? bit : 0;
+        index.by_path[SHAPE_PATH_ANY] |= bit;
         for (unsigned lacks = 0; lacks < SHAPE_LACKS; lacks++)
             index.by_lacks[lacks] |= (tests[i].rejects_lacks & lacks) == 0 ? bit : 0;
         for (unsigned name = 0; name < NAMES_MAX; name++)
@@ -351,7 +364,7 @@ static void rules_compile(struct router *router, struct room *room)
     for (size_t i = 0; i < conf->rule_count; i++) {
         rules[i] = test_of(router, &conf->rules[i].match, room);
         rules[i].index = (uint16_t)i;
-        rules[i].fails_closed =
+        rules[i].fails_closed = rules[i].reads_both =
             conf->rules[i].answer != NULL && conf->rules[i].answer->status >= 400;
         most += conf->rules[i].match.host_count;
     }
@@ -401,6 +414,8 @@ static struct test dc_test_of(struct router *router, const struct match_conf *ma
 {
     struct test test = test_of(router, match, room);
     bool has_suffix = false;
+
+    test.reads_both = true;
 
     for (size_t i = 0; i < match->host_count; i++) {
         has_suffix |= match->hosts[i].is_suffix || match->hosts[i].is_regex;

@@ -22,18 +22,17 @@ static void try_cookies(struct str name, struct str cookies)
 
 static void try_path(struct str target)
 {
-    static char once[PATH_BYTES_MAX], twice[PATH_BYTES_MAX];
-    struct str path, again, query;
+    static char once[PATH_TEXT_BYTES], twice[PATH_TEXT_BYTES];
+    struct request request, again;
 
-    if (str_find_char(target, '#') >= 0)
+    if (str_find_char(target, '#') >= 0 || target_read(target, once, &request) < 0)
         return;
-    if (target_read(target, once, &path, &query) < 0)
+    ASSERT(is_inside(request.query, target));
+    /* A decoded "?" would begin a query. */
+    if (request.path.len == 0 || request.path.ptr[0] != '/' ||
+        str_find_char(request.path, '?') >= 0 || target_read(request.path, twice, &again) < 0)
         return;
-    ASSERT(is_inside(query, target));
-    if (path.len == 0 || path.ptr[0] != '/' || str_find_char(path, '?') >= 0)
-        return;
-    ASSERT(target_read(path, twice, &again, &query) == 0);
-    ASSERT(again.len <= path.len);
+    ASSERT(str_eq(again.path, request.path) && str_eq(again.undone, request.undone));
 }
 
 static void try_host(struct str authority)

@@ -110,56 +110,56 @@ static void mobile_hosts_fold_to_their_wiki(void **state UNUSED)
     }
 }
 
-static void paths_are_matched_as_the_server_behind_sees_them(void **state UNUSED)
+static void a_target_is_a_path_and_a_query(void **state UNUSED)
 {
     static const struct {
-        const char *target, *path;
+        const char *target, *path, *query, *undone; /* `undone` NULL: one reading only */
     } cases[] = {
-        {"/", "/"},
-        {"/wiki/Earth", "/wiki/Earth"},
-        {"/w/api.php?action=query", "/w/api.php"},
-        {"/w/%61pi.php", "/w/api.php"},
-        {"/w/%61pi%2ephp?a=%61", "/w/api.php"},
-        {"/wiki/../w/api.php", "/w/api.php"},
-        {"/wiki/%2e%2E/w/api.php", "/w/api.php"},
-        {"/w/./api.php", "/w/api.php"},
-        {"//w//api.php", "/w/api.php"},
-        {"/../../w/api.php", "/w/api.php"},
-        {"/a/b/..", "/a/"},
-        {"/a/b/.", "/a/b/"},
-        {"/a/", "/a/"},
-        {"/..", "/"},
-        {"/a/..", "/"},
-        {"/a%2fb", "/a%2Fb"},
-        {"/a%2", "/a%2"},
-        {"/a%zz/../b", "/b"},
-        {"/a%252e%252e/b", "/a%252e%252e/b"},
-        {"/.well-known/x", "/.well-known/x"},
-        {"/...", "/..."},
-        {"/a..b/.c", "/a..b/.c"},
-        {"*", "*"},
-        {"", ""},
+        {"/", "/", "", NULL},
+        {"/wiki/Earth", "/wiki/Earth", "", NULL},
+        {"/w/api.php?action=query", "/w/api.php", "action=query", NULL},
+        {"/w/%61pi%2ephp?a=%61", "/w/api.php", "a=%61", NULL},
+        {"/wiki/../w/api.php", "/w/api.php", "", NULL},
+        {"/wiki/%2e%2E/w/api.php", "/w/api.php", "", NULL},
+        {"//w//api.php?", "/w/api.php", "", NULL},
+        {"/wiki/%C3%84", "/wiki/\xc3\x84", "", NULL},
+        {"/wiki/Special%3aExport/x", "/wiki/Special:Export/x", "", NULL},
+        {"/a%2fb?c%2fd", "/a%2Fb", "c%2fd", "/a/b"},
+        {"/a\\b", "/a\\b", "", "/a/b"},
+        {"/0123456789abcdef\\b?/../", "/0123456789abcdef\\b", "/../", "/0123456789abcdef/b"},
+        {"/\\\\admin%5Cx", "/\\\\admin\\x", "", "/admin/x"},
+        {"/a%252fb", "/a%252fb", "", NULL},
+        {"/.well-known/x", "/.well-known/x", "", NULL},
+        {"*", "*", "", NULL},
+        {"", "", "", NULL},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        char out[PATH_BYTES_MAX];
-        struct str path, query;
-        assert_int_equal(target_read(str_of(cases[i].target), out, &path, &query), 0);
-        if (!str_eq(path, str_of(cases[i].path)))
-            fail_msg("%s became %.*s", cases[i].target, STR_FMT(path));
+        char out[PATH_TEXT_BYTES];
+        struct request request;
+        assert_int_equal(target_read(str_of(cases[i].target), out, &request), 0);
+        if (!str_eq(request.path, str_of(cases[i].path)) ||
+            !str_eq(request.query, str_of(cases[i].query)) ||
+            !str_eq(request.undone, str_of(cases[i].undone)))
+            fail_msg("%s became %.*s, %.*s", cases[i].target, STR_FMT(request.path),
+                     STR_FMT(request.undone));
     }
 }
 
 static void only_a_path_that_needs_work_must_fit(void **state UNUSED)
 {
-    static char target[PATH_BYTES_MAX + 100], out[PATH_BYTES_MAX];
-    struct str path, query;
+    static char target[PATH_BYTES_MAX + 100], out[PATH_TEXT_BYTES];
+    struct request request;
 
     memset(target, 'a', sizeof(target));
     target[0] = '/';
-    assert_int_equal(target_read(str_make(target, sizeof(target)), out, &path, &query), 0);
+    assert_int_equal(target_read(str_make(target, sizeof(target)), out, &request), 0);
     target[5] = '%';
-    assert_int_equal(target_read(str_make(target, sizeof(target)), out, &path, &query), -1);
-    assert_int_equal(target_read(str_make(target, PATH_BYTES_MAX - 1), out, &path, &query), 0);
+    assert_int_equal(target_read(str_make(target, sizeof(target)), out, &request), -1);
+    assert_int_equal(target_read(str_make(target, PATH_BYTES_MAX + 2), out, &request), 0);
+    assert_int_equal(target_read(str_make(target, PATH_BYTES_MAX + 3), out, &request), -1);
+    memcpy(target + 5, "%2F", 3);
+    assert_int_equal(target_read(str_make(target, PATH_BYTES_MAX), out, &request), 0);
+    assert_int_equal(request.undone.len, PATH_BYTES_MAX - 2);
 }
 
 static void the_debug_header_names_a_backend(void **state UNUSED)
@@ -232,6 +232,9 @@ static void query_texts_are_decoded_before_they_are_compared(void **state UNUSED
     assert_true(query_text_eq(STR("%zz"), STR("%zz")));
     assert_true(query_text_eq(STR(""), STR("")));
     assert_true(query_text_starts(STR("roll%62ack"), STR("rollb")));
+    assert_true(query_text_eq(STR("a%2Bb"), STR("a+b"))); /* a "+" of a rule is both */
+    assert_true(query_text_eq(STR("a+b"), STR("a+b")));
+    assert_false(query_text_eq(STR("a%2Bb"), STR("a b")));
 }
 
 int main(void)
@@ -240,7 +243,7 @@ int main(void)
         cmocka_unit_test(a_host_has_one_canonical_form),
         cmocka_unit_test(a_host_that_does_not_fit_is_refused),
         cmocka_unit_test(mobile_hosts_fold_to_their_wiki),
-        cmocka_unit_test(paths_are_matched_as_the_server_behind_sees_them),
+        cmocka_unit_test(a_target_is_a_path_and_a_query),
         cmocka_unit_test(only_a_path_that_needs_work_must_fit),
         cmocka_unit_test(the_debug_header_names_a_backend),
         cmocka_unit_test(cookies_have_exact_names),

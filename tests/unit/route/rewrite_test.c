@@ -98,6 +98,10 @@ static void paths_and_hosts_change_as_rules_say(void **state UNUSED)
         {"GET", "en.org", "/api/rest_v1/page/pdf/T", .target = "/en.org/v1/page/pdf/T"},
         /* what only means the same path is sent as it is understood */
         {"GET", "en.org", "/api/x/../rest_v1/a%2fb", .target = "/en.org/v1/a%2Fb"},
+        {"GET", "en.org", "/api/../api/rest_v1/x", .target = "/en.org/v1/x"},
+        {"GET", "en.org", "/%61pi/rest_v1/a%3ab", .target = "/en.org/v1/a%3ab"},
+        {"PURGE", "en.org", "/x/%2e%2e/api/rest_v1/a%3ab", .target = "/en.org/v1/a:b"},
+        {"GET", "it.m.org", "/wiki/R", .desktop = "it.org", .new_host = "it.org"},
         {"GET", "w.wiki", "/4k", .target = "/wiki/Special:UrlRedirector/4k",
          .new_host = "meta.wikimedia.org"},
         {"GET", "w.wiki", "/", .target = NULL},

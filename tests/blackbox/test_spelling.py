@@ -1,0 +1,255 @@
+"""The decision does not depend on how a path, a query or a host is spelled, nor on the protocol."""
+
+import json
+
+import pytest
+
+from harness import origin as o
+from harness import ports
+from harness.weir import run
+
+RULES = """
+  - { name: pipe, path: "/w/a|b", answer: 403 }
+  - { name: quote, path: "/w/%22q%22", answer: 403 }
+  - { name: export, path: "/wiki/Special:Export", group: a }
+  - { name: umlaut, path: "/wiki/\u00c4", group: a }
+  - { name: umlaut-encoded, path: "/wiki/%c3%b6", group: a }
+  - { name: space, path: "/wiki/Main%20Page", group: a }
+  - { name: star, path: "=/wiki/%2A", group: a }
+  - { name: percent, path: "=/wiki/100%25", group: a }
+  - { name: slash-text, path: "/wiki/AC%2fDC", group: a }
+  - { name: letter, path: "/%6cetter", group: a }
+  - { name: pattern, path: "~/pattern/[a-z]+%7C\u00e4[.]png", group: a }
+  - { name: pattern-slash, path: "~/pattern/x%2fy", group: a }
+  - { name: pattern-denies, path: "~/secret/.*", answer: 404 }
+  - { name: admin, path: /admin, answer: 403 }
+  - { name: below, path: "/private/*", answer: 410 }
+  - { name: exact, path: "=/exact", answer: 451 }
+  - { name: redirect, path: /moved, answer: { status: 302, location: "/" } }
+  - { name: query, path: /q, query: { "n%5B%5D": "a|b%26" }, group: a }
+  - { name: query-plus, path: /q, query: { plus: "c+d" }, group: a }
+  - { name: query-prefix, path: /q, query: { title: "Special:*" }, group: a }
+  - { name: query-umlaut, path: /q, query: { title: "\u00c4" }, group: a }
+  - { name: when, path: /when, group: a, rewrite: { when: { path: "/when/a:b" }, path: "/rewritten" } }
+  - { name: rest, group: b }
+"""
+
+# target: name of the rule
+DECIDED = {
+    "/w/a|b": "pipe",
+    "/w/a%7Cb": "pipe",
+    "/w/%61%7cb": "pipe",
+    '/w/"q"': "quote",
+    "/w/%22q%22/x": "quote",
+    "/wiki/Special:Export": "export",
+    "/wiki/Special%3AExport": "export",
+    "/wiki/Special%3aExport/X": "export",
+    "/wiki/%C3%84": "umlaut",
+    "/wiki/%c3%84": "umlaut",
+    "/wiki/%C3%84/x": "umlaut",
+    "/wiki/%C3%B6": "umlaut-encoded",
+    "/wiki/Main%20Page": "space",
+    "/wiki/Main+Page": "rest",
+    "/wiki/*": "star",
+    "/wiki/%2a": "star",
+    "/wiki/100%25": "percent",
+    "/wiki/100%": "percent",
+    "/wiki/AC%2FDC": "slash-text",
+    "/wiki/AC%2fDC/x": "slash-text",
+    "/wiki/AC/DC": "rest",
+    "/wiki/AC%252FDC": "rest",
+    "/letter": "letter",
+    "/l%65tter": "letter",
+    "/pattern/xyz%7C%c3%a4.png": "pattern",
+    "/pattern/xyz|%C3%A4%2Epng": "pattern",
+    "/pattern/x%2Fy": "pattern-slash",
+    "/pattern/x/y": "rest",
+    "/secret/x": "pattern-denies",
+    "/secret%2Fx": "pattern-denies",
+    "/%5csecret/x": "pattern-denies",
+    "/admin": "admin",
+    "/%61dmin/x": "admin",
+    "/admin%2fx": "admin",
+    "/%2Fadmin": "admin",
+    "/%2F%2fadmin%2F": "admin",
+    "/\\admin/x": "admin",
+    "/%5Cadmin": "admin",
+    "/admin\\x": "admin",
+    "/admin;x": "rest",
+    "/admin%252fx": "rest",
+    "/Admin": "rest",
+    "/private%2Fx": "below",
+    "/private%2F": "below",
+    "/private": "rest",
+    "/exact": "exact",
+    "/%2Fexact": "exact",
+    "/exact%2F": "rest",
+    "/moved": "redirect",
+    "/moved%2Fx": "rest",  # a redirect does no harm: one reading
+    "/q?n[]=a|b%26": "query",
+    "/q?n%5b%5D=%61%7Cb%26": "query",
+    "/q?n[]=a%7Cb": "rest",
+    "/q?plus=c+d": "query-plus",
+    "/q?plus=c%20d": "query-plus",
+    "/q?plus=c%2Bd": "query-plus",
+    "/q?title=Special%3aX": "query-prefix",
+    "/q?%74itle=Special:": "query-prefix",
+    "/q?title=%c3%84": "query-umlaut",
+    "/q?x=1&title=x&title=%C3%84": "query-umlaut",
+}
+
+REFUSED = ["/admin//../x", "/%2fadmin/../x", "/x%5cy/../z", "/a/;/../b"]
+
+
+def config_of(up_a, up_b, extra=""):
+    return """
+listeners: [{ name: main, bind: ["127.0.0.1:%d"], router: r }]
+groups: { a: { endpoints: ["%s"] }, b: { endpoints: ["%s"] } }
+routers: { r: { %s rules: [] } }
+""" % (ports.free_port(), up_a, up_b, extra)
+
+
+def write_config(weir, tmp_path, up_a, up_b, extra=""):
+    import yaml
+
+    config = dict(weir.surroundings(tmp_path))
+    config.update(yaml.safe_load(config_of(up_a, up_b, extra)))
+    rules = yaml.safe_load("rules:\n" + RULES)["rules"]
+    for rule in rules:
+        rule.setdefault("headers", {"always": {"set": {"X-Rule": rule["name"]}}})
+    config["routers"]["r"]["rules"] = rules
+    config["routers"]["r"].setdefault("services", {})
+    return config
+
+
+@pytest.fixture
+def site(weir, upstream, tmp_path):
+    up = upstream(o.echo())
+    return weir(config=write_config(weir, tmp_path, up.address, up.address))
+
+
+def test_every_spelling_is_decided_alike_by_h1_h2_and_the_tools(site, tmp_path):
+    with site.connect() as client:
+        h1 = {target: client.request(target).header("x-rule") for target in DECIDED}
+    with site.connect_h2() as client:
+        h2 = {target: client.request(target).header("x-rule") for target in DECIDED}
+    lines = "".join(json.dumps({"url": "http://wiki.example" + target}) + "\n" for target in DECIDED)
+    answers = run("route", "-c", site.config_file, "--stdin", stdin=lines).stdout.splitlines()
+    tools = {target: json.loads(answer)["rule"] for target, answer in zip(DECIDED, answers)}
+    assert h1 == DECIDED
+    assert h2 == DECIDED
+    assert tools == DECIDED
+
+
+def test_the_path_that_travels_is_the_one_that_came(site):
+    with site.connect() as client:
+        for target in ("/wiki/Special%3aExport", "/l%65tter", "/a%2fb", "/x/%2e/y", "//x", "/100%"):
+            assert json.loads(client.request(target).body)["target"] == target
+
+
+def test_a_rewrite_looks_at_the_decoded_path(site):
+    with site.connect() as client:
+        assert json.loads(client.request("/when/a%3Ab").body)["target"] == "/rewritten"
+        assert json.loads(client.request("/when/a:c").body)["target"] == "/when/a:c"
+
+
+def test_paths_that_servers_resolve_differently_are_refused_by_the_tools_too(site):
+    for target in REFUSED:
+        assert site.get(target).status == 400, target
+        answer = json.loads(run("route", "-c", site.config_file, "--json", "http://wiki.example" + target).stdout)
+        assert (answer["status"], answer["why"]) == (400, "bad_path"), target
+
+
+def test_the_normal_form_can_be_sent(weir, upstream, tmp_path):
+    up = upstream(o.echo())
+    site = weir(config=write_config(weir, tmp_path, up.address, up.address, extra="normalize_path: forward,"))
+    sent = {
+        "/%6cetter": "/letter",
+        "/x/..//y/%2e/z": "/y/z",
+        "/a%3ab%2fc?d=%61/../": "/a%3Ab%2Fc?d=%61/../",
+        "/x\\y|z": "/x%5Cy%7Cz",
+        "/100%": "/100%25",
+        "/plain?q": "/plain?q",
+    }
+    with site.connect() as client:
+        assert {t: json.loads(client.request(t).body)["target"] for t in sent} == sent
+
+
+def test_the_rest_of_a_path_cannot_climb_out_of_a_rewrite(weir, upstream):
+    up = upstream(o.echo())
+    site = weir(
+        config={
+            "listeners": [{"name": "main", "bind": ["127.0.0.1:%d" % ports.free_port()], "router": "r"}],
+            "groups": {"a": {"endpoints": [up.address]}},
+            "routers": {
+                "r": {
+                    "rules": [
+                        {"path": "/api", "group": "a", "rewrite": {"path": "/internal/public/${rest}"}},
+                        {"path": "/head", "group": "a", "rewrite": {"path": "/internal/${header:X-Path}"}},
+                        {"path": "/\u00c4%2f", "group": "a", "rewrite": {"path": "/umlaut/${rest}"}},
+                    ]
+                }
+            },
+        }
+    )
+    sent = {
+        "/api/x": "/internal/public/x",
+        "/api": "/internal/public/",
+        "/api/../api/secret": "/internal/public/secret",
+        "/api/%2e%2e/api/secret": "/internal/public/secret",
+        "/x/../api/./b//c": "/internal/public/b/c",
+        "//api//x": "/internal/public/x",
+        "/%61pi/a%3ab%2fc": "/internal/public/a%3ab%2fc",
+        "/%C3%84%2F/x": "/umlaut/x",
+        "/%c3%84%2f": "/umlaut/",
+    }
+    with site.connect() as client:
+        assert {t: json.loads(client.request(t).body)["target"] for t in sent} == sent
+        for value in ("../../secret", "%2e%2e/.%2E/x", "..;/x"):
+            answer = client.request("/head", fields=[("X-Path", value)])
+            assert json.loads(answer.body)["target"] == "/head", value
+
+
+@pytest.mark.parametrize(
+    "path, problem",
+    [
+        ("/a//b", "empty segment"),
+        ("/a/%2e%2e/b", "empty segment"),
+        ("/a%00b", "can never match"),
+        ("/a/..;x/b", "can never match"),
+        ("/a/..%2fb", "can never match"),
+        ("/a%zz", "broken percent-encoding"),
+        ("/a b", "percent-encoded"),
+    ],
+)
+def test_a_path_that_can_never_match_is_an_error(tmp_path, path, problem):
+    config = tmp_path / "weir.yaml"
+    config.write_text(
+        config_of("127.0.0.1:1", "127.0.0.1:1").replace("rules: []", "rules: [{ path: '%s', group: a }, { group: b }]" % path)
+    )
+    checked = run("check", "-c", config)
+    assert checked.returncode == 1
+    assert problem in checked.stderr
+
+
+@pytest.mark.parametrize("path", ["/wiki/Special:OAuth/initiate", "/wiki/Special%3AOAuth%2Finitiate",
+                                  "/wiki/Special:OAuth%2finitiate", "/wiki/Special:OAuth\\initiate",
+                                  "/wiki%2FSpecial:OAuth/initiate/x"])  # fmt: skip
+def test_either_reading_sends_a_request_to_the_primary(tmp_path, path):
+    config = tmp_path / "weir.yaml"
+    config.write_text(
+        """
+datacenters: { local: here, primary: there }
+listeners: [{ name: main, bind: "127.0.0.1:0", router: r }]
+groups: { old: { port: 80, hosts: { ro: a, rw: b } } }
+routers:
+  r:
+    services: { s: { group: old, multi_dc: true } }
+    rules: [{ service: s }]
+    multi_dc:
+      mode: local
+      primary_if: [{ name: oauth, path: "/wiki/Special:OAuth/initiate" }]
+"""
+    )
+    answer = json.loads(run("route", "-c", config, "--json", "http://wiki.example" + path).stdout)
+    assert answer["datacenter"] == "there"
