@@ -4,8 +4,7 @@
 #include "http/h2_impl.h"
 
 enum {
-    CLIENT_STREAMS_BEFORE_SETTINGS = 100, /* RFC 9113 section 6.5.2 recommends no smaller limit */
-    CLIENT_LAST_ID = 1 << 30,             /* the connection is given up long before ids run out */
+    CLIENT_LAST_ID = 1 << 30, /* the connection is given up long before ids run out */
 };
 
 enum reason h2_client_pseudo(struct h2_session *h2, struct str name, struct str value)
@@ -65,14 +64,15 @@ void h2_client_on_response(struct h2_session *h2, enum end end)
 
 /* --- the session ----------------------------------------------------------------------------- */
 
-static uint32_t stream_limit(const struct h2_session *h2)
+/* RFC 9113 section 5.1.2: a peer may refuse what is beyond its limit, and a request whose body has
+ * left is then lost. So only one request leaves before the limit is known. */
+void h2_client_on_settings(struct h2_session *h2)
 {
     uint32_t theirs =
-        h2->settings_seen
-            ? nghttp2_session_get_remote_settings(h2->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS)
-            : CLIENT_STREAMS_BEFORE_SETTINGS;
+        nghttp2_session_get_remote_settings(h2->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 
-    return MIN(theirs, h2->session.limits.max_streams);
+    h2->session.awaits_settings = false;
+    h2->session.streams_max = MIN(theirs, h2->session.limits.max_streams);
 }
 
 static struct stream *client_open(struct session *session, struct arena *arena,
@@ -83,7 +83,7 @@ static struct stream *client_open(struct session *session, struct arena *arena,
 
     if (!h2_is_live(h2) || h2->peer_leaves || session->draining)
         return NULL;
-    if (h2->wire_streams >= stream_limit(h2)) {
+    if (h2->wire_streams >= session->streams_max) {
         h2->was_full = true;
         return NULL;
     }
@@ -124,6 +124,8 @@ struct session *h2_client_new(const struct session_owner *owner, void *owner_arg
     };
 
     h2->session.limits.max_held_bytes = UINT32_MAX; /* see h2_window.c */
+    h2->session.awaits_settings = true;
+    h2->session.streams_max = 1;
     h2_session_start(h2, nghttp2_session_client_new3, settings, ARRAY_LEN(settings));
     return &h2->session;
 }

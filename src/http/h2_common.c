@@ -172,7 +172,7 @@ static void update_phase(struct h2_session *h2)
     enum session_phase phase = h2->session.open_streams > 0    ? SESSION_BUSY
                                : h2->in.block != H2_BLOCK_NONE ? SESSION_HEAD
                                                                : SESSION_IDLE;
-    bool has_room = h2->was_full && h2->wire_streams < h2->session.limits.max_streams;
+    bool has_room = h2->was_full && h2->wire_streams < h2->session.streams_max;
 
     if (has_room)
         h2->was_full = false;

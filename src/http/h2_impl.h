@@ -316,11 +316,15 @@ void h2_op_pause(struct stream *stream);
 void h2_op_resume(struct stream *stream);
 void h2_op_widen(struct stream *stream);
 
-/* --- h2_server.c, h2_client.c: the complete head in h2->in ----------------------------------- */
+/* --- h2_server.c, h2_client.c ----------------------------------- */
+/* The complete head in h2->in. */
 void h2_server_on_request(struct h2_session *h2, enum end end);
 void h2_client_on_response(struct h2_session *h2, enum end end);
 enum reason h2_server_pseudo(struct h2_session *h2, struct str name, struct str value);
 enum reason h2_client_pseudo(struct h2_session *h2, struct str name, struct str value);
+
+/* The peer has said, perhaps once more, what it allows. */
+void h2_client_on_settings(struct h2_session *h2);
 
 /* --- h2_send.c ------------------------------------------------------------------------------- */
 void h2_send_head(struct stream *stream, const struct head *head, enum end end);

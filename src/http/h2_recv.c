@@ -373,6 +373,8 @@ static void on_settings_frame(struct h2_session *h2, const nghttp2_frame *frame)
     if (h2->settings_seen)
         h2_glitch(h2, H2_COST_FRAME);
     h2->settings_seen = true;
+    if (!h2->session.is_server)
+        h2_client_on_settings(h2);
 }
 
 /* A window is opened because data came through it; one that is opened byte by byte is a flood. A

@@ -111,9 +111,11 @@ struct session {
     size_t held_bytes;        /* h2: body bytes that wait for the peer's windows */
     uint64_t moved_bytes;     /* h2: body bytes that did not have to wait any longer, ever */
     uint32_t open_streams;
-    uint32_t held_stops; /* servers: times a bound on what is held has stopped a stream; the owner
-                          * takes them */
-    uint64_t requests;   /* begun so far */
+    uint32_t held_stops;  /* servers: times a bound on what is held has stopped a stream; the owner
+                           * takes them */
+    uint64_t requests;    /* begun so far */
+    uint32_t streams_max; /* h2 client: how many may be open at once; 1 until the peer has said */
+    bool awaits_settings; /* h2 client: the peer has not said yet */
     bool is_h2, is_server;
     bool draining;
     bool wants_early_close; /* h1: keep-alive is over after the current exchange */

@@ -15,6 +15,17 @@
 
 /* --- lists ----------------------------------------------------------------------------------- */
 
+/* How many more streams are hoped for from `u`. */
+static void expect(struct upconn *u, uint32_t streams)
+{
+    struct endpoint *e = u->endpoint;
+
+    e->expected += streams - u->expected;
+    if (e->target != NULL)
+        e->target->expected += streams - u->expected;
+    u->expected = streams;
+}
+
 static void leave_list(struct upconn *u)
 {
     struct endpoint *e = u->endpoint;
@@ -26,9 +37,6 @@ static void leave_list(struct upconn *u)
         break;
     case IN_CONNECTING:
         e->connecting_count--;
-        e->expected -= u->expected;
-        if (e->target != NULL)
-            e->target->expected -= u->expected;
         e->connections--;
         break;
     case IN_AVAILABLE:
@@ -56,8 +64,6 @@ static void enter_list(struct upconn *u, enum pool_list in)
     case IN_CONNECTING:
         list_push_back(&e->connecting, &u->node);
         e->connecting_count++;
-        e->expected += u->expected;
-        e->target->expected += u->expected;
         e->connections++;
         break;
     case IN_AVAILABLE:
@@ -105,6 +111,7 @@ static void detach(struct upconn *u)
     bool was_attached = upconn_is_attached(u);
 
     deadline_clear(&u->idle);
+    expect(u, 0);
     leave_list(u);
     leave_client(u);
     if (u->session != NULL)
@@ -390,10 +397,21 @@ static void on_conn_open(struct conn *conn)
     u->state = UPCONN_OPEN;
     enter_list(u, IN_BUSY);
     session_start(u);
+    /* Until the peer's SETTINGS come it carries one request; the others may wait for them. */
+    expect(u, u->session->awaits_settings && u->expected > 1 ? u->expected - 1 : 0);
     upconn_settle(u);
     /* Fewer streams than hoped for (h1 where h2 was expected): the queue needs more connections. */
     if (target->waiting_count > 0)
         target_serve_later(target);
+}
+
+/* The peer's SETTINGS have come: whoever waits for more than they allow needs other connections. */
+static void settings_known(struct upconn *u)
+{
+    u->endpoint->streams_max = MAX(u->session->streams_max, 1);
+    expect(u, 0);
+    if (u->endpoint->target->waiting_count > 0)
+        target_serve_later(u->endpoint->target);
 }
 
 static size_t on_conn_data(struct conn *conn, struct slice data)
@@ -414,6 +432,8 @@ static size_t on_conn_data(struct conn *conn, struct slice data)
         upconn_abort(u);
         return data.len;
     }
+    if (UNLIKELY(u->expected > 0) && !u->session->awaits_settings && upconn_is_attached(u))
+        settings_known(u);
     u->left_bytes = data.len - used;
     u->is_in_data = true;
     upconn_settle(u);
@@ -535,17 +555,19 @@ static const struct conn_handler conn_handler = {
 
 static uint32_t streams_expected(const struct endpoint *e)
 {
+    uint32_t h2_streams = e->streams_max > 0 ? e->streams_max : H2_STREAMS;
+
     switch (e->target->protocol) {
     case PROTOCOL_H1:
         return 1;
     case PROTOCOL_H2:
-        return H2_STREAMS;
+        return h2_streams;
     case PROTOCOL_AUTO:
         break;
     }
     if (e->target->client == NULL || e->speaks == SPEAKS_H1)
         return 1;
-    return H2_STREAMS; /* not known yet: hope; on_open starts more where it was in vain */
+    return h2_streams; /* not known yet: hope; on_open starts more where it was in vain */
 }
 
 /* The name to ask for and to verify; an address is verified as such. */
@@ -590,7 +612,6 @@ void upconn_connect(struct endpoint *e, struct upstream_client *client)
     u->endpoint = e;
     endpoint_ref(e);
     u->state = UPCONN_CONNECTING;
-    u->expected = streams_expected(e);
     u->started_us = loop_now_us(upstream->loop);
     deadline_init(&u->idle, on_idle_too_long);
     task_init(&u->settle, on_settle_task);
@@ -604,6 +625,7 @@ void upconn_connect(struct endpoint *e, struct upstream_client *client)
         list_push_front(&client->conns, &u->own);
         send_proxy_header(u);
     }
+    expect(u, streams_expected(e));
     enter_list(u, IN_CONNECTING);
 }
 

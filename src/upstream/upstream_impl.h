@@ -136,8 +136,9 @@ struct endpoint {
     struct addr addr;
     char name[ADDR_TEXT_MAX];
     size_t name_len;
-    char *host;         /* owns: the name it was configured by */
-    enum speaks speaks; /* what ALPN said last */
+    char *host;           /* owns: the name it was configured by */
+    enum speaks speaks;   /* what ALPN said last */
+    uint32_t streams_max; /* h2: what its SETTINGS allowed last; 0: not known */
     struct tls_session_slot slot;
 
     struct list available; /* room for a stream, the last used first */
@@ -204,7 +205,8 @@ struct upconn {
     struct session *session;        /* owns; NULL until open */
     unsigned leases;                /* streams handed out and not yet released */
     unsigned on_stack;              /* calls into the session that have not returned */
-    uint32_t expected;              /* streams it counts for while it is being made */
+    uint32_t expected;              /* streams hoped for: while it is being made, and until an h2
+                                     * peer has said how many it allows */
     size_t left_bytes;              /* what the session did not use of the data it was just given */
     bool is_paused, is_counted, is_in_data;
     bool is_broken;   /* must not carry another request */

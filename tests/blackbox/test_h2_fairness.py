@@ -7,6 +7,7 @@ import time
 import h2.config
 import h2.connection
 import h2.events
+import h2.settings
 import pytest
 
 from harness import KIB, MIB
@@ -32,7 +33,8 @@ class WindowedOrigin(Origin):
         number = self.accepted - 1
         self.resets.append(0)
         session = h2.connection.H2Connection(self.config)
-        session.update_settings(self.settings or {})
+        if self.settings:
+            session.local_settings = h2.settings.Settings(client=False, initial_values=self.settings)
         session.initiate_connection()
         first = session.data_to_send()
         left, open_now = {}, set()
@@ -120,4 +122,40 @@ def test_slow_readers_stop_no_other_response_of_the_same_upstream_connection(wei
     for _ in range(3):
         assert len(w.get("/%d" % (2 * MIB)).body) == 2 * MIB
     assert time.monotonic() - began < 5
+    assert up.accepted == 1
+
+
+def ask_all(w, count, path="/", method="GET"):
+    """So many requests at once, each on a connection of its own: their statuses."""
+    statuses, threads = [None] * count, []
+
+    def ask(n):
+        statuses[n] = w.get(path, method=method, body=b"x" if method == "POST" else None).status
+
+    for n in range(count):
+        threads.append(threading.Thread(target=ask, args=(n,)))
+        threads[-1].start()
+    for thread in threads:
+        thread.join()
+    return statuses
+
+
+LIMIT = h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("limit, connections", [(1, 6), (2, 6), (100, 1)])
+def test_a_new_connection_carries_one_request_until_its_settings_are_known(weir, origin, method, limit, connections):
+    up = origin(settings={LIMIT: limit}, settings_after=0.05)
+    w = weir(up, group=H2, top={"workers": 1})
+    assert ask_all(w, 6, method=method) == [200] * 6
+    assert up.most_open <= limit
+    assert up.accepted <= connections
+    assert ask_all(w, 6, method=method) == [200] * 6
+
+
+def test_what_the_limit_of_streams_keeps_back_waits(weir, origin):
+    up = origin(settings={LIMIT: 1}, settings_after=0.02)
+    w = weir(up, group={"protocol": "h2", "max_connections": 1}, top={"workers": 1})
+    assert ask_all(w, 8, method="POST") == [200] * 8
     assert up.accepted == 1

@@ -13,9 +13,13 @@ static struct rig *client_with(struct session_limits limits)
     return rig;
 }
 
+/* One whose peer has said what it allows. */
 static struct rig *client(void)
 {
-    return client_with((struct session_limits){0});
+    struct rig *rig = client_with((struct session_limits){0});
+
+    rig_run(rig);
+    return rig;
 }
 
 static struct arena arenas[RIG_STREAMS];
@@ -498,6 +502,46 @@ static void open_respects_the_peers_limit(void **state UNUSED)
     client_stop(rig);
 }
 
+static void one_stream_is_open_until_the_peers_limit_is_known(void **state UNUSED)
+{
+    struct rig *rig = client_with((struct session_limits){0});
+
+    assert_true(rig->session->awaits_settings);
+    ask(rig, "POST", MORE);
+    assert_null(open_stream(rig));
+    rig_run(rig);
+    assert_false(rig->session->awaits_settings);
+    assert_non_null(open_stream(rig));
+    client_stop(rig);
+}
+
+static void a_limit_that_changes_later_is_respected(void **state UNUSED)
+{
+    struct rig *rig = client();
+    nghttp2_settings_entry limit = {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 2};
+
+    nghttp2_submit_settings(rig->peer, NGHTTP2_FLAG_NONE, &limit, 1);
+    rig_run(rig);
+    assert_non_null(open_stream(rig));
+    assert_non_null(open_stream(rig));
+    assert_null(open_stream(rig));
+
+    limit.value = 3;
+    int phases = rig->phases;
+    nghttp2_submit_settings(rig->peer, NGHTTP2_FLAG_NONE, &limit, 1);
+    rig_run(rig);
+    assert_true(rig->phases > phases);
+    assert_non_null(open_stream(rig));
+    assert_null(open_stream(rig));
+
+    limit.value = 0;
+    nghttp2_submit_settings(rig->peer, NGHTTP2_FLAG_NONE, &limit, 1);
+    rig_run(rig);
+    rig_close_all(rig);
+    assert_null(open_stream(rig));
+    client_stop(rig);
+}
+
 static void open_respects_our_own_limit(void **state UNUSED)
 {
     struct rig *rig = client_with((struct session_limits){.max_streams = 3, .max_requests = 5});
@@ -690,8 +734,8 @@ static void echo(struct rig *rig UNUSED, struct seen *seen)
 
 static void both_ends_may_be_weir(void **state UNUSED)
 {
-    struct rig *up = calloc(1, sizeof(*up)), *down = client();
     struct session_limits limits = {0};
+    struct rig *up = calloc(1, sizeof(*up)), *down = client_with(limits);
 
     rig_start(up);
     up->session = h2_server_new(&rig_owner, up, &up->out, &up->pool, &limits);
@@ -735,6 +779,8 @@ int main(void)
         cmocka_unit_test(giving_up_cancels),
         cmocka_unit_test(a_stream_may_close_before_its_head),
         cmocka_unit_test(open_respects_the_peers_limit),
+        cmocka_unit_test(one_stream_is_open_until_the_peers_limit_is_known),
+        cmocka_unit_test(a_limit_that_changes_later_is_respected),
         cmocka_unit_test(open_respects_our_own_limit),
         cmocka_unit_test(drain_takes_no_more_and_ends_with_the_last),
         cmocka_unit_test(a_large_upload_flows),
