@@ -3,17 +3,23 @@
  * name is refused, and nothing here changes anything. */
 #include "admin/admin.h"
 
-#include "net/listener.h"
 #include "observe/process.h"
 #include "route/route.h"
 
 #include <stdlib.h>
-#include <unistd.h>
+
+/* One address that it serves on. */
+struct admin_door {
+    struct admin_door *next;
+    struct admin *admin;       /* borrows */
+    struct page_server *pages; /* owns */
+    struct addr bound;
+};
 
 struct admin {
-    struct page_server *pages; /* owns */
+    struct loop *loop; /* borrows */
     struct admin_source source;
-    struct addr bound;
+    struct admin_door *doors; /* owns */
 };
 
 /* --- pages ----------------------------------------------------------------------------------- */
@@ -132,49 +138,61 @@ void admin_answer(const struct admin_source *source, const struct addr *bound,
 
 static void answer(void *arg, const struct head *request, struct page_reply *reply)
 {
-    const struct admin *admin = arg;
+    const struct admin_door *door = arg;
 
-    admin_answer(&admin->source, &admin->bound, request, reply);
+    admin_answer(&door->admin->source, &door->bound, request, reply);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-struct admin *admin_new(struct loop *loop, const struct addr *bind,
-                        const struct admin_source *source, struct err *err)
+struct admin *admin_new(struct loop *loop, const struct admin_source *source)
+{
+    struct admin *admin = mem_new(sizeof(*admin));
+
+    admin->loop = loop;
+    admin->source = *source;
+    return admin;
+}
+
+void admin_open(struct admin *admin, int fd, const struct addr *bound)
 {
     static const struct page_limits limits = {.max_connections = ADMIN_MAX_CONNECTIONS,
                                               .max_body_bytes = 64 * 1024,
                                               .head_ms = 10 * 1000,
                                               .idle_ms = 60 * 1000};
+    struct admin_door *door = mem_new(sizeof(*door));
 
-    if (listener_check_free(bind, err) < 0)
-        return NULL;
-    int fd = listener_open(bind, err);
-    if (fd < 0)
-        return NULL;
-    struct admin *admin = mem_new(sizeof(*admin));
-    admin->source = *source;
-    admin->bound = *bind;
-    if (!addr_is_unix(bind)) {
-        socklen_t len = sizeof(admin->bound.un);
-        if (getsockname(fd, &admin->bound.sa, &len) == 0)
-            admin->bound.len = len;
+    door->admin = admin;
+    door->bound = *bound;
+    door->pages = page_server_new(admin->loop, fd, &limits, answer, door);
+    door->next = admin->doors;
+    admin->doors = door;
+}
+
+static void close_first(struct admin_door **at)
+{
+    struct admin_door *door = *at;
+
+    *at = door->next;
+    page_server_free(door->pages);
+    free(door);
+}
+
+void admin_close(struct admin *admin, const struct addr *bound)
+{
+    for (struct admin_door **at = &admin->doors; *at != NULL; at = &(*at)->next) {
+        if (addr_eq(&(*at)->bound, bound)) {
+            close_first(at);
+            return;
+        }
     }
-    admin->pages = page_server_new(loop, fd, &limits, answer, admin);
-    return admin;
 }
 
 void admin_free(struct admin *admin)
 {
     if (admin == NULL)
         return;
-    page_server_free(admin->pages);
-    if (addr_is_unix(&admin->bound))
-        unlink(admin->bound.un.sun_path);
+    while (admin->doors != NULL)
+        close_first(&admin->doors);
     free(admin);
-}
-
-const struct addr *admin_address(const struct admin *admin)
-{
-    return &admin->bound;
 }

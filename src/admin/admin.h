@@ -25,17 +25,18 @@ struct admin_source {
     void (*print_config_status)(void *arg, struct text *out);
 };
 
-enum { ADMIN_MAX_CONNECTIONS = 64 };
+enum { ADMIN_MAX_CONNECTIONS = 64 }; /* of each address */
 
 struct admin;
 
-/* Listens on `bind` and serves; `source` is copied. NULL with err when it cannot. */
-MUST_USE struct admin *admin_new(struct loop *loop, const struct addr *bind,
-                                 const struct admin_source *source, struct err *err);
+/* Serves nowhere yet; `source` is copied. */
+struct admin *admin_new(struct loop *loop, const struct admin_source *source);
 void admin_free(struct admin *admin);
 
-/* Where it listens: with the port the kernel chose when `bind` said 0. */
-const struct addr *admin_address(const struct admin *admin);
+/* Serves on `fd` (owned from now on), which listens on `bound`; … and stops that, closing its
+ * connections. */
+void admin_open(struct admin *admin, int fd, const struct addr *bound);
+void admin_close(struct admin *admin, const struct addr *bound);
 
 /* The answer to one request; for admin itself and for tests. `bound` is the address listened on. */
 void admin_answer(const struct admin_source *source, const struct addr *bound,

@@ -160,6 +160,21 @@ bool addr_eq(const struct addr *a, const struct addr *b)
     return a->len == b->len && memcmp(&a->sa, &b->sa, a->len) == 0;
 }
 
+static bool is_wildcard(const struct addr *addr)
+{
+    if (addr->sa.sa_family == AF_INET)
+        return addr->in.sin_addr.s_addr == htonl(INADDR_ANY);
+    return addr->sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&addr->in6.sin6_addr);
+}
+
+bool addr_covers(const struct addr *bound, const struct addr *addr)
+{
+    if (addr_eq(bound, addr))
+        return true;
+    return is_wildcard(bound) && bound->sa.sa_family == addr->sa.sa_family &&
+           addr_port(bound) == addr_port(addr);
+}
+
 uint16_t addr_port(const struct addr *addr)
 {
     if (addr->sa.sa_family == AF_INET)

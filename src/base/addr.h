@@ -41,6 +41,11 @@ size_t addr_format(const struct addr *addr, char *out);
 size_t addr_format_ip(const struct addr *addr, char *out);
 
 bool addr_eq(const struct addr *a, const struct addr *b);
+
+/* Does a socket bound to `bound` take connections to `addr`? The same address, or the wildcard of
+ * its family with the same port. */
+bool addr_covers(const struct addr *bound, const struct addr *addr);
+
 uint16_t addr_port(const struct addr *addr);
 bool addr_is_unix(const struct addr *addr);
 

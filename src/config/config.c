@@ -15,16 +15,6 @@ static bool is_word(const struct node *node, const char *word)
     return node->kind == NODE_SCALAR && str_eq(node->text, str_of(word));
 }
 
-static int load_addr(struct loader *loader, const struct node *node, void *out)
-{
-    if (!expect_scalar(loader, node, "an address"))
-        return -1;
-    if (addr_parse(node->text, out) < 0)
-        return complain(loader, node, "expected address:port or unix:/path, got \"%s\"",
-                        node->text.ptr);
-    return 0;
-}
-
 static int load_admin_hosts(struct loader *loader, const struct node *node, void *out)
 {
     struct admin_conf *admin = out;
@@ -44,7 +34,7 @@ static int load_admin(struct loader *loader, const struct node *node, void *out)
 {
     static const struct field fields[] = {
         {"enabled", load_bool, offsetof(struct admin_conf, enabled), false},
-        {"bind", load_addr, offsetof(struct admin_conf, bind), false},
+        {"bind", load_binds, offsetof(struct admin_conf, binds), false},
         {"hosts", load_admin_hosts, 0, false},
     };
     struct admin_conf *admin = out;
@@ -196,8 +186,11 @@ static void config_defaults(struct config *config)
 {
     config->datacenters.local = config->datacenters.primary = -1;
     config->admin.enabled = true;
-    if (addr_parse(STR("127.0.0.1:9901"), &config->admin.bind) < 0)
+    config->admin.binds.items = ARENA_NEW(&config->arena, struct bind_conf);
+    config->admin.binds.items->mode = -1;
+    if (addr_parse(STR("127.0.0.1:9901"), &config->admin.binds.items->addr) < 0)
         UNREACHABLE("a literal address");
+    config->admin.binds.count = 1;
     config->access_log = (struct access_log_conf){
         .enabled = true,
         .path = STR("-"),
@@ -212,26 +205,6 @@ static void config_defaults(struct config *config)
                                               .refuse_lag_ms = 5000};
     config->handshake_threads = HANDSHAKE_THREADS_AUTO;
     config->handshake_queue = 512;
-}
-
-/* Nobody can serve on the admin's address too. */
-static void check_admin(struct loader *loader, const struct node *root)
-{
-    const struct config *config = loader->config;
-    const struct node *node = node_find(root, "admin");
-
-    if (!config->admin.enabled ||
-        (!addr_is_unix(&config->admin.bind) && addr_port(&config->admin.bind) == 0))
-        return;
-    for (size_t i = 0; i < config->listener_count; i++) {
-        const struct listener_conf *listener = &config->listeners[i];
-        for (size_t j = 0; j < listener->bind_count; j++) {
-            if (addr_eq(&listener->binds[j], &config->admin.bind))
-                complain_place(loader, node != NULL ? node->place : listener->place,
-                               "listener \"%.*s\" at %s:%d is bound to the admin's address",
-                               STR_FMT(listener->name), listener->place.file, listener->place.line);
-        }
-    }
 }
 
 static void load_sections(struct loader *loader, const struct node *root)
@@ -254,7 +227,7 @@ static void load_sections(struct loader *loader, const struct node *root)
             sections[i].load(loader, node);
     }
     complain_tableless(loader);
-    check_admin(loader, root);
+    check_binds(loader);
 }
 
 /* `path` from a file, or `text` when `path` is empty. */

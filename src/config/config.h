@@ -111,11 +111,24 @@ struct downstream_timeouts_conf {
     uint32_t idle_ms;  /* keep-alive without a request; default 120 s */
 };
 
+/* An address to listen on. */
+struct bind_conf {
+    struct place place;
+    struct addr addr;
+    bool may_be_missing;     /* half of ":443": fine on a machine without its family */
+    int mode;                /* of a unix socket's file; -1: as the umask has it */
+    struct str owner, group; /* of it, names or numbers; "": the process's */
+};
+
+struct binds_conf {
+    struct bind_conf *items;
+    size_t count;
+};
+
 struct listener_conf {
     struct place place;
     struct str name;
-    struct addr *binds;
-    size_t bind_count;
+    struct binds_conf binds;
     struct tls_server_conf *tls; /* NULL: plain */
     int router;                  /* index in config.routers; -1 */
     int group;                   /* index in config.groups when everything goes to one group; -1 */
@@ -233,7 +246,7 @@ struct access_log_conf {
 
 struct admin_conf {
     bool enabled;
-    struct addr bind;  /* default 127.0.0.1:9901 */
+    struct binds_conf binds; /* default 127.0.0.1:9901 */
     struct str *hosts; /* canonical; in Host besides localhost and IP addresses; default none */
     size_t host_count;
 };

@@ -194,31 +194,7 @@ static int load_server_tls(struct loader *loader, const struct node *node, void 
     return result;
 }
 
-/* --- addresses ------------------------------------------------------------------------------- */
-
-static int load_binds(struct loader *loader, const struct node *node, void *out)
-{
-    struct listener_conf *listener = out;
-    size_t count;
-    struct node *const *items = node_items(&node, &count);
-    int result = 0;
-
-    listener->binds = ARENA_NEW_N(loader->arena, struct addr, count);
-    for (size_t i = 0; i < count; i++) {
-        if (!expect_scalar(loader, items[i], "an address"))
-            result = -1;
-        else if (addr_parse(items[i]->text, &listener->binds[listener->bind_count]) == 0)
-            listener->bind_count++;
-        else
-            result = complain(loader, items[i],
-                              "expected address:port (0.0.0.0:443, [::]:443) or unix:/path, got "
-                              "\"%s\"",
-                              items[i]->text.ptr);
-    }
-    if (count == 0)
-        return complain(loader, node, "at least one address is needed");
-    return result;
-}
+/* --- networks -------------------------------------------------------------------------------- */
 
 /* A list of networks into *cidrs and *cidr_count. */
 static int load_cidrs(struct loader *loader, const struct node *node, struct cidr **cidrs,
@@ -472,7 +448,7 @@ static int load_listener(struct loader *loader, const struct node *node,
 {
     static const struct field fields[] = {
         {"name", load_str, offsetof(struct listener_conf, name), true},
-        {"bind", load_binds, 0, true},
+        {"bind", load_binds, offsetof(struct listener_conf, binds), true},
         {"tls", load_server_tls, offsetof(struct listener_conf, tls), false},
         {"router", load_router_name, offsetof(struct listener_conf, router), false},
         {"group", load_group_name, offsetof(struct listener_conf, group), false},
@@ -507,36 +483,6 @@ static int load_listener(struct loader *loader, const struct node *node,
 
 /* --- all of them ----------------------------------------------------------------------------- */
 
-static bool is_any_port(const struct addr *addr)
-{
-    return !addr_is_unix(addr) && addr_port(addr) == 0;
-}
-
-/* A second listener on an address would leave the first without clients, or the other way round. */
-static int check_bind(struct loader *loader, size_t listener_index, size_t bind_index)
-{
-    const struct config *config = loader->config;
-    const struct listener_conf *listener = &config->listeners[listener_index];
-    const struct addr *addr = &listener->binds[bind_index];
-    char text[ADDR_TEXT_MAX];
-
-    if (is_any_port(addr))
-        return 0;
-    for (size_t i = 0; i <= listener_index; i++) {
-        const struct listener_conf *other = &config->listeners[i];
-        size_t end = i == listener_index ? bind_index : other->bind_count;
-        for (size_t j = 0; j < end; j++) {
-            if (!addr_eq(addr, &other->binds[j]))
-                continue;
-            size_t len = addr_format(addr, text);
-            return complain_place(loader, listener->place,
-                                  "%.*s is already bound by listener \"%.*s\" at %s:%d", (int)len,
-                                  text, STR_FMT(other->name), other->place.file, other->place.line);
-        }
-    }
-    return 0;
-}
-
 static int check_name(struct loader *loader, size_t index)
 {
     const struct listener_conf *listeners = loader->config->listeners;
@@ -568,10 +514,6 @@ int load_listeners(struct loader *loader, const struct node *node)
             result = -1;
         if (check_name(loader, index) < 0)
             result = -1;
-        for (size_t j = 0; j < config->listeners[index].bind_count; j++) {
-            if (check_bind(loader, index, j) < 0)
-                result = -1;
-        }
     }
     return result;
 }

@@ -107,6 +107,7 @@ int find_router(struct loader *loader, const struct node *node);
 
 /* --- sections -------------------------------------------------------------------------------- */
 
+load_fn load_binds;       /* struct binds_conf */
 load_fn load_datacenters; /* struct datacenters_conf */
 int load_groups(struct loader *loader, const struct node *node);
 int load_routers(struct loader *loader, const struct node *node);
@@ -148,6 +149,9 @@ struct line_reader {
     struct place place; /* of the line that line_next gave */
 };
 bool line_next(struct line_reader *lines, struct str *line);
+
+/* Complains about addresses that two listeners, or a listener and the admin port, have. */
+void check_binds(struct loader *loader);
 
 /* Warns of rules that cannot match because an earlier one takes everything. */
 void check_rules(struct loader *loader, const struct router_conf *router);

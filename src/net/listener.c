@@ -21,7 +21,7 @@
 enum {
     LISTEN_BACKLOG = 4096, /* the kernel caps it at net.core.somaxconn */
     ACCEPT_BATCH = 32,     /* connections per turn */
-    ACCEPT_LAST = 8192,    /* and at most so many when the listener stops */
+    ACCEPT_LAST = 8192,    /* and at most so many at once */
     EXHAUSTED_PAUSE_MS = 100,
 };
 
@@ -79,33 +79,53 @@ static int set_options(int fd, const struct addr *addr, struct err *err)
     return 0;
 }
 
-static int bind_and_listen(int fd, const struct addr *addr, const char *text, struct err *err)
+static int set_options_and_bind(int fd, const struct addr *addr, struct err *err)
 {
+    char text[ADDR_TEXT_MAX];
+
     if (set_options(fd, addr, err) < 0)
         return -1;
     if (addr_is_unix(addr))
         unix_remove_stale(addr);
-    if (bind(fd, &addr->sa, addr->len) < 0)
-        return err_set_errno(err, "cannot bind to %s", text);
-    if (listen(fd, LISTEN_BACKLOG) < 0)
-        return err_set_errno(err, "cannot listen on %s", text);
-    return 0;
+    if (bind(fd, &addr->sa, addr->len) == 0)
+        return 0;
+    addr_format(addr, text);
+    return err_set_errno(err, "cannot bind to %s", text);
 }
 
-int listener_open(const struct addr *addr, struct err *err)
+int listener_bind(const struct addr *addr, struct err *err)
 {
     char text[ADDR_TEXT_MAX];
-    size_t len = addr_format(addr, text);
     int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-    text[MIN(len, sizeof(text) - 1)] = '\0';
+    addr_format(addr, text);
     if (fd < 0)
         return err_set_errno(err, "cannot open a socket for %s", text);
-    if (bind_and_listen(fd, addr, text, err) < 0) {
+    if (set_options_and_bind(fd, addr, err) < 0) {
         close(fd);
         return -1;
     }
     return fd;
+}
+
+int listener_listen(int fd, const struct addr *addr, struct err *err)
+{
+    char text[ADDR_TEXT_MAX];
+
+    if (listen(fd, LISTEN_BACKLOG) == 0)
+        return 0;
+    addr_format(addr, text);
+    return err_set_errno(err, "cannot listen on %s", text);
+}
+
+int listener_open(const struct addr *addr, struct err *err)
+{
+    int fd = listener_bind(addr, err);
+
+    if (fd < 0 || listener_listen(fd, addr, err) == 0)
+        return fd;
+    close(fd);
+    return -1;
 }
 
 int listener_check_free(const struct addr *addr, struct err *err)
@@ -261,12 +281,17 @@ static void listener_free(struct reap *reap)
     free(CONTAINER_OF(reap, struct listener_sock, reap));
 }
 
+void listener_accept_waiting(struct listener_sock *listener)
+{
+    for (int i = 0; i < ACCEPT_LAST && accept_one(listener) > 0; i++)
+        continue;
+}
+
 void listener_stop(struct listener_sock *listener)
 {
     ev_io_stop(loop_ev(listener->loop), &listener->io);
     deadline_deinit(&listener->again);
-    for (int i = 0; i < ACCEPT_LAST && accept_one(listener) > 0; i++)
-        continue;
+    listener_accept_waiting(listener);
     close(listener->io.fd);
     if (listener->reserve_fd >= 0)
         close(listener->reserve_fd);

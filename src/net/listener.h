@@ -8,9 +8,14 @@
 
 struct listener_sock;
 
-/* Opens, binds and listens, non-blocking and close-on-exec, with SO_REUSEPORT (TCP) and
- * IPV6_V6ONLY. A stale unix socket file is replaced; a live one is an error. Any thread. -1 with
- * err, or the fd. */
+/* Opens and binds, non-blocking and close-on-exec, with SO_REUSEPORT (TCP) and IPV6_V6ONLY. A stale
+ * unix socket file is replaced; a live one is an error. Any thread. -1 with err, or the fd. */
+MUST_USE int listener_bind(const struct addr *addr, struct err *err);
+
+/* Connections are taken from now on; harmless when they are already. */
+MUST_USE int listener_listen(int fd, const struct addr *addr, struct err *err);
+
+/* Both in one step. */
 MUST_USE int listener_open(const struct addr *addr, struct err *err);
 
 /* Is nobody else listening on this TCP address? Sockets with SO_REUSEPORT share one without a word,
@@ -38,6 +43,9 @@ struct listener_sock *listener_start(struct loop *loop, int fd, listener_accepte
  * that reads slowly or has gone by the time they would be sent (TCP_NOTSENT_LOWAT). They begin with
  * 64 KiB of it at most; see conn_let_unsent_grow. */
 void listener_limit_unsent(struct listener_sock *listener, uint32_t max_bytes);
+
+/* Takes now what waits in the kernel's backlog. */
+void listener_accept_waiting(struct listener_sock *listener);
 
 /* Stops accepting; what was accepted stays. Connections still in the kernel's backlog are taken and
  * handed over first, so that a drain loses none. Closes the fd. */

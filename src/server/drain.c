@@ -54,8 +54,10 @@ static int64_t drain_ends_at_ms(const struct server *server)
 static void close_doors(struct server *server)
 {
     server_enter(server, SERVER_DRAINING);
+    binds_remove_files(server->binds); /* first: who comes later goes to a new instance */
     for (size_t w = 0; w < server->worker_count; w++)
         worker_drain(server->workers[w]);
+    binds_close_inbound(server->binds);
 }
 
 void server_drain_step(struct server *server)

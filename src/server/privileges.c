@@ -19,38 +19,49 @@ enum { CAN_HIDE = 0 };
 enum { CAN_HIDE = 1 };
 #endif
 
-static int find_group(const struct privileges_conf *conf, gid_t *gid, struct err *err)
+int group_find(struct str name, gid_t *gid, struct err *err)
 {
     uint64_t number;
 
-    if (conf->group.len == 0)
-        return 0;
-    if (str_to_u64(conf->group, &number) == 0) {
+    if (str_to_u64(name, &number) == 0) {
         *gid = (gid_t)number;
         return 0;
     }
-    const struct group *group = getgrnam(conf->group.ptr);
+    const struct group *group = getgrnam(name.ptr);
     if (group == NULL)
-        return err_set(err, "there is no group \"%s\"", conf->group.ptr);
+        return err_set(err, "there is no group \"%s\"", name.ptr);
     *gid = group->gr_gid;
     return 0;
 }
 
-static int find_user(const struct privileges_conf *conf, uid_t *uid, gid_t *gid, struct err *err)
+int user_find(struct str name, uid_t *uid, gid_t *gid, struct err *err)
 {
-    const struct passwd *user = getpwnam(conf->user.ptr);
+    const struct passwd *user = getpwnam(name.ptr);
     uint64_t number;
 
-    if (user == NULL && str_to_u64(conf->user, &number) == 0) {
+    if (user == NULL && str_to_u64(name, &number) == 0) {
         *uid = (uid_t)number;
         *gid = (gid_t)number;
-        return find_group(conf, gid, err);
+        return 0;
     }
     if (user == NULL)
-        return err_set(err, "there is no user \"%s\"", conf->user.ptr);
+        return err_set(err, "there is no user \"%s\"", name.ptr);
     *uid = user->pw_uid;
     *gid = user->pw_gid;
-    return find_group(conf, gid, err);
+    return 0;
+}
+
+int privileges_find(const struct privileges_conf *conf, struct identity *identity, struct err *err)
+{
+    *identity = (struct identity){.changes = false};
+    if (conf->user.len == 0)
+        return 0;
+    if (user_find(conf->user, &identity->uid, &identity->gid, err) < 0)
+        return -1;
+    if (conf->group.len > 0 && group_find(conf->group, &identity->gid, err) < 0)
+        return -1;
+    identity->changes = geteuid() != identity->uid;
+    return 0;
 }
 
 /* What no child and no later exec could get back. */
@@ -87,21 +98,17 @@ static int become(uid_t uid, gid_t gid, struct err *err)
 
 static int drop_root(const struct privileges_conf *conf, struct err *err)
 {
-    uid_t uid = 0;
-    gid_t gid = 0;
+    struct identity identity;
 
-    if (conf->user.len == 0) {
-        if (geteuid() == 0)
-            LOG_WARN("running_as_root", "hint=\"set user: in the configuration\"");
-        return 0;
-    }
-    if (find_user(conf, &uid, &gid, err) < 0)
+    if (conf->user.len == 0 && geteuid() == 0)
+        LOG_WARN("running_as_root", "hint=\"set user: in the configuration\"");
+    if (privileges_find(conf, &identity, err) < 0)
         return -1;
-    if (geteuid() == uid)
+    if (!identity.changes)
         return 0;
     if (geteuid() != 0)
         return err_set(err, "cannot become user \"%s\" without being root", conf->user.ptr);
-    return become(uid, gid, err);
+    return become(identity.uid, identity.gid, err);
 }
 
 static void hide(const struct privileges_conf *conf)

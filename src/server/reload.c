@@ -50,7 +50,6 @@ static void reload_free(struct reload *reload)
     if (reload == NULL)
         return;
     binds_free(reload->binds); /* what stays has no descriptors there */
-    admin_free(reload->admin);
     access_writer_free(reload->writer);
     snapshot_unref(&reload->snapshot);
     free(reload);
@@ -74,29 +73,13 @@ static int prepare_writer(struct server *server, struct reload *reload, struct e
     return 0;
 }
 
-static int prepare_admin(struct server *server, struct reload *reload, struct err *err)
-{
-    const struct admin_conf *conf = &snapshot_config(reload->snapshot)->admin;
-    struct admin_source source = server_admin_source(server);
-
-    if (!conf->enabled)
-        return 0;
-    if (server->admin != NULL &&
-        addr_eq(&conf->bind, &snapshot_config(server->snapshot)->admin.bind))
-        return 0;
-    reload->admin = admin_new(server->loop, &conf->bind, &source, err);
-    return reload->admin != NULL ? 0 : -1;
-}
-
 static int prepare_sockets(struct server *server, struct reload *reload, struct err *err)
 {
     reload->binds =
         binds_plan(server->binds, snapshot_config(reload->snapshot), server->worker_count, err);
     if (reload->binds == NULL)
         return -1;
-    if (prepare_writer(server, reload, err) < 0)
-        return -1;
-    return prepare_admin(server, reload, err);
+    return prepare_writer(server, reload, err);
 }
 
 static void count_workers(struct server *server, const struct config *config)
@@ -160,6 +143,22 @@ static void load_ticket_keys(struct server *server, const struct config *config)
         LOG_ERROR("ticket_keys_lost", "error=\"%s\"", err.text);
 }
 
+static void move_admin(struct server *server, struct binds *next)
+{
+    for (size_t i = 0; server->binds != NULL && i < server->binds->count; i++) {
+        const struct bind *bind = &server->binds->items[i];
+        if (bind->is_admin && binds_find(next, bind) == NULL)
+            admin_close(server->admin, &bind->bound);
+    }
+    for (size_t i = 0; i < next->count; i++) {
+        struct bind *bind = &next->items[i];
+        if (!bind->is_admin || bind->fds[0] < 0)
+            continue;
+        admin_open(server->admin, bind->fds[0], &bind->bound);
+        bind->fds[0] = -1;
+    }
+}
+
 /* The workers have adopted it: what is old goes. */
 static void commit(struct server *server, struct reload *reload)
 {
@@ -167,16 +166,13 @@ static void commit(struct server *server, struct reload *reload)
 
     if (old != NULL)
         warn_of_restart(snapshot_config(old), snapshot_config(reload->snapshot));
+    move_admin(server, reload->binds);
     binds_commit(server->binds, reload->binds);
     server->binds = reload->binds;
     server->snapshot = reload->snapshot;
     if (reload->writer != NULL) {
         access_writer_free(server->writer);
         server->writer = reload->writer;
-    }
-    if (reload->admin != NULL || !snapshot_config(reload->snapshot)->admin.enabled) {
-        admin_free(server->admin);
-        server->admin = reload->admin;
     }
     load_ticket_keys(server, snapshot_config(server->snapshot));
     uint32_t max_connections = snapshot_config(server->snapshot)->max_connections;
@@ -279,6 +275,18 @@ static int start_workers(struct server *server, struct reload *reload, struct er
     return 0;
 }
 
+/* What was opened as root and is opened again, or added to, by the user that we become. */
+static int give_to_user(const struct reload *reload, struct err *err)
+{
+    struct identity identity;
+
+    if (privileges_find(&snapshot_config(reload->snapshot)->privileges, &identity, err) < 0)
+        return -1;
+    if (!identity.changes || geteuid() != 0)
+        return 0;
+    return binds_give_to(reload->binds, identity.uid, err);
+}
+
 static int adopt_first(struct server *server, struct reload *reload, struct err *err)
 {
     for (size_t w = 0; w < server->worker_count; w++) {
@@ -297,7 +305,8 @@ int server_load_first(struct server *server)
         return -1;
     /* Sockets, certificates and logs are open, and no other thread runs yet. */
     share_arena(server);
-    if (privileges_drop(&snapshot_config(reload->snapshot)->privileges, &err) < 0 ||
+    if (give_to_user(reload, &err) < 0 ||
+        privileges_drop(&snapshot_config(reload->snapshot)->privileges, &err) < 0 ||
         start_helpers(server, snapshot_config(reload->snapshot), &err) < 0 ||
         start_workers(server, reload, &err) < 0 || adopt_first(server, reload, &err) < 0) {
         report_err(report_to_terminal, server, &err);
@@ -361,7 +370,7 @@ void server_reload_step(struct server *server)
     if (server_waits_for_names(server))
         return;
     server->reload = NULL;
-    if (adopt_everywhere(server, reload, &err) < 0) {
+    if (binds_listen(reload->binds, &err) < 0 || adopt_everywhere(server, reload, &err) < 0) {
         report_err(report_to_log, server, &err);
         resolver_watch(server->resolver, snapshot_config(server->snapshot));
         reload_free(reload);

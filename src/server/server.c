@@ -63,22 +63,23 @@ bool server_waits_for_names(struct server *server)
     return true;
 }
 
-static void log_listeners(const struct server *server)
+static void log_bind(const struct config *config, const struct bind *bind)
 {
-    const struct config *config = server_config(server);
+    const struct listener_conf *listener = &config->listeners[bind->listener];
     char text[ADDR_TEXT_MAX];
 
-    for (size_t i = 0; i < server->binds->count; i++) {
-        const struct bind *bind = &server->binds->items[i];
-        struct str name = config->listeners[bind->listener].name;
-        addr_format(&bind->bound, text);
-        LOG_INFO("listener_open", "name=%.*s address=%s tls=%s", STR_FMT(name), text,
-                 config->listeners[bind->listener].tls != NULL ? "yes" : "no");
-    }
-    if (server->admin != NULL) {
-        addr_format(admin_address(server->admin), text);
+    addr_format(&bind->bound, text);
+    if (bind->is_admin)
         LOG_INFO("admin_open", "address=%s", text);
-    }
+    else
+        LOG_INFO("listener_open", "name=%.*s address=%s tls=%s", STR_FMT(listener->name), text,
+                 listener->tls != NULL ? "yes" : "no");
+}
+
+static void log_listeners(const struct server *server)
+{
+    for (size_t i = 0; i < server->binds->count; i++)
+        log_bind(server_config(server), &server->binds->items[i]);
 }
 
 /* Names have their first answers, or had their time: open the doors. */
@@ -344,6 +345,8 @@ struct server *server_new(const struct server_options *options)
     server->memory_limit = overload_memory_limit();
     server->overload_ticker = ticker_new(server->loop, OVERLOAD_TICK_MS, on_overload_tick, server);
     server->resolver = resolver_new(server->loop);
+    struct admin_source source = server_admin_source(server);
+    server->admin = admin_new(server->loop, &source);
     return server;
 }
 
@@ -446,13 +449,18 @@ const struct addr *server_listener_address(const struct server *server, struct s
     const struct config *config = server_config(server);
 
     for (size_t i = 0; i < server->binds->count; i++) {
-        if (str_eq(config->listeners[server->binds->items[i].listener].name, name))
-            return &server->binds->items[i].bound;
+        const struct bind *bind = &server->binds->items[i];
+        if (!bind->is_admin && str_eq(config->listeners[bind->listener].name, name))
+            return &bind->bound;
     }
     return NULL;
 }
 
 const struct addr *server_admin_address(const struct server *server)
 {
-    return server->admin != NULL ? admin_address(server->admin) : NULL;
+    for (size_t i = 0; i < server->binds->count; i++) {
+        if (server->binds->items[i].is_admin)
+            return &server->binds->items[i].bound;
+    }
+    return NULL;
 }

@@ -20,7 +20,6 @@ enum server_state {
 struct reload {
     struct snapshot *snapshot;    /* owns */
     struct binds *binds;          /* owns */
-    struct admin *admin;          /* owns; NULL when it stays, or when there shall be none */
     struct access_writer *writer; /* owns; NULL when it stays */
 };
 
@@ -52,7 +51,7 @@ struct server {
     struct tls_tickets *tickets;  /* owns */
     struct tls_helpers *helpers;  /* owns; NULL: none wanted */
     struct resolver *resolver;    /* owns */
-    struct admin *admin;          /* owns; NULL: none */
+    struct admin *admin;          /* owns; with addresses once a configuration is in force */
     struct access_writer *writer; /* owns */
 
     int signal_fd;

@@ -114,6 +114,8 @@ static const uint32_t allowed[] = {
     SYS_ftruncate,
     SYS_fchmod,
     SYS_fchmodat,
+    SYS_fchown,
+    SYS_fchownat,
     /* facts */
     SYS_getpid,
     SYS_getppid,
@@ -148,6 +150,7 @@ static const uint32_t allowed[] = {
     SYS_setrlimit,
     SYS_getdents,
     SYS_chmod,
+    SYS_lchown,
 #endif
 };
 

@@ -8,7 +8,6 @@
 #include "server/limits.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +20,7 @@ struct door {
     struct door *next;
     struct worker *worker;          /* borrows */
     struct bind bind;               /* a copy: who it is, and what it is for */
-    int fd;                         /* the listener's */
+    bool is_ending;                 /* the configuration has no such address any more */
     struct listener_sock *listener; /* owns; NULL while it is shut */
 };
 
@@ -86,11 +85,31 @@ static bool is_at_connection_cap(struct worker *worker)
     return worker->conf.connections(worker->conf.connections_arg) >= cap;
 }
 
+/* The open door that takes connections to the address that `fd` was accepted on; NULL: none. */
+static struct door *door_for(struct worker *worker, int fd)
+{
+    struct addr local = {.len = sizeof(local.un)};
+
+    if (getsockname(fd, &local.sa, &local.len) < 0)
+        return NULL;
+    for (struct door *door = worker->doors; door != NULL; door = door->next) {
+        if (!door->is_ending && door->listener != NULL && addr_covers(&door->bind.bound, &local))
+            return door;
+    }
+    return NULL;
+}
+
 static void on_accepted(void *arg, int fd, const struct addr *peer)
 {
     struct door *door = arg;
     struct worker *worker = door->worker;
 
+    if (door->is_ending)
+        door = door_for(worker, fd);
+    if (door == NULL) {
+        close(fd);
+        return;
+    }
     if (is_at_connection_cap(worker)) {
         metric_add(&worker->metrics->counters[COUNTER_CONNECTIONS_REFUSED], 1);
         metric_add(&worker->metrics->reasons[REASON_CONNECTION_CAP], 1);
@@ -104,21 +123,11 @@ static void on_accepted(void *arg, int fd, const struct addr *peer)
 
 /* --- doors ----------------------------------------------------------------------------------- */
 
-static void door_open(struct door *door, int fd)
-{
-    door->fd = fd;
-    door->listener =
-        listener_start(door->worker->loop, fd, on_accepted, door, &door->worker->listening);
-}
-
-/* What waits in the backlog is taken first, under the configuration that is still in force. */
 static void door_shut(struct door *door)
 {
-    if (door->listener == NULL)
-        return;
-    listener_stop(door->listener);
+    if (door->listener != NULL)
+        listener_stop(door->listener);
     door->listener = NULL;
-    door->fd = -1;
 }
 
 static struct door *door_find(struct worker *worker, const struct bind *bind)
@@ -130,43 +139,34 @@ static struct door *door_find(struct worker *worker, const struct bind *bind)
     return NULL;
 }
 
-/* Doors that `binds` does not know are shut; a duplicate in door->fd keeps the socket itself alive,
- * so that they can be opened again if the worker has to go back. */
-static void shut_doors_not_in(struct worker *worker, const struct binds *binds)
+/* What waits at doors that `binds` does not have, while their configuration is still in force. */
+static void accept_at_doors_not_in(struct worker *worker, const struct binds *binds)
 {
     for (struct door *door = worker->doors; door != NULL; door = door->next) {
-        if (door->listener == NULL || binds_find(binds, &door->bind) != NULL)
-            continue;
-        int spare = fcntl(door->fd, F_DUPFD_CLOEXEC, 0);
-        door_shut(door);
-        door->fd = spare;
+        if (door->listener != NULL && binds_find(binds, &door->bind) == NULL)
+            listener_accept_waiting(door->listener);
     }
 }
 
-static void open_shut_doors(struct worker *worker)
+static void remove_door(struct door **at)
 {
-    for (struct door *door = worker->doors; door != NULL; door = door->next) {
-        if (door->listener != NULL)
-            continue;
-        if (door->fd >= 0)
-            door_open(door, door->fd);
-        else
-            LOG_ERROR("listener_lost", "listener=%zu", door->bind.listener);
-    }
+    struct door *door = *at;
+
+    door_shut(door);
+    *at = door->next;
+    free(door);
 }
 
-static void forget_shut_doors(struct worker *worker)
+/* A connection that came a moment too late goes to the door that has its address now, if one has:
+ * of 0.0.0.0:80 and 127.0.0.1:80 one may follow the other. */
+static void remove_doors_not_in(struct worker *worker, const struct binds *binds)
 {
     for (struct door **at = &worker->doors; *at != NULL;) {
-        struct door *door = *at;
-        if (door->listener != NULL) {
-            at = &door->next;
-            continue;
-        }
-        if (door->fd >= 0)
-            close(door->fd);
-        *at = door->next;
-        free(door);
+        (*at)->is_ending = binds_find(binds, &(*at)->bind) == NULL;
+        if ((*at)->is_ending)
+            remove_door(at);
+        else
+            at = &(*at)->next;
     }
 }
 
@@ -177,14 +177,13 @@ static void take_door(struct worker *worker, struct bind *bind)
     if (door == NULL) {
         door = mem_new(sizeof(*door));
         door->worker = worker;
-        door->fd = -1;
         door->next = worker->doors;
         worker->doors = door;
     }
     door->bind = *bind;
     int *fd = &bind->fds[worker->conf.index];
     if (door->listener == NULL && *fd >= 0) {
-        door_open(door, *fd);
+        door->listener = listener_start(worker->loop, *fd, on_accepted, door, &worker->listening);
         *fd = -1;
     }
     if (door->listener != NULL)
@@ -193,8 +192,10 @@ static void take_door(struct worker *worker, struct bind *bind)
 
 static void take_doors(struct worker *worker, struct binds *binds)
 {
-    for (size_t i = 0; i < binds->count; i++)
-        take_door(worker, &binds->items[i]);
+    for (size_t i = 0; i < binds->count; i++) {
+        if (!binds->items[i].is_admin)
+            take_door(worker, &binds->items[i]);
+    }
 }
 
 static void shut_inbound_doors(struct worker *worker)
@@ -205,11 +206,10 @@ static void shut_inbound_doors(struct worker *worker)
     }
 }
 
-static void shut_all_doors(struct worker *worker)
+static void remove_all_doors(struct worker *worker)
 {
-    for (struct door *door = worker->doors; door != NULL; door = door->next)
-        door_shut(door);
-    forget_shut_doors(worker);
+    while (worker->doors != NULL)
+        remove_door(&worker->doors);
 }
 
 /* --- orders ---------------------------------------------------------------------------------- */
@@ -236,13 +236,11 @@ static int adopt(struct worker *worker, struct snapshot *snapshot, struct err *e
 
 static int adopt_and_listen(struct worker *worker, struct order *order)
 {
-    shut_doors_not_in(worker, order->binds);
-    if (adopt(worker, order->snapshot, order->err) < 0) {
-        open_shut_doors(worker);
+    accept_at_doors_not_in(worker, order->binds);
+    if (adopt(worker, order->snapshot, order->err) < 0)
         return -1;
-    }
-    forget_shut_doors(worker);
     take_doors(worker, order->binds);
+    remove_doors_not_in(worker, order->binds);
     return 0;
 }
 
@@ -272,7 +270,7 @@ static void carry_out(struct worker *worker, struct order *order)
                                            proxy_open_exchanges(worker->proxy)};
         break;
     case ORDER_STOP:
-        shut_all_doors(worker);
+        remove_all_doors(worker);
         proxy_close_all(worker->proxy);
         loop_stop(worker->loop);
         break;

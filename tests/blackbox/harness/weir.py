@@ -141,6 +141,8 @@ class Weir:
         for listener in tree.get("listeners", []):
             self.listeners[listener["name"]] = listener
         admin = tree.get("admin", {}).get("bind")
+        if isinstance(admin, list):
+            admin = [bind for bind in admin if isinstance(bind, str) and not bind.startswith("unix:")][0]
         if admin:
             self.admin_port = int(admin.rsplit(":", 1)[1])
 
@@ -266,6 +268,8 @@ class Weir:
 
     def address(self, listener="main"):
         bind = self.listeners[listener]["bind"][0]
+        if isinstance(bind, dict):
+            bind = bind["address"]
         if bind.startswith("unix:"):
             return bind[5:]
         host, _, port = bind.rpartition(":")

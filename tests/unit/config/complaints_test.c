@@ -114,7 +114,9 @@ static const struct {
               "answer: 404 }] } }"),
      "t:3:5: a listener needs one of \"router\" and \"group\", not both"},
     {LISTENER("{ name: a, bind: localhost, group: g }"),
-     "t:3:22: expected address:port (0.0.0.0:443, [::]:443) or unix:/path, got \"localhost\""},
+     "t:3:22: expected address:port (0.0.0.0:443, [::]:443), a port for all addresses (:443, "
+     "*:443, "
+     "443) or unix:/path, got \"localhost\""},
     {LISTENER("{ name: a, bind: [], group: g }"), "t:3:22: at least one address is needed"},
     {LISTENER("{ bind: '127.0.0.1:0', group: g }"), "t:3:5: \"name\" is missing"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, trusted_proxies: [10.0.0.0/33] }"),
@@ -136,12 +138,37 @@ static const struct {
      "t:3:68: a certificate needs \"chain\" and \"key\""},
     {LISTENER("{ name: a, bind: '127.0.0.1:81', group: g }\n"
               "  - { name: b, bind: '127.0.0.1:81', group: g }"),
-     "t:4:5: 127.0.0.1:81 is already bound by listener \"a\" at t:3"},
+     "t:4:22: address bound twice: \"127.0.0.1:81\"; listener \"a\" has it at t:3:22"},
+    {LISTENER("{ name: a, bind: ['127.0.0.1:81', '127.0.0.1:81'], group: g }"),
+     "t:3:39: address bound twice: \"127.0.0.1:81\"; listener \"a\" has it at t:3:23"},
+    {LISTENER("{ name: a, bind: ['[::ffff:127.0.0.1]:81', '127.0.0.1:81'], group: g }"),
+     "t:3:48: address bound twice: \"127.0.0.1:81\"; listener \"a\" has it at t:3:23"},
+    {LISTENER("{ name: a, bind: [81, '[::]:81'], group: g }"),
+     "t:3:27: address bound twice: \"[::]:81\"; listener \"a\" has it at t:3:23"},
+    {LISTENER("{ name: a, bind: 'unix:/x', group: g }\n"
+              "  - { name: b, bind: { address: 'unix:/x' }, group: g }"),
+     "t:4:22: address bound twice: \"unix:/x\"; listener \"a\" has it at t:3:22"},
+    {LISTENER("{ name: a, bind: '127.0.0.1:81', group: g }\nadmin: { bind: '127.0.0.1:81' }"),
+     "t:4:16: address bound twice: \"127.0.0.1:81\"; listener \"a\" has it at t:3:22"},
+    {LISTENER("{ name: a, bind: '127.0.0.1:81', group: g }\nadmin: { bind: [82, '0.0.0.0:82'] }"),
+     "t:4:21: address bound twice: \"0.0.0.0:82\"; the admin port has it"},
+    {LISTENER("{ name: a, bind: ':0', group: g }"),
+     "t:3:22: expected address:port (0.0.0.0:443, [::]:443), a port for all addresses (:443, "
+     "*:443, "
+     "443) or unix:/path, got \":0\""},
+    {LISTENER("{ name: a, bind: { address: 'unix:/x', mode: 0888 }, group: g }"),
+     "t:3:50: bad mode: \"0888\"; expected an octal number from 0 to 0777, such as 0660"},
+    {LISTENER("{ name: a, bind: { address: 'unix:/x', mode: 01777 }, group: g }"),
+     "t:3:50: bad mode: \"01777\"; expected an octal number from 0 to 0777, such as 0660"},
+    {LISTENER("{ name: a, bind: { address: '127.0.0.1:81', mode: 0660 }, group: g }"),
+     "t:3:22: only a unix socket has a \"mode\", \"owner\" or \"group\""},
+    {LISTENER("{ name: a, bind: { mode: 0660 }, group: g }"), "t:3:22: \"address\" is missing"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g }\n"
               "  - { name: a, bind: '127.0.0.1:0', group: g }"),
      "t:4:5: a second listener \"a\", the first is at t:3"},
     {LISTENER("{ name: a, bind: '127.0.0.1:9901', group: g }"),
-     "t:3:5: listener \"a\" at t:3 is bound to the admin's address"},
+     "t:3:22: address bound twice: \"127.0.0.1:9901\"; the admin port has it by default, \"admin\" "
+     "gives it another one"},
 
     /* groups */
     {GROUP("{}"), "t:3:6: group \"g\" needs either \"hosts\" or \"endpoints\""},

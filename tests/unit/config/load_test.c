@@ -51,7 +51,7 @@ static void defaults_are_those_of_the_header(void **state UNUSED)
     assert_int_equal(group->retry_budget.ceiling, 100);
     assert_null(group->tls);
     assert_true(config->admin.enabled);
-    assert_int_equal(addr_port(&config->admin.bind), 9901);
+    assert_int_equal(addr_port(&config->admin.binds.items[0].addr), 9901);
     assert_true(str_eq(config->access_log.path, STR("-")));
     assert_int_equal(config->drain_timeout_ms, 30000);
     assert_int_equal(config->datacenters.local, -1);
@@ -444,9 +444,61 @@ static void a_missing_file_or_a_directory_is_an_error(void **state UNUSED)
     }
 }
 
+static void a_port_alone_stands_for_both_families(void **state UNUSED)
+{
+    static const char *const texts[] = {"':81'", "'*:81'", "81", "'81'"};
+    char yaml[256];
+
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct complaints complaints;
+        complaints_init(&complaints);
+        snprintf(yaml, sizeof(yaml),
+                 "groups: { g: { endpoints: ['127.0.0.1:1'] } }\n"
+                 "listeners: [{ name: a, bind: %s, group: g }]\n"
+                 "admin: { bind: '*:82' }\n",
+                 texts[i]);
+        struct config *config = config_load_text(str_of(yaml), "t", &complaints);
+        assert_non_null(config);
+        const struct binds_conf *binds = &config->listeners[0].binds;
+        assert_int_equal(binds->count, 2);
+        assert_int_equal(config->admin.binds.count, 2);
+        char text[ADDR_TEXT_MAX];
+        addr_format(&binds->items[0].addr, text);
+        assert_string_equal(text, "0.0.0.0:81");
+        addr_format(&binds->items[1].addr, text);
+        assert_string_equal(text, "[::]:81");
+        assert_true(binds->items[1].may_be_missing);
+        config_free(config);
+        complaints_deinit(&complaints);
+    }
+}
+
+static void a_unix_socket_may_have_rights(void **state UNUSED)
+{
+    struct complaints complaints;
+
+    complaints_init(&complaints);
+    struct config *config =
+        config_load_text(STR("groups: { g: { endpoints: ['127.0.0.1:1'] } }\n"
+                             "listeners:\n"
+                             "  - name: a\n"
+                             "    bind: [{ address: 'unix:/x', mode: 0660, owner: u, group: 7 }]\n"
+                             "    group: g\n"),
+                         "t", &complaints);
+    assert_non_null(config);
+    const struct bind_conf *bind = &config->listeners[0].binds.items[0];
+    assert_int_equal(bind->mode, 0660);
+    assert_true(str_eq(bind->owner, STR("u")));
+    assert_true(str_eq(bind->group, STR("7")));
+    config_free(config);
+    complaints_deinit(&complaints);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_port_alone_stands_for_both_families),
+        cmocka_unit_test(a_unix_socket_may_have_rights),
         cmocka_unit_test(defaults_are_those_of_the_header),
         cmocka_unit_test(what_is_written_arrives),
         cmocka_unit_test(hosts_become_targets_by_datacentre),

@@ -24,9 +24,16 @@ static struct addr address(const char *text)
 }
 
 /* A configuration with one listener on up to two addresses. */
-static struct config config_of(struct listener_conf *listener, struct addr *addrs, size_t count)
+static struct config config_of(struct listener_conf *listener, const struct addr *addrs,
+                               size_t count)
 {
-    *listener = (struct listener_conf){.binds = addrs, .bind_count = count, .inbound = true};
+    static struct bind_conf binds[8][2];
+    static unsigned used;
+    struct bind_conf *items = binds[used++ % ARRAY_LEN(binds)];
+
+    for (size_t i = 0; i < count; i++)
+        items[i] = (struct bind_conf){.addr = addrs[i], .mode = -1};
+    *listener = (struct listener_conf){.binds = {items, count}, .inbound = true};
     return (struct config){.listeners = listener, .listener_count = 1};
 }
 
@@ -106,6 +113,7 @@ static void an_address_of_another_process_is_not_shared(void **state UNUSED)
 
     assert_non_null(theirs);
     addr = theirs->items[0].bound;
+    config = config_of(&listener, &addr, 1);
     assert_null(binds_plan(NULL, &config, WORKERS, &err));
     assert_int_equal(err.errnum, EADDRINUSE);
     binds_free(theirs);
@@ -114,7 +122,7 @@ static void an_address_of_another_process_is_not_shared(void **state UNUSED)
 static void an_address_twice_is_an_error(void **state UNUSED)
 {
     struct listener_conf listener;
-    struct addr addrs[2] = {address("127.0.0.1:0"), address("127.0.0.1:0")};
+    struct addr addrs[2] = {address("127.0.0.1:34567"), address("127.0.0.1:34567")};
     struct config config = config_of(&listener, addrs, 2);
     struct err err;
 
@@ -155,6 +163,80 @@ static void a_unix_socket_is_shared_and_removed_at_the_end(void **state UNUSED)
     rmdir(dir);
 }
 
+static void two_free_ports_of_one_listener_are_two_addresses(void **state UNUSED)
+{
+    struct listener_conf listener;
+    struct addr addrs[2] = {address("127.0.0.1:0"), address("127.0.0.1:0")};
+    struct config config = config_of(&listener, addrs, 2);
+    struct err err;
+    struct binds *current = binds_plan(NULL, &config, WORKERS, &err);
+
+    assert_non_null(current);
+    struct binds *next = binds_plan(current, &config, WORKERS, &err);
+    assert_non_null(next);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(next->items[i].fds[0], -1);
+        assert_int_equal(addr_port(&next->items[i].bound), addr_port(&current->items[i].bound));
+    }
+    assert_false(bind_is_same(&next->items[0], &next->items[1]));
+    binds_commit(current, next);
+    binds_free(next);
+}
+
+/* On one port: the wildcard and a specific address follow each other, and stand side by side. */
+static void our_own_sockets_are_no_conflict(void **state UNUSED)
+{
+    struct addr both[2] = {address("0.0.0.0:34568"), address("127.0.0.1:34568")};
+    struct listener_conf listeners[4];
+    struct config configs[] = {
+        config_of(&listeners[0], &both[0], 1),
+        config_of(&listeners[1], &both[1], 1),
+        config_of(&listeners[2], both, 2),
+        config_of(&listeners[3], &both[1], 1),
+    };
+    struct err err;
+    struct binds *current = NULL;
+
+    for (size_t i = 0; i < ARRAY_LEN(configs); i++) {
+        struct binds *next = binds_plan(current, &configs[i], WORKERS, &err);
+        assert_non_null(next);
+        assert_int_equal(binds_listen(next, &err), 0);
+        binds_commit(current, next);
+        current = next;
+    }
+    binds_free(current);
+}
+
+static bool listens(int fd)
+{
+    int value = 0;
+    socklen_t len = sizeof(value);
+
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &len), 0);
+    return value != 0;
+}
+
+/* Its clients would wait at a socket that nobody serves yet. */
+static void a_socket_beside_one_in_use_does_not_listen_before_it_is_served(void **state UNUSED)
+{
+    struct addr wild = address("0.0.0.0:34569"), own = address("127.0.0.1:34569");
+    struct listener_conf listener, next_listener;
+    struct config config = config_of(&listener, &wild, 1);
+    struct config next_config = config_of(&next_listener, &own, 1);
+    struct err err;
+    struct binds *current = binds_plan(NULL, &config, WORKERS, &err);
+
+    assert_non_null(current);
+    assert_true(listens(current->items[0].fds[0]));
+    struct binds *next = binds_plan(current, &next_config, WORKERS, &err);
+    assert_non_null(next);
+    assert_false(listens(next->items[0].fds[0]));
+    assert_int_equal(binds_listen(next, &err), 0);
+    assert_true(listens(next->items[0].fds[0]));
+    binds_free(next);
+    binds_free(current);
+}
+
 static void a_worker_that_goes_back_gets_what_it_had_closed(void **state UNUSED)
 {
     struct listener_conf listener, none = {0};
@@ -183,6 +265,9 @@ int main(void)
         cmocka_unit_test(an_address_of_another_process_is_not_shared),
         cmocka_unit_test(an_address_twice_is_an_error),
         cmocka_unit_test(a_unix_socket_is_shared_and_removed_at_the_end),
+        cmocka_unit_test(two_free_ports_of_one_listener_are_two_addresses),
+        cmocka_unit_test(our_own_sockets_are_no_conflict),
+        cmocka_unit_test(a_socket_beside_one_in_use_does_not_listen_before_it_is_served),
         cmocka_unit_test(a_worker_that_goes_back_gets_what_it_had_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
