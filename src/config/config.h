@@ -228,6 +228,8 @@ struct group_conf {
     uint32_t max_pending;     /* requests waiting for a connection, per worker and target; 1024 */
     uint32_t max_idle;        /* idle connections kept per worker and endpoint; default 100 */
     uint32_t max_requests;    /* per connection; default 1000; 0 = no limit */
+    uint32_t max_cancels;     /* of requests on one h2 connection, less one a second; default 32;
+                               * 0 = no limit */
     uint32_t max_response_header_bytes; /* default 64 KiB */
     uint32_t retries; /* of one request, after failures that allow it; default 1, at most 100 */
     struct retry_budget_conf retry_budget;

@@ -273,6 +273,7 @@ static void group_defaults(struct group_conf *group)
     group->max_pending = 1024;
     group->max_idle = 100;
     group->max_requests = 1000;
+    group->max_cancels = 32;
     group->max_response_header_bytes = 64 << 10;
     group->retries = 1;
     group->retry_budget = (struct retry_budget_conf){
@@ -324,6 +325,7 @@ static int load_group(struct loader *loader, const struct node *node, struct gro
         {"max_pending", load_count_or_none, offsetof(struct group_conf, max_pending), false},
         {"max_idle", load_count_or_none, offsetof(struct group_conf, max_idle), false},
         {"max_requests", load_count_or_none, offsetof(struct group_conf, max_requests), false},
+        {"max_cancels", load_count_or_none, offsetof(struct group_conf, max_cancels), false},
         {"max_response_header_bytes", load_bytes,
          offsetof(struct group_conf, max_response_header_bytes), false},
         {"retries", load_retries, offsetof(struct group_conf, retries), false},

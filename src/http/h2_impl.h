@@ -143,6 +143,8 @@ struct h2_session {
     struct slice body;    /* borrows: the last piece of DATA, held until its frame's end is known */
     struct buf *feed_buf; /* borrows: of the slice being fed */
 
+    uint32_t cancels; /* client: a bucket that leaks one a second */
+    int64_t cancels_at_ms;
     double glitches;
     int64_t glitches_at_ms;
     enum reason dying; /* a GOAWAY with an error was decided; want_close(dying) is due */

@@ -60,6 +60,31 @@ void h2_stream_off_wire(struct h2_stream *st)
         stream_free(st);
 }
 
+enum { CANCEL_FORGOTTEN_MS = 1000 };
+
+/* An upstream counts the streams that we cancel, whoever wanted them cancelled, and ends a
+ * connection with too many, together with the requests of others. So a connection that has used up
+ * its cancels takes no more requests, and sends no more RST_STREAM: what is cancelled on it from
+ * then on gets no window, and ends with the connection, when the last request that is wanted has
+ * its answer. */
+static bool may_send_rst(struct h2_session *h2)
+{
+    struct session *session = &h2->session;
+    uint64_t forgotten = (uint64_t)(session->now_ms - h2->cancels_at_ms) / CANCEL_FORGOTTEN_MS;
+
+    if (session->is_server || session->limits.max_cancels == 0)
+        return true;
+    if (session->cancels_spent)
+        return false;
+    if (forgotten > 0) {
+        h2->cancels -= (uint32_t)MIN(forgotten, (uint64_t)h2->cancels);
+        h2->cancels_at_ms = session->now_ms;
+    }
+    if (++h2->cancels >= session->limits.max_cancels)
+        session->cancels_spent = session->draining = true;
+    return true;
+}
+
 void h2_stream_rst(struct h2_stream *st, uint32_t error_code)
 {
     if (!st->wire_open || st->rst_sent)
@@ -69,7 +94,7 @@ void h2_stream_rst(struct h2_stream *st, uint32_t error_code)
     h2_drop_tx(st);
     if (st->stream.id == 0) {
         h2_stream_off_wire(st); /* a request that was never sent */
-    } else if (!st->h2->dead) {
+    } else if (!st->h2->dead && may_send_rst(st->h2)) {
         nghttp2_submit_rst_stream(st->h2->ng, NGHTTP2_FLAG_NONE, (int32_t)st->stream.id,
                                   error_code);
     }

@@ -95,6 +95,7 @@ struct session_limits {
     uint32_t max_streams;       /* h2 server: advertised */
     uint32_t max_held_bytes;    /* h2 server: body bytes of all streams, in each direction */
     uint32_t max_requests;      /* per connection; 0: none */
+    uint32_t max_cancels;       /* h2 client: RST_STREAMs that we send, less one a second; 0: any */
     uint32_t out_high, out_low; /* marks of `out`; 0: SESSION_OUT_HIGH and SESSION_OUT_LOW */
     bool allow_websocket;
 };
@@ -116,6 +117,7 @@ struct session {
     uint64_t requests;    /* begun so far */
     uint32_t streams_max; /* h2 client: how many may be open at once; 1 until the peer has said */
     bool awaits_settings; /* h2 client: the peer has not said yet */
+    bool cancels_spent;   /* h2 client: draining, because of max_cancels */
     bool is_h2, is_server;
     bool draining;
     bool wants_early_close; /* h1: keep-alive is over after the current exchange */

@@ -33,6 +33,8 @@
       "Requests of trusted peers whose forwarding fields do not say who the client is")            \
     X(UP_CONNECTS, "weir_upstream_connects_total", "Upstream connections opened")                  \
     X(UP_REUSED, "weir_upstream_reused_total", "Requests sent on a pooled connection")             \
+    X(UP_CANCELS_SPENT, "weir_upstream_cancels_spent_total",                                       \
+      "HTTP/2 upstream connections that take no more requests because of max_cancels")             \
     X(UP_RETRIES, "weir_upstream_retries_total", "Attempts after the first")                       \
     X(UP_RETRIES_DENIED, "weir_upstream_retries_denied_total",                                     \
       "Retries not made because the group's budget was empty")                                     \

@@ -357,6 +357,7 @@ static struct session_limits session_limits_of(const struct group_conf *group)
         .max_line_bytes = group->max_response_header_bytes / RESPONSE_LINE_SHARE,
         .max_uri_bytes = group->max_response_header_bytes / RESPONSE_LINE_SHARE,
         .max_streams = H2_STREAMS,
+        .max_cancels = group->max_cancels,
         .allow_websocket = true,
     };
 }
@@ -419,7 +420,7 @@ static size_t on_conn_data(struct conn *conn, struct slice data)
     struct upconn *u = conn_arg(conn);
     bool was_idle = u->leases == 0 && !u->session->is_h2 && data.len > 0;
 
-    u->heard_at_ms = loop_now_ms(u->upstream->loop);
+    u->heard_at_ms = u->session->now_ms = loop_now_ms(u->upstream->loop);
     u->on_stack++;
     size_t used = session_feed(u->session, data);
     u->on_stack--;
@@ -695,14 +696,28 @@ static bool is_in_doubt(const struct upconn *u, const struct lease *lease)
     return silent_ms >= MIN((int64_t)DOUBT_MS, (int64_t)lease->target->group->timeouts.response_ms);
 }
 
+/* It takes no more requests: each of them would share the fate of those who are on it. */
+static void count_spent_cancels(struct upconn *u)
+{
+    metric_add(&u->upstream->metrics->counters[COUNTER_UP_CANCELS_SPENT], 1);
+    LOG_LIMITED(LOG_LEVEL_INFO, "upstream_cancels_spent", "endpoint=%.*s requests=%llu",
+                STR_FMT(endpoint_name(u->endpoint)), (unsigned long long)u->session->requests);
+}
+
 void upconn_release_stream(struct upconn *u, struct lease *lease)
 {
+    struct session *session = u->session;
+    bool was_spent = session->cancels_spent;
+
     if (is_in_doubt(u, lease))
         u->is_broken = true; /* who is on it may go on, nobody else comes */
+    session->now_ms = loop_now_ms(u->upstream->loop);
     u->on_stack++;
     stream_close(lease->stream);
     u->on_stack--;
     u->leases--;
+    if (UNLIKELY(session->cancels_spent) && !was_spent)
+        count_spent_cancels(u);
     upconn_settle(u);
 }
 

@@ -159,3 +159,65 @@ def test_what_the_limit_of_streams_keeps_back_waits(weir, origin):
     w = weir(up, group={"protocol": "h2", "max_connections": 1}, top={"workers": 1})
     assert ask_all(w, 8, method="POST") == [200] * 8
     assert up.accepted == 1
+
+
+def cancel_h1(w, count):
+    for _ in range(count):
+        with w.connect() as client:
+            client.send(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
+            time.sleep(0.002)
+
+
+def cancel_h2(w, count):
+    """A few on each connection, so that no limit of the client's side comes first."""
+    while count > 0:
+        client = w.connect_h2()
+        streams = [client.begin("/wait") for _ in range(25)]
+        time.sleep(0.02)
+        for stream in streams:
+            client.reset(stream)
+        client.client.sock.close()
+        count -= 25
+
+
+@pytest.mark.parametrize("cancel", [cancel_h1, cancel_h2])
+def test_cancelled_requests_cost_no_other_request(weir, origin, cancel):
+    """The upstream ends a connection with more than 100 RST_STREAMs."""
+    up = origin(most_resets=100)
+    w = weir(up, group=H2, top={"workers": 1})
+    long_one = w.connect(receive_buffer=4096)
+    long_one.send(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % (4 * MIB))
+    up_first = time.monotonic() + 5
+    while not up.requests and time.monotonic() < up_first:
+        time.sleep(0.01)
+
+    statuses, stopping = [], threading.Event()
+
+    def neighbour(method):
+        while not stopping.is_set():
+            statuses.append(w.get("/5", method=method, body=b"x" if method == "POST" else None).status)
+
+    threads = [threading.Thread(target=neighbour, args=(method,)) for method in ("GET", "POST")]
+    for thread in threads:
+        thread.start()
+    cancel(w, 500)
+    stopping.set()
+    for thread in threads:
+        thread.join()
+    assert len(statuses) > 50 and set(statuses) == {200}
+    assert len(long_one.read().body) == 4 * MIB
+    assert max(up.resets) <= 32
+    w.wait_for_metric(lambda m: m.sum("weir_upstream_cancels_spent_total") >= 5)
+
+
+def test_the_limit_of_cancels_can_be_set(weir, origin):
+    up = origin()
+    w = weir(up, group={"protocol": "h2", "max_cancels": 5}, top={"workers": 1})
+    cancel_h1(w, 20)
+    assert w.get().status == 200
+    assert max(up.resets) <= 5
+    w = weir(up, group={"protocol": "h2", "max_cancels": 0}, top={"workers": 1})
+    accepted = up.accepted
+    cancel_h1(w, 60)
+    assert w.get().status == 200
+    assert up.accepted == accepted + 1

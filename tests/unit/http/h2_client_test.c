@@ -466,6 +466,49 @@ static void giving_up_cancels(void **state UNUSED)
     }
 }
 
+static void after_max_cancels_a_session_drains_and_sends_no_more_resets(void **state UNUSED)
+{
+    enum { CANCELS = 3, STREAMS = 8 };
+    struct rig *rig = client_with((struct session_limits){.max_cancels = CANCELS});
+    int resets = 0;
+
+    rig_run(rig);
+    for (int i = 0; i < STREAMS; i++)
+        ask(rig, "GET", END);
+    rig_run(rig);
+    for (int i = 0; i < STREAMS - 1; i++) {
+        seen_close(&rig->seen[i]);
+        assert_int_equal(rig->session->cancels_spent, i >= CANCELS - 1);
+    }
+    rig_run(rig);
+    for (int i = 0; i < STREAMS; i++)
+        resets += rig->heard[1 + 2 * i].error_code == NGHTTP2_CANCEL;
+    assert_int_equal(resets, CANCELS);
+    assert_null(open_stream(rig));
+
+    answer(rig, 11, "200", 1000000); /* nobody wants it: its window stays closed */
+    answer(rig, 15, "200", 3000000);
+    rig_run(rig);
+    assert_int_equal(rig->seen[7].body_bytes, 3000000);
+    assert_true(rig->seen[7].ended);
+    client_stop(rig);
+}
+
+static void cancels_are_forgotten_one_a_second(void **state UNUSED)
+{
+    struct rig *rig = client_with((struct session_limits){.max_cancels = 3});
+
+    for (int i = 0; i < 20; i++) {
+        rig->session->now_ms = 5000 + i * 1000;
+        rig_run(rig);
+        struct seen *seen = ask(rig, "GET", END);
+        rig_run(rig);
+        seen_close(seen);
+    }
+    assert_false(rig->session->cancels_spent);
+    client_stop(rig);
+}
+
 static void a_stream_may_close_before_its_head(void **state UNUSED)
 {
     struct rig *rig = client();
@@ -777,6 +820,8 @@ int main(void)
         cmocka_unit_test(a_request_that_cannot_leave_is_safe_to_retry),
         cmocka_unit_test(a_dead_connection_closes_every_stream),
         cmocka_unit_test(giving_up_cancels),
+        cmocka_unit_test(after_max_cancels_a_session_drains_and_sends_no_more_resets),
+        cmocka_unit_test(cancels_are_forgotten_one_a_second),
         cmocka_unit_test(a_stream_may_close_before_its_head),
         cmocka_unit_test(open_respects_the_peers_limit),
         cmocka_unit_test(one_stream_is_open_until_the_peers_limit_is_known),
