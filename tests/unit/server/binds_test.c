@@ -186,7 +186,7 @@ static void two_free_ports_of_one_listener_are_two_addresses(void **state UNUSED
 /* On one port: the wildcard and a specific address follow each other, and stand side by side. */
 static void our_own_sockets_are_no_conflict(void **state UNUSED)
 {
-    struct addr both[2] = {address("0.0.0.0:34568"), address("127.0.0.1:34568")};
+    struct addr both[2] = {address("0.0.0.0:9568"), address("127.0.0.1:9568")};
     struct listener_conf listeners[4];
     struct config configs[] = {
         config_of(&listeners[0], &both[0], 1),
