@@ -270,7 +270,8 @@ static void remove_untrusted(const struct judge *judge, struct question *questio
 
     for (unsigned i = 0; i < question->field_count; i++) {
         struct question_field field = question->fields[i];
-        if (!proxy_wants_trust(field.name) && !is_removed_by(of_listener, field.name) &&
+        if (!proxy_removes_untrusted(judge->listener, field.name) &&
+            !is_removed_by(of_listener, field.name) &&
             !is_removed_by(judge->conf->headers, field.name))
             question->fields[kept++] = field;
     }

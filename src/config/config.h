@@ -137,6 +137,8 @@ struct listener_conf {
     struct cidr
         *trusted_proxies; /* whose forwarding and debug fields are believed; default nobody */
     size_t trusted_proxy_count;
+    struct str *keep_untrusted; /* forwarding fields that everybody may send; default none */
+    size_t keep_untrusted_count;
     bool trust_unix;               /* peers on a unix socket count as trusted; default true */
     bool show_group;               /* X-Weir-Group in responses, default false */
     enum client_ip_mode client_ip; /* default set */

@@ -1,4 +1,5 @@
 /* `listeners`: where clients come in, and what is promised to them. */
+#include "base/forwarding_fields.h"
 #include "config/loader_impl.h"
 #include "config/units.h"
 
@@ -224,6 +225,37 @@ static int load_trusted_proxies(struct loader *loader, const struct node *node, 
     struct listener_conf *listener = out;
 
     return load_cidrs(loader, node, &listener->trusted_proxies, &listener->trusted_proxy_count);
+}
+
+static int unknown_forwarding_field(struct loader *loader, const struct node *node)
+{
+    struct guess guess = guess_for(arena_str_lower(loader->arena, node->text));
+
+#define X(id, text, flags) guess_try(&guess, STR(text));
+    FORWARDING_FIELDS(X)
+#undef X
+    return complain(loader, node, "\"%s\" is not a forwarding field, so it is kept anyway%s",
+                    node->text.ptr, guess_words(loader, &guess));
+}
+
+static int load_keep_untrusted(struct loader *loader, const struct node *node, void *out)
+{
+    struct listener_conf *listener = out;
+    size_t count;
+    struct node *const *items = node_items(&node, &count);
+    int result = 0;
+
+    listener->keep_untrusted = ARENA_NEW_N(loader->arena, struct str, MAX(count, 1));
+    for (size_t i = 0; i < count; i++) {
+        struct str *name = &listener->keep_untrusted[listener->keep_untrusted_count];
+        if (load_field_name(loader, items[i], name) < 0)
+            result = -1;
+        else if (!forwarding_field_is_known(*name))
+            result = unknown_forwarding_field(loader, items[i]);
+        else
+            listener->keep_untrusted_count++;
+    }
+    return result;
 }
 
 static int load_exempt(struct loader *loader, const struct node *node, void *out)
@@ -455,6 +487,7 @@ static int load_listener(struct loader *loader, const struct node *node,
         {"redirect_to_https", load_bool, offsetof(struct listener_conf, redirect_to_https), false},
         {"redirect_port", load_port, offsetof(struct listener_conf, redirect_port), false},
         {"trusted_proxies", load_trusted_proxies, 0, false},
+        {"keep_untrusted", load_keep_untrusted, 0, false},
         {"trust_unix", load_bool, offsetof(struct listener_conf, trust_unix), false},
         {"show_group", load_bool, offsetof(struct listener_conf, show_group), false},
         {"client_ip", load_client_ip, offsetof(struct listener_conf, client_ip), false},

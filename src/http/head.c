@@ -181,6 +181,8 @@ static enum reason strip_named(struct head *head, struct str name)
         head_remove(head, id);
         return REASON_NONE;
     }
+    if (forwarding_family_has(name))
+        return REASON_BAD_CONNECTION;
     for (unsigned i = 0; i < head->field_count; i++) {
         if (head->fields[i].id == HEADER_OTHER && str_eq_nocase(head->fields[i].name, name))
             head->fields[i].removed = true;

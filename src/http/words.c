@@ -17,7 +17,7 @@ static const struct header_info {
 #undef X
 };
 
-enum { NAME_SLOTS = 512, NAME_MAX_LEN = 32 };
+enum { NAME_SLOT_BITS = 11, NAME_SLOTS = 1 << NAME_SLOT_BITS, NAME_MAX_LEN = 32 };
 
 static uint8_t name_slots[NAME_SLOTS];
 static uint32_t name_multiplier;
@@ -30,7 +30,7 @@ static inline uint32_t name_slot(struct str name, uint32_t multiplier)
     uint32_t other = (uint8_t)name.ptr[name.len * 3 / 4] | 0x20;
     uint32_t mix = first | middle << 8 | last << 16 | other << 24;
 
-    return ((mix ^ (uint32_t)name.len * 0x9e3779b1u) * multiplier) >> 23;
+    return ((mix ^ (uint32_t)name.len * 0x9e3779b1u) * multiplier) >> (32 - NAME_SLOT_BITS);
 }
 
 static bool try_multiplier(uint32_t multiplier)

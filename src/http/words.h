@@ -3,6 +3,7 @@
  * compares text later. */
 #pragma once
 
+#include "base/forwarding_fields.h"
 #include "base/str.h"
 
 /* --- names of fields ------------------------------------------------------------------------- */
@@ -41,20 +42,7 @@
     X(ACCEPT_LANGUAGE, "accept-language", 0)                                                       \
     X(REFERER, "referer", 0)                                                                       \
     X(LOCATION, "location", T | U)                                                                 \
-    X(FORWARDED, "forwarded", P | T)                                                               \
-    X(X_FORWARDED_FOR, "x-forwarded-for", P | T)                                                   \
-    X(X_FORWARDED_PROTO, "x-forwarded-proto", P | T)                                               \
-    X(X_FORWARDED_HOST, "x-forwarded-host", P | T)                                                 \
-    X(X_FORWARDED_PORT, "x-forwarded-port", P | T)                                                 \
-    X(X_REAL_IP, "x-real-ip", P | T)                                                               \
-    X(X_CLIENT_IP, "x-client-ip", P | T)                                                           \
-    X(X_CLIENT_PORT, "x-client-port", P | T | U)                                                   \
-    X(X_REQUEST_ID, "x-request-id", P | T | U)                                                     \
-    X(X_WIKIMEDIA_DEBUG, "x-wikimedia-debug", P | T)                                               \
-    X(X_CONNECTION_PROPERTIES, "x-connection-properties", P | T)                                   \
-    X(X_ANALYTICS_TLS, "x-analytics-tls", P | T)                                                   \
-    X(X_WEIR_GROUP, "x-weir-group", P | T)                                                         \
-    X(X_WEIR_REASON, "x-weir-reason", P | T)                                                       \
+    FORWARDING_FIELDS(X)                                                                           \
     X(X_CLIENT_CERT_VERIFIED, "x-client-cert-verified", P | T)                                     \
     X(X_CLIENT_CERT_SUBJECT, "x-client-cert-subject", P | T)                                       \
     X(X_CLIENT_CERT_SAN, "x-client-cert-san", P | T)                                               \

@@ -55,6 +55,7 @@ static int load_listener(struct proxy *proxy, const struct listener_conf *conf,
                          struct serving_listener *listener, struct err *err)
 {
     *listener = (struct serving_listener){.conf = conf, .limits = limits_of(conf)};
+    untrusted_compile(conf, listener->removed_untrusted);
     if (proxy->quotas != NULL)
         listener->key = quotas_key(proxy->quotas, conf->name.ptr, conf->name.len, 0);
     if (conf->tls == NULL)

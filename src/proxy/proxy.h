@@ -53,5 +53,5 @@ size_t proxy_open_exchanges(const struct proxy *proxy);
 
 struct upstream *proxy_upstream(struct proxy *proxy);
 
-/* Is this a request field that only trusted peers may send? Others' are gone before routing. */
-bool proxy_wants_trust(struct str name);
+/* Does the listener take this request field from clients that it does not trust, before routing? */
+bool proxy_removes_untrusted(const struct listener_conf *listener, struct str name);

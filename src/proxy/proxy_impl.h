@@ -21,6 +21,7 @@ struct serving_listener {
     struct tls_server *tls;           /* shares; NULL: plain */
     uint64_t key;                     /* its name, among the quotas */
     struct session_limits limits;
+    bool removed_untrusted[HEADER_COUNT]; /* request fields that are not taken from everybody */
 };
 
 struct serving {
@@ -242,6 +243,11 @@ size_t rewrite_trailers(struct exchange *x, struct field *fields, size_t count);
 
 /* What goes to the client. NONE or UPSTREAM_PROTOCOL. */
 enum reason rewrite_response(struct exchange *x, struct head *head);
+
+/* --- forwarding fields of clients that are not trusted (untrusted.c) ------------------------- */
+
+void untrusted_compile(const struct listener_conf *conf, bool removed[HEADER_COUNT]);
+void untrusted_remove(struct exchange *x);
 
 /* --- configured header rules (header_rules.c) ------------------------------------------------ */
 

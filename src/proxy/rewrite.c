@@ -47,34 +47,6 @@ static void find_client(struct exchange *x)
 
 /* --- requests -------------------------------------------------------------------------------- */
 
-/* What only a trusted peer may say. */
-static const enum header_id trusted_fields[] = {
-    HEADER_FORWARDED,         HEADER_X_FORWARDED_FOR,         HEADER_X_FORWARDED_PROTO,
-    HEADER_X_FORWARDED_HOST,  HEADER_X_FORWARDED_PORT,        HEADER_X_REAL_IP,
-    HEADER_X_CLIENT_IP,       HEADER_X_CLIENT_PORT,           HEADER_X_REQUEST_ID,
-    HEADER_X_WIKIMEDIA_DEBUG, HEADER_X_CONNECTION_PROPERTIES, HEADER_X_ANALYTICS_TLS,
-    HEADER_X_WEIR_GROUP,      HEADER_X_WEIR_REASON,
-};
-
-bool proxy_wants_trust(struct str name)
-{
-    enum header_id id = header_lookup(name);
-
-    for (size_t i = 0; i < ARRAY_LEN(trusted_fields); i++) {
-        if (trusted_fields[i] == id)
-            return true;
-    }
-    return false;
-}
-
-static void remove_untrusted(struct head *head)
-{
-    for (size_t i = 0; i < ARRAY_LEN(trusted_fields); i++) {
-        if (head->first[trusted_fields[i]] != 0)
-            head_remove(head, trusted_fields[i]);
-    }
-}
-
 /* `old`, or what comes after it in a list. */
 static struct str append(struct arena *arena, struct str old, struct str item)
 {
@@ -257,7 +229,7 @@ static bool is_dropped(struct exchange *x, const struct field *field)
 
     if (is_odd)
         proxy_count(x->proxy, COUNTER_ODD_NAMES_DROPPED, 1);
-    return is_odd || header_rules_name(x, field->name);
+    return is_odd || forwarding_family_has(field->name) || header_rules_name(x, field->name);
 }
 
 /* Nothing in trailers is worth a refusal: the request is on its way. */
@@ -287,7 +259,7 @@ enum reason rewrite_request(struct exchange *x)
     }
     set_client_cert(x);
     if (!x->client->trusted) {
-        remove_untrusted(head);
+        untrusted_remove(x);
         header_rules_arrival(x);
     }
     set_request_id(x);

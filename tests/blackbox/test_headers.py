@@ -273,6 +273,55 @@ def test_forwarding_fields_of_an_untrusted_client_are_replaced(weir, upstream, a
         assert "1.2.3.4" not in value and "evil" not in value
 
 
+FORWARDING = [
+    "X-Forwarded-Prefix", "X-Forwarded-Ssl", "X-Forwarded-Scheme", "X-Forwarded-Server", "X-Forwarded-By",
+    "X-Forwarded-Client-Cert", "X-Forwarded-User", "X-Forwarded", "Forwarded-For", "Front-End-Https",
+    "X-Original-URL", "X-Original-Host", "X-Original-Forwarded-For", "X-Rewrite-URL", "X-Host", "True-Client-IP",
+    "Client-IP", "X-Cluster-Client-IP", "CF-Connecting-IP", "CF-Visitor", "Fastly-Client-IP", "X-Remote-User",
+    "X-Remote-Addr", "X-Url-Scheme", "X-SSL-Client-Verify", "SSL-Client-Cert", "Proxy",
+    "X-Envoy-Expected-Rq-Timeout-Ms", "X-Envoy-Upstream-Rq-Per-Try-Timeout-Ms", "x-envoy-external-address",
+]  # fmt: skip
+
+
+def test_no_forwarding_field_of_an_untrusted_client_goes_on(weir, upstream, ask):
+    seen = ask(weir(upstream(o.echo())), [(name.lower(), "evil") for name in FORWARDING])
+    assert "evil" not in [value for _, value in seen]
+
+
+def test_forwarding_fields_of_a_trusted_client_go_on(weir, upstream, ask):
+    seen = ask(weir(upstream(o.echo()), trusted=True), [(name.lower(), "mine") for name in FORWARDING])
+    assert [value for _, value in seen].count("mine") == len(FORWARDING)
+
+
+def test_the_list_of_forwarding_fields_can_be_changed(weir, upstream, ask):
+    listener = {
+        "keep_untrusted": ["X-Forwarded-Prefix", "True-Client-IP"],
+        "headers": {"request": {"remove_untrusted": ["X-Mine"]}},
+    }
+    names = ["x-forwarded-prefix", "true-client-ip", "x-forwarded-ssl", "cf-connecting-ip", "x-mine"]
+    seen = ask(weir(upstream(o.echo()), listener=listener), [(name, "said") for name in names])
+    assert sorted(name.lower() for name, value in seen if value == "said") == ["true-client-ip", "x-forwarded-prefix"]
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-Prefix", "True-Client-IP", "X-Envoy-Peer"])
+def test_forwarding_fields_cannot_be_removed_through_connection(weir, upstream, name):
+    up = upstream(o.echo())
+    fields = [("Connection", name), (name, "mine")]
+    assert weir(up, trusted=True).get(fields=fields).status == 400
+    assert not up.requests
+
+
+def test_forwarding_fields_in_trailers_do_not_go_on(weir, upstream):
+    up = upstream(o.echo())
+    trailers = "".join("%s: evil\r\n" % name for name in FORWARDING)
+    response = weir(up).exchange(
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\n\r\n"
+        b"1\r\na\r\n0\r\n" + trailers.encode() + b"X-Sum: 1\r\n\r\n"
+    )
+    assert response.status == 200
+    assert "evil" not in str(up.last.trailers) and "1" in str(up.last.trailers)
+
+
 def test_a_trusted_client_is_believed_and_appended_to(weir, upstream, ask):
     seen = ask(
         weir(upstream(o.echo()), trusted=True),

@@ -121,6 +121,9 @@ static const struct {
     {LISTENER("{ bind: '127.0.0.1:0', group: g }"), "t:3:5: \"name\" is missing"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, trusted_proxies: [10.0.0.0/33] }"),
      "t:3:65: expected a network such as 10.0.0.0/8 or 2001:db8::/32, got \"10.0.0.0/33\""},
+    {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, keep_untrusted: [X-Real-IPs] }"),
+     "t:3:64: \"X-Real-IPs\" is not a forwarding field, so it is kept anyway (did you mean "
+     "\"x-real-ip\"?)"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, client_ip: apend }"),
      "t:3:58: expected set, append or off, got \"apend\" (did you mean \"append\"?)"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, timeouts: { idle: 60 } }"),

@@ -1,0 +1,40 @@
+/* Forwarding fields (base/forwarding_fields.h) of clients that are not trusted: taken out before
+ * anybody looks at the request. Names were recognised while parsing, so that a table by id tells;
+ * only names without an id are looked at. */
+#include "proxy/proxy_impl.h"
+
+static bool keeps(const struct listener_conf *conf, struct str name)
+{
+    for (size_t i = 0; conf != NULL && i < conf->keep_untrusted_count; i++) {
+        if (str_eq_nocase(conf->keep_untrusted[i], name))
+            return true;
+    }
+    return false;
+}
+
+bool proxy_removes_untrusted(const struct listener_conf *conf, struct str name)
+{
+    return forwarding_field_is_known(name) && !keeps(conf, name);
+}
+
+void untrusted_compile(const struct listener_conf *conf, bool removed[HEADER_COUNT])
+{
+    removed[HEADER_OTHER] = true; /* where the name is of a family */
+    for (int id = HEADER_OTHER + 1; id < HEADER_COUNT; id++)
+        removed[id] = proxy_removes_untrusted(conf, header_name((enum header_id)id));
+}
+
+void untrusted_remove(struct exchange *x)
+{
+    const bool *removed = x->client->listener->removed_untrusted;
+    struct head *head = x->request;
+
+    for (unsigned i = 0; i < head->field_count; i++) {
+        struct field *field = &head->fields[i];
+        if (!removed[field->id])
+            continue;
+        if (field->id != HEADER_OTHER ||
+            (forwarding_family_has(field->name) && !keeps(x->listener, field->name)))
+            field->removed = true;
+    }
+}
