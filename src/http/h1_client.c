@@ -21,8 +21,7 @@ enum out_state { OUT_IDLE, OUT_HEAD, OUT_LENGTH, OUT_CHUNKED, OUT_TUNNEL, OUT_DO
 struct h1_client {
     struct session session;
     struct stream stream;
-    struct h1_scan scan;
-    struct h1_chunks chunks;
+    struct h1_input input;
     uint64_t in_left, out_left;
     enum method method;
     enum in_state in;
@@ -97,7 +96,6 @@ static void begin_body(struct h1_client *c, const struct head *head)
         break;
     case H1_CHUNKED:
         c->in = IN_CHUNKED;
-        c->chunks = (struct h1_chunks){0};
         break;
     case H1_UNTIL_CLOSE:
         c->in = IN_RAW;
@@ -120,16 +118,10 @@ static void take_switch(struct h1_client *c, struct head *head)
     c->stream.handler->on_head(&c->stream, head, MORE);
 }
 
-static void take_head(struct h1_client *c, struct str block)
+static void take_head(struct h1_client *c, struct head *head)
 {
-    struct head *head = ARENA_NEW(c->stream.arena, struct head);
-
-    head_init(head, c->stream.arena);
-    enum reason reason = h1_parse_response(head, block, c->method, &c->session.limits);
-    if (reason == REASON_NONE && head->status < 200 && ++c->interims > SESSION_INTERIM_MAX)
-        reason = REASON_UPSTREAM_PROTOCOL;
-    if (reason != REASON_NONE) {
-        fail_response(c, reason);
+    if (head->status < 200 && ++c->interims > SESSION_INTERIM_MAX) {
+        fail_response(c, REASON_UPSTREAM_PROTOCOL);
         return;
     }
     if (head->status == 101) {
@@ -149,18 +141,17 @@ static void take_head(struct h1_client *c, struct str block)
 
 static size_t feed_head(struct h1_client *c, struct str data)
 {
+    struct head *head;
     size_t head_len;
-    enum reason reason = h1_scan_head(&c->scan, data, H1_RESPONSE, &c->session.limits, &head_len);
+    enum reason reason = h1_read_response(&c->input, data, c->method, &c->session.limits,
+                                          c->stream.arena, &head, &head_len);
 
     if (reason != REASON_NONE) {
-        fail_response(c, reason_status(reason) == 431 ? REASON_UPSTREAM_HEADERS_TOO_LARGE
-                                                      : REASON_UPSTREAM_PROTOCOL);
+        fail_response(c, reason);
         return data.len;
     }
-    if (head_len == 0)
-        return 0;
-    c->scan = (struct h1_scan){0};
-    take_head(c, str_make(data.ptr, head_len));
+    if (head != NULL)
+        take_head(c, head);
     return head_len;
 }
 
@@ -186,7 +177,7 @@ static size_t feed_chunked(struct h1_client *c, struct slice data)
     struct str payload = {0};
     size_t used;
 
-    switch (h1_chunks_next(&c->chunks, str_make(data.ptr, data.len), &used, &payload)) {
+    switch (h1_body_next(c->input.body, str_make(data.ptr, data.len), &used, &payload)) {
     case H1_CHUNK_MORE:
         break;
     case H1_CHUNK_DATA:
@@ -194,7 +185,6 @@ static size_t feed_chunked(struct h1_client *c, struct slice data)
         break;
     case H1_CHUNK_LAST:
         c->in = IN_TRAILERS;
-        c->scan = (struct h1_scan){0};
         break;
     case H1_CHUNK_BAD:
         fail_response(c, REASON_UPSTREAM_PROTOCOL);
@@ -208,19 +198,13 @@ static size_t feed_trailers(struct h1_client *c, struct str data)
     struct head *trailers;
     size_t len;
 
-    if (h1_scan_head(&c->scan, data, H1_TRAILERS, &c->session.limits, &len) != REASON_NONE) {
+    if (h1_read_trailers(c->input.body, data, &c->session.limits, c->stream.arena, &trailers,
+                         &len) != REASON_NONE) {
         fail_response(c, REASON_UPSTREAM_PROTOCOL);
         return data.len;
     }
-    if (len == 0)
+    if (trailers == NULL)
         return 0;
-    c->scan = (struct h1_scan){0};
-    trailers = ARENA_NEW(c->stream.arena, struct head);
-    head_init(trailers, c->stream.arena);
-    if (h1_parse_trailers(trailers, str_make(data.ptr, len), &c->session.limits) != REASON_NONE) {
-        fail_response(c, REASON_UPSTREAM_PROTOCOL);
-        return len;
-    }
     c->in = IN_DONE;
     if (trailers->field_count > 0)
         c->stream.handler->on_trailers(&c->stream, trailers->fields, trailers->field_count);
@@ -380,7 +364,6 @@ static void client_send_head(struct stream *stream, const struct head *head, enu
         return;
     c->method = head->method;
     c->in = IN_HEAD;
-    c->scan = (struct h1_scan){0};
     if (head->close) {
         frame.connection = STR("close");
         c->session.wants_early_close = true;
@@ -529,6 +512,7 @@ static void client_free(struct session *session)
     struct h1_client *c = of_session(session);
 
     ASSERT(!c->stream_open);
+    h1_input_clear(&c->input);
     free(c);
 }
 

@@ -1,59 +1,41 @@
-/* What the two HTTP/1 codecs share: finding and parsing heads, chunked bodies, and writing heads.
- */
+/* What the two HTTP/1 codecs share: reading heads and chunked bodies, and writing both. */
 #pragma once
 
 #include "http/head.h"
 #include "http/session.h"
 
-/* --- finding the end of a head --------------------------------------------------------------- */
-
-/* Where the search for the empty line stands; zero it for every new head. Each byte is looked at
- * once, however the head is cut into packets. */
-struct h1_scan {
-    uint32_t looked;     /* bytes already searched for a line end */
-    uint32_t line_start; /* where the current line begins */
-    uint32_t lines;      /* complete lines before it */
-};
+/* --- reading heads --------------------------------------------------------------------------- */
 
 enum h1_kind { H1_REQUEST, H1_RESPONSE, H1_TRAILERS };
 
-/* Looks for the empty line that ends a head (or trailers) in `data`, which begins where the head
- * begins and only ever grows. *head_len: its length with the empty line; 0 while there is none.
- * Checks line ends (RFC 9112 section 2.2: CRLF, we accept nothing else) and the limits, so that a
- * head that can never be good is refused before it is whole. */
-enum reason h1_scan_head(struct h1_scan *scan, struct str data, enum h1_kind kind,
-                         const struct session_limits *limits, size_t *head_len);
+/* What a connection keeps of the message that it reads. Zero it for a new connection. */
+struct h1_input {
+    struct h1_reader *partial; /* owns: a head that arrives in pieces; NULL most of the time */
+    struct h1_body *body;      /* borrows from the message's arena: its chunked body */
+};
 
-/* --- parsing --------------------------------------------------------------------------------- */
-
-/* Parses a whole request head, `block` being copied into head->arena first. Checks RFC 9112
- * sections 3 to 6 and what RFC 9110 says of Host, Content-Length and Expect; any doubt about
- * framing is a reason. */
-enum reason h1_parse_request(struct head *head, struct str block,
-                             const struct session_limits *limits);
+/* Looks for a whole request head at the front of `data`, which begins where the head begins and
+ * only grows from call to call. Each byte is parsed once, and once more if the head came in pieces.
+ *
+ * *head_len is the length of the head with its empty line, and *head, in `arena`, what it says.
+ * Both are 0 while the head is incomplete. A head that can never become valid is refused before it
+ * is whole. RFC 9112 sections 3 to 6 are enforced, and what RFC 9110 says of Host, Content-Length
+ * and Expect; any doubt about framing is a reason. If the body is chunked, in->body is ready to
+ * read it. */
+enum reason h1_read_request(struct h1_input *in, struct str data,
+                            const struct session_limits *limits, struct arena *arena,
+                            struct head **head, size_t *head_len);
 
 /* The same for a response to `method`. Every failure is UPSTREAM_PROTOCOL or
- * UPSTREAM_HEADERS_TOO_LARGE. After it h1_response_framing says how the body is framed. */
-enum reason h1_parse_response(struct head *head, struct str block, enum method method,
-                              const struct session_limits *limits);
+ * UPSTREAM_HEADERS_TOO_LARGE. */
+enum reason h1_read_response(struct h1_input *in, struct str data, enum method method,
+                             const struct session_limits *limits, struct arena *arena,
+                             struct head **head, size_t *head_len);
 
-/* Trailer fields only; forbidden names (RFC 9110 section 6.5.1) are marked removed. */
-enum reason h1_parse_trailers(struct head *head, struct str block,
-                              const struct session_limits *limits);
+/* Gives back what is kept of a head that will not be read to its end. */
+void h1_input_clear(struct h1_input *in);
 
-/* How the body of a parsed head is framed (RFC 9112 section 6.3). */
-enum h1_framing { H1_NO_BODY, H1_LENGTH, H1_CHUNKED, H1_UNTIL_CLOSE };
-enum h1_framing h1_request_framing(const struct head *head);
-enum h1_framing h1_response_framing(const struct head *head, enum method method);
-
-/* --- chunked bodies (RFC 9112 section 7.1) --------------------------------------------------- */
-
-struct h1_chunks {
-    uint64_t left;      /* payload bytes of the current chunk still to come */
-    uint32_t extension; /* bytes of extensions seen in this body */
-    uint8_t state;      /* private to h1_chunk.c */
-    uint8_t digits;
-};
+/* --- reading chunked bodies (RFC 9112 section 7.1) ------------------------------------------- */
 
 enum { H1_CHUNK_EXTENSION_MAX = 4096 }; /* all extensions of one body together; nobody uses them */
 
@@ -64,9 +46,29 @@ enum h1_chunk_news {
     H1_CHUNK_BAD,
 };
 
-/* Takes the next step through `data`; *used says how far. Extensions are checked and swallowed. */
-enum h1_chunk_news h1_chunks_next(struct h1_chunks *chunks, struct str data, size_t *used,
-                                  struct str *payload);
+/* Takes the next step through `data`; *used says how far. Extensions are checked and dropped. */
+enum h1_chunk_news h1_body_next(struct h1_body *body, struct str data, size_t *used,
+                                struct str *payload);
+
+/* The same as reading a head, for the trailers behind the last chunk. Forbidden names (RFC 9110
+ * section 6.5.1) are marked removed. */
+enum reason h1_read_trailers(struct h1_body *body, struct str data,
+                             const struct session_limits *limits, struct arena *arena,
+                             struct head **trailers, size_t *len);
+
+/* --- what a head means ----------------------------------------------------------------------- */
+
+/* Applies the rules to a head whose version, method text (or status and phrase) and fields are
+ * known, and whose `target` is still as it came. */
+enum reason h1_rules_request(struct head *head, struct str target,
+                             const struct session_limits *limits);
+enum reason h1_rules_response(struct head *head, enum method method);
+void h1_rules_trailers(struct head *trailers);
+
+/* How the body of a head is framed (RFC 9112 section 6.3). */
+enum h1_framing { H1_NO_BODY, H1_LENGTH, H1_CHUNKED, H1_UNTIL_CLOSE };
+enum h1_framing h1_request_framing(const struct head *head);
+enum h1_framing h1_response_framing(const struct head *head, enum method method);
 
 /* --- writing --------------------------------------------------------------------------------- */
 

@@ -5,7 +5,6 @@
  * request's stream is embedded here and lives from its head until the user closes it; only then is
  * the next request looked at. Keep-alive is the exception that must be earned: whatever is not
  * whole or not clear ends the connection after the response. */
-#include "http/chars.h"
 #include "http/h1_impl.h"
 #include "http/refusal_impl.h"
 
@@ -34,8 +33,7 @@ struct h1_server {
     struct session session;
     struct stream stream; /* of the current request */
     struct arena arena;   /* its memory */
-    struct h1_scan scan;
-    struct h1_chunks chunks;
+    struct h1_input input;
     uint64_t in_left, out_left;
     uint64_t body_bytes; /* of the current request, for max_body_bytes */
     enum method method;  /* of the current request, or of what may become one */
@@ -169,7 +167,6 @@ static void begin_request(struct h1_server *s, const struct head *head)
     s->body_bytes = 0;
     s->expects_continue = head->expects_continue;
     s->in_left = framing == H1_LENGTH ? (uint64_t)head->content_length : 0;
-    s->chunks = (struct h1_chunks){0};
     s->out = OUT_HEAD;
     if (head->upgrade.len > 0)
         s->in = IN_DONE; /* nothing after this head is read before the upstream has agreed */
@@ -190,18 +187,8 @@ static void note_method(struct h1_server *s, struct str data)
     s->method = str_starts(data, STR("HEAD ")) ? METHOD_HEAD : METHOD_OTHER;
 }
 
-/* A complete head is at the front of `data`. */
-static void take_head(struct h1_server *s, struct str block)
+static void take_head(struct h1_server *s, struct head *head)
 {
-    struct head *head = ARENA_NEW(&s->arena, struct head);
-
-    head_init(head, &s->arena);
-    enum reason reason = h1_parse_request(head, block, &s->session.limits);
-    if (reason != REASON_NONE) {
-        note_method(s, block);
-        refuse(s, reason);
-        return;
-    }
     begin_request(s, head);
     set_phase(s, SESSION_BUSY);
     s->session.owner->on_stream(&s->session, &s->stream);
@@ -212,52 +199,46 @@ static void take_head(struct h1_server *s, struct str block)
 enum { EMPTY_LINE_LEN = 2 };
 
 /* An empty line in front of a request line is ignored (RFC 9112 section 2.2), one only. */
-static size_t skip_empty_line(struct h1_server *s)
+static size_t skip_empty_line(struct h1_server *s, struct str data)
 {
+    if (data.len == 1 && data.ptr[0] == '\r') {
+        set_phase(s, SESSION_HEAD); /* its LF is to come */
+        return 0;
+    }
+    if (!str_starts(data, STR("\r\n"))) {
+        refuse(s, REASON_BAD_LINE_END);
+        return data.len;
+    }
+    if (s->skipped_line) {
+        refuse(s, REASON_BAD_REQUEST_LINE);
+        return data.len;
+    }
     s->skipped_line = true;
-    s->scan = (struct h1_scan){0};
     set_phase(s, SESSION_IDLE); /* perhaps its CR came alone */
     return EMPTY_LINE_LEN;
 }
 
-/* The request line on its own says much: HTTP/0.9 and rubbish are answered without waiting for
- * more. */
-static enum reason check_first_bytes(const struct h1_server *s, struct str data)
-{
-    struct str line;
-
-    if (data.len > 0 && (data.ptr[0] < 'A' || data.ptr[0] > 'z') && data.ptr[0] != '\r')
-        return token_is_valid(str_make(data.ptr, 1)) ? REASON_NONE : REASON_BAD_REQUEST_LINE;
-    if (s->scan.lines != 1)
-        return REASON_NONE;
-    (void)str_cut(data, '\r', &line, &(struct str){0});
-    if (line.len < 9 || line.ptr[line.len - 9] != ' ')
-        return REASON_BAD_REQUEST_LINE;
-    return REASON_NONE;
-}
-
 static size_t feed_head(struct h1_server *s, struct str data)
 {
+    struct head *head;
     size_t head_len;
-    enum reason reason = h1_scan_head(&s->scan, data, H1_REQUEST, &s->session.limits, &head_len);
 
-    if (reason == REASON_NONE && head_len == 0)
-        reason = check_first_bytes(s, data);
+    if (data.ptr[0] == '\r' || data.ptr[0] == '\n')
+        return skip_empty_line(s, data);
+    enum reason reason =
+        h1_read_request(&s->input, data, &s->session.limits, &s->arena, &head, &head_len);
+    if (LIKELY(head != NULL && reason == REASON_NONE)) {
+        take_head(s, head);
+        return head_len;
+    }
+    arena_reset(&s->arena);
+    note_method(s, data);
     if (reason != REASON_NONE) {
-        note_method(s, data);
         refuse(s, reason);
         return data.len;
     }
-    if (head_len == 0) {
-        note_method(s, data);
-        set_phase(s, SESSION_HEAD);
-        return 0;
-    }
-    if (head_len == EMPTY_LINE_LEN && !s->skipped_line)
-        return skip_empty_line(s);
-    s->scan = (struct h1_scan){0};
-    take_head(s, str_make(data.ptr, head_len));
-    return head_len;
+    set_phase(s, SESSION_HEAD);
+    return 0;
 }
 
 /* --- bodies ---------------------------------------------------------------------------------- */
@@ -296,7 +277,7 @@ static size_t feed_chunked(struct h1_server *s, struct slice data)
     struct str payload = {0};
     size_t used;
 
-    switch (h1_chunks_next(&s->chunks, str_make(data.ptr, data.len), &used, &payload)) {
+    switch (h1_body_next(s->input.body, str_make(data.ptr, data.len), &used, &payload)) {
     case H1_CHUNK_MORE:
         break;
     case H1_CHUNK_DATA:
@@ -304,7 +285,6 @@ static size_t feed_chunked(struct h1_server *s, struct slice data)
         break;
     case H1_CHUNK_LAST:
         s->in = IN_TRAILERS;
-        s->scan = (struct h1_scan){0};
         break;
     case H1_CHUNK_BAD:
         fail_body(s, REASON_BAD_CHUNK);
@@ -313,16 +293,8 @@ static size_t feed_chunked(struct h1_server *s, struct slice data)
     return used;
 }
 
-static void end_chunked(struct h1_server *s, struct str block)
+static void end_chunked(struct h1_server *s, struct head *trailers)
 {
-    struct head *trailers = ARENA_NEW(&s->arena, struct head);
-
-    head_init(trailers, &s->arena);
-    enum reason reason = h1_parse_trailers(trailers, block, &s->session.limits);
-    if (reason != REASON_NONE) {
-        fail_body(s, reason);
-        return;
-    }
     s->in = IN_DONE;
     if (!s->stream_open)
         return;
@@ -334,17 +306,17 @@ static void end_chunked(struct h1_server *s, struct str block)
 
 static size_t feed_trailers(struct h1_server *s, struct str data)
 {
+    struct head *trailers;
     size_t len;
-    enum reason reason = h1_scan_head(&s->scan, data, H1_TRAILERS, &s->session.limits, &len);
+    enum reason reason =
+        h1_read_trailers(s->input.body, data, &s->session.limits, &s->arena, &trailers, &len);
 
     if (reason != REASON_NONE) {
         fail_body(s, reason);
         return data.len;
     }
-    if (len == 0)
-        return 0;
-    s->scan = (struct h1_scan){0};
-    end_chunked(s, str_make(data.ptr, len));
+    if (trailers != NULL)
+        end_chunked(s, trailers);
     return len;
 }
 
@@ -687,6 +659,7 @@ static void server_free(struct session *session)
     struct h1_server *s = of_session(session);
 
     ASSERT(!s->stream_open);
+    h1_input_clear(&s->input);
     arena_reset(&s->arena);
     free(s);
 }

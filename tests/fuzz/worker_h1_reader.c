@@ -46,7 +46,7 @@ static bool h1_request_line(struct h1_reader *r, const char *line, size_t len)
     if (!strict_is_token(line, method_len) || len < method_len + 11)
         return h1_is_wrong(r, "a request line without a method, a target and a version");
     const char *target = space + 1, *version = line + len - 9;
-    if (memcmp(version, " HTTP/1.", 8) != 0 || (version[8] != '1' && version[8] != '0') ||
+    if (memcmp(version, " HTTP/1.", 8) != 0 || version[8] < '0' || version[8] > '9' ||
         (r->canonical && version[8] != '1'))
         return h1_is_wrong(r, "a request line without HTTP/1.1");
     size_t target_len = (size_t)(version - target);
@@ -68,8 +68,8 @@ static bool h1_status_line(struct h1_reader *r, const char *line, size_t len)
     bool is_http10 = !r->canonical && len > 8 && line[7] == '0';
     bool ends = !r->canonical && len == 12;
 
-    if (len < 12 || memcmp(line, is_http10 ? "HTTP/1.0 " : "HTTP/1.1 ", 9) != 0 ||
-        strict_number(line + 9, 3) < 100 ||
+    if (len < 12 || memcmp(line, "HTTP/1.", 7) != 0 || line[7] < '0' || line[7] > '9' ||
+        (r->canonical && line[7] != '1') || line[8] != ' ' || strict_number(line + 9, 3) < 100 ||
         !(ends || (len > 12 && line[12] == ' ' && strict_is_value(line + 13, len - 13))))
         return h1_is_wrong(r, "a status line that is none");
     struct message *m = messages_add(&r->messages);

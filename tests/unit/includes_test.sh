@@ -26,6 +26,7 @@ foreign() {
     case $1 in
     openssl/*) echo "tls" ;;
     nghttp2/*) echo "http" ;;
+    llhttp.h) echo "http" ;;
     yaml.h) echo "config" ;;
     pcre2.h) echo "base" ;;
     ev.h) echo "net" ;;

@@ -1,8 +1,9 @@
 /* Chunked bodies, byte by byte where it matters: the size line is where smuggling lives, so every
  * byte of it is named by the grammar (RFC 9112 section 7.1) or the body is bad. Payload goes
  * through in one step. */
+#include "h1_oracle.h"
+
 #include "http/chars_impl.h"
-#include "http/h1_impl.h"
 
 enum {
     MAX_DIGITS = 16,    /* of a chunk size, leading zeros included */
@@ -32,7 +33,7 @@ static int after_extension_part(char c)
     return c == '\r' ? SIZE_LF : -1;
 }
 
-static int on_size(struct h1_chunks *chunks, char c)
+static int on_size(struct oracle_chunks *chunks, char c)
 {
     int digit = hex_value(c);
 
@@ -56,7 +57,7 @@ static int on_quoted(char c)
 }
 
 /* The state after byte `c` of a size line, or -1. */
-static int step(struct h1_chunks *chunks, char c)
+static int step(struct oracle_chunks *chunks, char c)
 {
     switch ((enum state)chunks->state) {
     case SIZE:
@@ -96,7 +97,7 @@ static bool is_extension(int state)
     return state >= EXT_NAME_FIRST && state <= EXT_AFTER_QUOTED;
 }
 
-static enum h1_chunk_news take_payload(struct h1_chunks *chunks, struct str rest, size_t *used,
+static enum h1_chunk_news take_payload(struct oracle_chunks *chunks, struct str rest, size_t *used,
                                        struct str *payload)
 {
     size_t n = rest.len < chunks->left ? rest.len : (size_t)chunks->left;
@@ -109,8 +110,8 @@ static enum h1_chunk_news take_payload(struct h1_chunks *chunks, struct str rest
     return H1_CHUNK_DATA;
 }
 
-enum h1_chunk_news h1_chunks_next(struct h1_chunks *chunks, struct str data, size_t *used,
-                                  struct str *payload)
+enum h1_chunk_news oracle_chunks_next(struct oracle_chunks *chunks, struct str data, size_t *used,
+                                      struct str *payload)
 {
     *used = 0;
     while (*used < data.len) {

