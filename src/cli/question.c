@@ -296,7 +296,6 @@ const char *judge_facts(struct judge *judge, struct question *question)
     *facts = (struct facts){
         .method = question->method,
         .path = question->path,
-        .cookie = {"", 0},
         .field = field_find,
         .field_arg = question,
         .random = rand_next(&judge->dice),
@@ -311,9 +310,7 @@ const char *judge_facts(struct judge *judge, struct question *question)
         return error;
     if (!is_trusted)
         remove_untrusted(judge, question);
-    struct str cookie = field_joined(question, STR("cookie"), STR("; "));
-    if (cookie.ptr != NULL)
-        facts->cookie = cookie;
+    facts->cookie = field_joined(question, STR("cookie"), STR("; "));
     if (is_trusted && judge->conf->debug.enabled) {
         facts->debug = field_joined(question, judge->conf->debug.header, STR(", "));
         facts->has_debug = facts->debug.ptr != NULL;

@@ -102,13 +102,48 @@ static struct str query_text(struct loader *loader, struct str text)
     return str_make(out, len);
 }
 
+static int load_header_key(struct loader *loader, const struct node *key,
+                           struct field_match_conf *match)
+{
+    if (load_field_name(loader, key, &match->name) < 0)
+        return -1;
+    if (str_eq(match->name, STR("host")))
+        match->where = FIELD_HOST;
+    else if (str_eq(match->name, STR("cookie")))
+        match->where = FIELD_COOKIES;
+    return 0;
+}
+
+/* A value as requests are compared with it. */
+static int load_field_value(struct loader *loader, const struct node *node, struct str value,
+                            const struct field_match_conf *match, struct str *out)
+{
+    switch (match->where) {
+    case FIELD_QUERY:
+        *out = query_text(loader, value);
+        return 0;
+    case FIELD_HOST:
+        if (match->kind == TEXT_PREFIX)
+            *out = arena_str_lower(loader->arena, value);
+        else if (match->kind == TEXT_EQUAL && !is_host_name(value))
+            return complain(loader, node, "Host is compared as a name without port, got \"%s\"",
+                            node->text.ptr);
+        else
+            *out = canonical_host(loader->arena, value);
+        return 0;
+    default:
+        *out = arena_str(loader->arena, value);
+        return 0;
+    }
+}
+
 static int load_field_key(struct loader *loader, const struct node *key,
                           struct field_match_conf *match)
 {
     struct str name = key->text;
 
     if (match->where == FIELD_HEADER)
-        return load_field_name(loader, key, &match->name);
+        return load_header_key(loader, key, match);
     if (match->where == FIELD_COOKIE && str_starts(name, STR("*"))) {
         match->is_name_suffix = true;
         name = str_skip(name, 1);
@@ -151,9 +186,9 @@ static int load_field_values(struct loader *loader, const struct node *node,
             return complain(loader, items[i],
                             "the values of one condition are all whole or all prefixes");
         match->kind = kind;
-        match->values[match->value_count++] = match->where == FIELD_QUERY
-                                                  ? query_text(loader, value)
-                                                  : arena_str(loader->arena, value);
+        if (load_field_value(loader, items[i], value, match, &match->values[match->value_count++]) <
+            0)
+            return -1;
     }
     return 0;
 }

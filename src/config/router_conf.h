@@ -58,7 +58,13 @@ struct path_match_conf {
     struct str path; /* decoded, without "=", without a trailing slash or star; "" of "/" */
 };
 
-enum field_match { FIELD_HEADER, FIELD_COOKIE, FIELD_QUERY };
+enum field_match {
+    FIELD_HEADER,
+    FIELD_HOST,    /* the header Host, which HTTP/2 has as :authority: compared in canonical form */
+    FIELD_COOKIES, /* the header Cookie, whose lines are one */
+    FIELD_COOKIE,
+    FIELD_QUERY,
+};
 enum text_match { TEXT_ANY, TEXT_EQUAL, TEXT_PREFIX, TEXT_EQUAL_NOCASE_PREFIX };
 
 /* A header field, cookie or query parameter. It must be there and, unless `kind` is TEXT_ANY, one

@@ -63,6 +63,11 @@ static struct field *find_from(const struct head *head, enum header_id id, unsig
     return NULL;
 }
 
+static bool is_received(const struct field *field)
+{
+    return !field->removed || field->hop_by_hop;
+}
+
 static struct field *find_next(const struct head *head, const struct field *after)
 {
     return find_from(head, after->id, (unsigned)(after - head->fields) + 1);
@@ -89,6 +94,21 @@ struct field *head_find_name_from(const struct head *head, struct str name, unsi
     for (unsigned i = from; i < head->field_count; i++) {
         struct field *field = &head->fields[i];
         if (!field->removed && str_eq_nocase(field->name, name))
+            return field;
+    }
+    return NULL;
+}
+
+struct field *head_find_received_from(const struct head *head, struct str name, unsigned from)
+{
+    enum header_id id = header_lookup(name);
+
+    if (id != HEADER_OTHER && head->first[id] == 0)
+        return NULL;
+    for (unsigned i = from; i < head->field_count; i++) {
+        struct field *field = &head->fields[i];
+        bool is_named = id != HEADER_OTHER ? field->id == id : str_eq_nocase(field->name, name);
+        if (is_named && is_received(field))
             return field;
     }
     return NULL;
@@ -164,6 +184,12 @@ bool head_has_token(const struct head *head, enum header_id id, struct str token
 }
 /* --- hop by hop ------------------------------------------------------------------------------ */
 
+static void remove_hop_by_hop(struct field *field)
+{
+    field->hop_by_hop |= !field->removed;
+    field->removed = true;
+}
+
 /* A field that Connection names goes with this hop, unless it is one that must never be dropped on
  * a client's word. "close" and "keep-alive" are options, not fields; TE ends here, named or not. */
 static enum reason strip_named(struct head *head, struct str name)
@@ -178,14 +204,15 @@ static enum reason strip_named(struct head *head, struct str name)
     if (id != HEADER_OTHER) {
         if (header_flags(id) & HEADER_PROTECTED)
             return REASON_BAD_CONNECTION;
-        head_remove(head, id);
+        for (struct field *f = head_find(head, id); f != NULL; f = find_next(head, f))
+            remove_hop_by_hop(f);
         return REASON_NONE;
     }
     if (forwarding_family_has(name))
         return REASON_BAD_CONNECTION;
     for (unsigned i = 0; i < head->field_count; i++) {
         if (head->fields[i].id == HEADER_OTHER && str_eq_nocase(head->fields[i].name, name))
-            head->fields[i].removed = true;
+            remove_hop_by_hop(&head->fields[i]);
     }
     return REASON_NONE;
 }
@@ -224,7 +251,7 @@ enum reason head_strip_hop_by_hop(struct head *head)
     for (unsigned i = 0; i < head->field_count; i++) {
         struct field *field = &head->fields[i];
         if ((header_flags(field->id) & HEADER_HOP_BY_HOP) && !is_te_trailers(head, field))
-            field->removed = true;
+            remove_hop_by_hop(field);
     }
     return REASON_NONE;
 }

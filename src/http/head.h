@@ -10,7 +10,8 @@ struct field {
     struct str name;  /* as it came; lower case from h2 */
     struct str value; /* trimmed, no CR, LF or NUL */
     uint8_t id;       /* enum header_id */
-    bool removed;     /* taken out by a rule: not sent on */
+    bool removed;     /* not sent on */
+    bool hop_by_hop;  /* removed because it ends with this hop; conditions still see it */
 };
 
 enum { CONTENT_LENGTH_NONE = -1 };
@@ -58,6 +59,9 @@ struct field *head_find(const struct head *head, enum header_id id);
  * on. */
 struct field *head_find_name(const struct head *head, struct str name);
 struct field *head_find_name_from(const struct head *head, struct str name, unsigned from);
+
+/* The same among the fields as they came: hop-by-hop fields count, what a rule removed does not. */
+struct field *head_find_received_from(const struct head *head, struct str name, unsigned from);
 
 /* How many fields with that id were not removed. */
 unsigned head_count(const struct head *head, enum header_id id);

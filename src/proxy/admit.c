@@ -147,14 +147,11 @@ static struct str cookie_value(const struct head *head, struct str wanted)
 
 static struct str limited_value(const struct exchange *x, const struct rate_limit_conf *limit)
 {
-    const struct field *field;
-
     switch (limit->key) {
     case RATE_CLIENT_IP:
         return (struct str){0};
     case RATE_HEADER:
-        field = head_find_name(x->request, limit->name);
-        return field != NULL ? field->value : (struct str){0};
+        return exchange_field(x, limit->name);
     case RATE_COOKIE:
         return cookie_value(x->request, limit->name);
     }

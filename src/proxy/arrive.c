@@ -144,7 +144,7 @@ void exchange_on_head(struct stream *down, struct head *head, enum end end)
     proxy_count(x->proxy,
                 head->version == HTTP_2 ? COUNTER_DOWN_REQUESTS_H2 : COUNTER_DOWN_REQUESTS_H1, 1);
 
-    enum reason reason = rewrite_request(x);
+    enum reason reason = rewrite_arrival(x);
     if (reason == REASON_NONE && head->method == METHOD_TRACE && x->request_has_body)
         reason = REASON_BAD_FRAMING; /* RFC 9110 section 9.3.8: we must not send it on */
     if (reason == REASON_NONE && is_misdirected(x))

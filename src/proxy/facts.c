@@ -4,10 +4,33 @@
 static struct str field_value(const void *arg, struct str name, unsigned *from)
 {
     const struct head *head = arg;
-    const struct field *field = head_find_name_from(head, name, *from);
+    const struct field *field = head_find_received_from(head, name, *from);
 
     *from = field != NULL ? (unsigned)(field - head->fields) + 1 : head->field_count;
     return field != NULL ? field->value : (struct str){0};
+}
+
+struct str exchange_host(const struct exchange *x)
+{
+    enum { SIZE = 256 };
+    char *text = arena_alloc_aligned(x->down->arena, SIZE, 1);
+    struct str host;
+
+    return host_canonical(x->host, text, SIZE, &host) == 0 ? host : (struct str){0};
+}
+
+struct str exchange_field(const struct exchange *x, struct str name)
+{
+    unsigned from = 0;
+
+    switch (header_lookup(name)) {
+    case HEADER_HOST:
+        return exchange_host(x);
+    case HEADER_COOKIE:
+        return head_joined(x->request, HEADER_COOKIE, STR("; "));
+    default:
+        return field_value(x->request, name, &from);
+    }
 }
 
 /* Of two debug fields none is believed: joined they name no backend, and no third is needed

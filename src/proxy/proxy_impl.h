@@ -226,6 +226,13 @@ void exchange_new(struct downstream *client, struct stream *down);
 
 /* --- deciding (facts.c) ---------------------------------------------------------------------- */
 
+/* The first line of a request field as conditions see it: as it came, before weir's own fields are
+ * added. Host is canonical, and the same for HTTP/1.1 and HTTP/2; all lines of Cookie are one. */
+struct str exchange_field(const struct exchange *x, struct str name);
+
+/* The host that the request names, in canonical form; empty when there is none. */
+struct str exchange_host(const struct exchange *x);
+
 /* Fills `facts` with what the router may look at. */
 void exchange_facts(const struct exchange *x, struct facts *facts);
 
@@ -234,9 +241,13 @@ void exchange_decide(struct exchange *x);
 
 /* --- header rules (rewrite.c) ---------------------------------------------------------------- */
 
-/* What goes upstream: hop-by-hop fields removed, trusted fields set or removed. NONE or the reason
- * to refuse. Sets x->client_ip, client_text and request_id. */
-enum reason rewrite_request(struct exchange *x);
+/* On arrival: removes what this client may not send and the hop-by-hop fields. NONE or the reason
+ * to refuse. Sets x->client_ip, client_text, request_id and is_https. */
+enum reason rewrite_arrival(struct exchange *x);
+
+/* Adds what the upstream is told of the client and the way here; after routing, whose conditions
+ * see the request as it came. */
+void rewrite_forwarding(struct exchange *x);
 
 /* The request's trailers: those that must not travel on are taken out; how many are left. */
 size_t rewrite_trailers(struct exchange *x, struct field *fields, size_t count);

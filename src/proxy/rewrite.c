@@ -104,12 +104,16 @@ static bool client_uses_https(const struct exchange *x)
     return str_eq_nocase(proto, STR("https")) || str_eq_nocase(proto, STR("wss"));
 }
 
-static void set_scheme(struct exchange *x)
+static void find_scheme(struct exchange *x)
+{
+    x->request->scheme = x->listener->tls != NULL ? STR("https") : STR("http");
+    x->is_https = client_uses_https(x);
+}
+
+static void set_forwarded_proto(struct exchange *x)
 {
     struct head *head = x->request;
 
-    head->scheme = x->listener->tls != NULL ? STR("https") : STR("http");
-    x->is_https = client_uses_https(x);
     if (head_find(head, HEADER_X_FORWARDED_PROTO) == NULL)
         head_add_id(head, HEADER_X_FORWARDED_PROTO, x->is_https ? STR("https") : STR("http"));
 }
@@ -173,12 +177,16 @@ static struct str make_uuid(struct exchange *x)
     return str_make(text, TEXT_LEN);
 }
 
-static void set_request_id(struct exchange *x)
+static void find_request_id(struct exchange *x)
 {
     struct str given = head_value(x->request, HEADER_X_REQUEST_ID);
 
     x->request_id = given.len > 0 ? given : make_uuid(x);
-    if (given.len == 0)
+}
+
+static void set_request_id(struct exchange *x)
+{
+    if (head_value(x->request, HEADER_X_REQUEST_ID).len == 0)
         head_set(x->request, HEADER_X_REQUEST_ID, x->request_id);
 }
 
@@ -244,30 +252,33 @@ size_t rewrite_trailers(struct exchange *x, struct field *fields, size_t count)
     return kept;
 }
 
-enum reason rewrite_request(struct exchange *x)
+/* What a client may not send is taken out before the hop-by-hop fields are, which conditions see.
+ */
+enum reason rewrite_arrival(struct exchange *x)
 {
     struct head *head = x->request;
-    enum reason reason = head_strip_hop_by_hop(head);
-
-    if (reason == REASON_NONE)
-        reason = check_names(x);
+    enum reason reason = check_names(x);
 
     find_client(x);
-    if (reason != REASON_NONE) {
-        set_request_id(x);
-        return reason;
-    }
     set_client_cert(x);
     if (!x->client->trusted) {
         untrusted_remove(x);
         header_rules_arrival(x);
     }
+    if (reason == REASON_NONE)
+        reason = head_strip_hop_by_hop(head);
+    find_request_id(x);
+    find_scheme(x);
+    return reason;
+}
+
+void rewrite_forwarding(struct exchange *x)
+{
     set_request_id(x);
     set_forwarded_for(x);
     set_client_ip(x);
-    set_scheme(x);
-    add_via(head, x->listener->via);
-    return REASON_NONE;
+    set_forwarded_proto(x);
+    add_via(x->request, x->listener->via);
 }
 
 /* --- responses ------------------------------------------------------------------------------- */

@@ -129,7 +129,7 @@ static struct weir_text out_text(struct str text)
     return (struct weir_text){text.ptr, text.len};
 }
 
-static struct str request_field(const void *arg, struct str name, unsigned *from)
+static struct str field_at(const void *arg, struct str name, unsigned *from)
 {
     const struct weir_request *request = arg;
 
@@ -188,7 +188,7 @@ static void question_of(const struct weir_router *router, const struct weir_requ
         .path = path,
         .cookie =
             joined(request, STR("cookie"), "; ", question->cookies, sizeof(question->cookies)),
-        .field = request_field,
+        .field = field_at,
         .field_arg = request,
         .random = request->random,
     };

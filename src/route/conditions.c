@@ -370,6 +370,10 @@ bool field_match(const struct field_match_conf *match, const struct request *req
     switch (match->where) {
     case FIELD_HEADER:
         return header_match(match, request->facts);
+    case FIELD_HOST:
+        return request->name.len > 0 && value_match(match, request->name);
+    case FIELD_COOKIES:
+        return request->facts->cookie.ptr != NULL && value_match(match, request->facts->cookie);
     case FIELD_COOKIE:
         return cookie_match(match, request->facts->cookie);
     case FIELD_QUERY:

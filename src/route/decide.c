@@ -172,7 +172,6 @@ static inline int sticky_find(const struct router *router, struct request *reque
                               struct str *value)
 {
     const struct sticky_conf *sticky = &router->conf->sticky;
-    const struct facts *facts = request->facts;
 
     for (size_t i = 0; i < sticky->count; i++) {
         const struct sticky_key_conf *key = &sticky->keys[i];
@@ -182,7 +181,7 @@ static inline int sticky_find(const struct router *router, struct request *reque
             *value = cookie_value(router, i, request);
             break;
         case STICKY_HEADER:
-            *value = facts_field(facts, key->name);
+            *value = request_field(request, key->name);
             break;
         case STICKY_CLIENT_IP:
             *value = client_prefix(key, request);
@@ -198,13 +197,17 @@ static inline int sticky_find(const struct router *router, struct request *reque
 
 int route_sticky_key(const struct router *router, const struct facts *facts)
 {
+    char text[HOST_BYTES_MAX];
     struct request request;
     struct str value;
+    bool is_mobile;
 
     request.facts = facts;
     request.router = router;
     request.cookies_seen = false;
     request.cookies = request.cookies_repeated = 0;
+    if (host_read(facts->host, text, &request.name, &is_mobile) < 0)
+        request.name = STR("");
     return sticky_find(router, &request, &value);
 }
 
@@ -424,7 +427,7 @@ static void request_begin(struct request *request, const struct router *router,
 {
     request->facts = facts;
     request->router = router;
-    request->host = facts->host;
+    request->host = request->name = facts->host;
     request->path_head = request->host_hash = 0;
     request->shape = (struct shape){.method = method_shape(facts->method),
                                     .lacks = facts->cookie.len == 0 ? LACKS_COOKIE : 0};
@@ -462,6 +465,7 @@ static int host_settle(const struct router *router, struct request *request, cha
     }
     if (host_read(received, text, &request->host, is_mobile) < 0)
         return -1;
+    request->name = request->host;
     request->host_hash = host_hash(request->host);
     *record = host_table_find(&router->hosts, request->host, request->host_hash);
     return 0;

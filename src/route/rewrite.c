@@ -73,12 +73,11 @@ struct subject {
 static struct str subject_variable(const void *arg, enum variable variable, struct str name)
 {
     const struct subject *subject = arg;
-    const struct facts *facts = subject->request.facts;
     struct str value = {NULL, 0};
 
     switch (variable) {
     case VARIABLE_METHOD:
-        return facts->method;
+        return subject->request.facts->method;
     case VARIABLE_HOST:
         return subject->request.host;
     case VARIABLE_PATH:
@@ -86,7 +85,7 @@ static struct str subject_variable(const void *arg, enum variable variable, stru
     case VARIABLE_REST:
         return subject->rest;
     case VARIABLE_HEADER:
-        return facts_field(facts, name);
+        return request_field(&subject->request, name);
     default:
         return value; /* what is known only to a connection has no place in a path */
     }
@@ -273,6 +272,7 @@ int route_rewrite(const struct router *router, const struct facts *facts,
     if (facts->host.len > 0 &&
         host_read(facts->host, host_text, &subject.request.host, &is_mobile) < 0)
         return 0;
+    subject.request.name = subject.request.host;
     ptrdiff_t mark = str_find_char(facts->path, '?');
     received = mark >= 0 ? str_make(facts->path.ptr, (size_t)mark) : facts->path;
     query = str_skip(facts->path, received.len);

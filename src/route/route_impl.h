@@ -86,6 +86,8 @@ static inline uint8_t path_shape(uint64_t head)
 struct request {
     const struct facts *facts;
     const struct router *router;
+    struct str
+        name; /* the host in canonical form, whatever `host` becomes; "" when there is none */
     struct str host;    /* canonical, once it is settled; until then as received */
     uint64_t host_hash; /* of it; 0 when there is none */
     struct str path;    /* decoded (path_decode) */
@@ -100,6 +102,16 @@ struct request {
     uint8_t client[16];                             /* its address, as far as it counts */
     struct str cookie[NAMES_MAX], param[NAMES_MAX]; /* value of the first; set where the bit is */
 };
+/* The first line of a header field as conditions see it; empty when there is none. */
+static inline struct str request_field(const struct request *request, struct str name)
+{
+    if (str_eq(name, STR("host")))
+        return request->name;
+    if (str_eq(name, STR("cookie")))
+        return request->facts->cookie;
+    return facts_field(request->facts, name);
+}
+
 void request_see_cookies(struct request *request);
 
 /* Sets path, undone and query of `request` as conditions compare them; `out` has PATH_TEXT_BYTES.

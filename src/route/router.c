@@ -124,6 +124,8 @@ static struct field_test field_test_of(struct router *router, const struct field
         test->sees_params |= result.bit != 0;
         break;
     case FIELD_HEADER:
+    case FIELD_HOST:
+    case FIELD_COOKIES:
         break;
     }
     return result;

@@ -253,3 +253,137 @@ routers:
     )
     answer = json.loads(run("route", "-c", config, "--json", "http://wiki.example" + path).stdout)
     assert answer["datacenter"] == "there"
+
+
+# --- fields ------------------------------------------------------------------------------------------
+
+FIELD_RULES = """
+  - { name: host, header: { Host: A.Example }, group: a }
+  - { name: host-prefix, header: { Host: "Begin*" }, group: a }
+  - { name: literal, header: { Host: "[2001:DB8::1]" }, group: a }
+  - { name: websocket, header: { Upgrade: websocket }, group: a }
+  - { name: h2c, header: { Upgrade: h2c }, answer: 403 }
+  - { name: named, header: { X-Named: "*" }, group: a }
+  - { name: connection, header: { Connection: "keep*" }, group: a }
+  - { name: te, header: { TE: "gzip*" }, group: a }
+  - { name: te-trailers, header: { TE: trailers }, group: a }
+  - { name: keep-alive, header: { Keep-Alive: "*" }, group: a }
+  - { name: proxy-connection, header: { Proxy-Connection: "*" }, group: a }
+  - { name: proxy-authorization, header: { Proxy-Authorization: "*" }, group: a }
+  - { name: settings, header: { HTTP2-Settings: "*" }, group: a }
+  - { name: cookies, header: { Cookie: "a=1; b=2" }, group: a }
+  - { name: id, header: { X-Request-Id: "*" }, group: a }
+  - { name: forwarded-for, header: { X-Forwarded-For: "*" }, group: a }
+  - { name: client-ip, header: { X-Client-IP: "*" }, group: a }
+  - { name: proto, header: { X-Forwarded-Proto: "*" }, group: a }
+  - { name: via, header: { Via: "*" }, group: a }
+  - { name: chunked, header: { Transfer-Encoding: "*" }, group: a }
+  - { name: rest, group: b }
+"""
+
+# fields, host, rule, whether HTTP/2 can say it
+FIELDS = [
+    ([], "a.example", "host", True),
+    ([], "A.EXAMPLE:8080", "host", True),
+    ([], "a.example.", "host", True),
+    ([], "beginning.example:1", "host-prefix", True),
+    ([], "[2001:db8::1]:443", "literal", True),
+    ([], "b.example", "rest", True),
+    ([("Connection", "Upgrade"), ("Upgrade", "websocket")], "x", "websocket", False),
+    ([("Upgrade", "h2c")], "x", "h2c", False),
+    ([("Connection", "close, X-Named"), ("X-Named", "1")], "x", "named", False),
+    ([("Connection", "keep-alive")], "x", "connection", False),
+    ([("TE", "gzip, trailers")], "x", "te", False),
+    ([("TE", "trailers")], "x", "te-trailers", True),
+    ([("Keep-Alive", "timeout=5")], "x", "keep-alive", False),
+    ([("Proxy-Connection", "close")], "x", "proxy-connection", False),
+    ([("Proxy-Authorization", "Basic x")], "x", "proxy-authorization", True),
+    ([("HTTP2-Settings", "x")], "x", "settings", False),
+    ([("Cookie", "a=1; b=2")], "x", "cookies", True),
+    ([("Cookie", "a=1"), ("Cookie", "b=2")], "x", "cookies", True),
+    ([("X-Request-Id", "x")], "x", "rest", True),  # nothing that weir adds, or takes from strangers, counts
+    ([("X-Forwarded-For", "192.0.2.1")], "x", "rest", True),
+    ([("X-Client-IP", "192.0.2.1")], "x", "rest", True),
+    ([], "x", "rest", True),
+]
+
+
+def fields_site(weir, upstream, tmp_path, **listener):
+    import yaml
+
+    up = upstream(o.echo())
+    config = write_config(weir, tmp_path, up.address, up.address)
+    config["listeners"][0].update(listener)
+    config["routers"]["r"]["rules"] = yaml.safe_load("rules:\n" + FIELD_RULES)["rules"]
+    for rule in config["routers"]["r"]["rules"]:
+        rule["headers"] = {"always": {"set": {"X-Rule": rule["name"], "X-Host": "${header:Host}"}}}
+    return weir(config=config)
+
+
+def test_conditions_see_the_fields_as_they_came(weir, upstream, tmp_path):
+    site = fields_site(weir, upstream, tmp_path)
+    for fields, host, rule, is_h2 in FIELDS:
+        answer = site.get("/", host=host, fields=fields)
+        assert answer.header("x-rule") == rule, (fields, host)
+        if is_h2:
+            with site.connect_h2(authority=host) as client:
+                assert client.request("/", fields=fields).header("x-rule") == rule, (fields, host)
+        arguments = [part for name, value in fields for part in ("-H", "%s: %s" % (name, value))]
+        told = run("route", "-c", site.config_file, "--json", "--client", "127.0.0.1", *arguments, "http://%s/" % host)
+        assert json.loads(told.stdout)["rule"] == rule, (fields, host)
+    chunked = site.exchange(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    assert chunked.header("x-rule") == "chunked"
+
+
+def test_a_trusted_client_may_be_routed_by_forwarding_fields(weir, upstream, tmp_path):
+    site = fields_site(weir, upstream, tmp_path, trusted_proxies=["127.0.0.0/8"])
+    assert site.get("/", host="x").header("x-rule") == "rest"
+    for name, rule in (("X-Request-Id", "id"), ("X-Forwarded-For", "forwarded-for"), ("Via", "via")):
+        assert site.get("/", host="x", fields=[(name, "1.1 x")]).header("x-rule") == rule
+
+
+def test_host_is_a_field_in_both_protocols(weir, upstream, tmp_path):
+    site = fields_site(weir, upstream, tmp_path)
+    assert site.get("/", host="B.Example:80").header("x-host") == "b.example"
+    with site.connect_h2(authority="B.Example:80") as client:
+        assert client.request("/").header("x-host") == "b.example"
+
+
+def test_a_rate_limit_by_host_counts_hosts_in_both_protocols(weir, upstream, tmp_path):
+    limit = {"rate": "1/h", "key": "header:Host"}
+    site = fields_site(weir, upstream, tmp_path, rate_limit=limit)
+    assert site.get("/", host="one.example").status == 200
+    assert site.get("/", host="ONE.example:80").status == 429
+    for host, status in (("one.example", 429), ("two.example", 200), ("two.example.", 429), ("three.example", 200)):
+        with site.connect_h2(authority=host) as client:
+            assert client.request("/").status == status, host
+
+
+def test_a_split_that_sticks_to_host_does_not_depend_on_the_protocol(weir, upstream, tmp_path):
+    up_a, up_b = upstream(o.respond(body=b"legacy")), upstream(o.respond(body=b"k8s"))
+    config = write_config(weir, tmp_path, up_a.address, up_b.address)
+    config["routers"]["r"] = {
+        "services": {"s": {"legacy": "a", "k8s": "b"}},
+        "rules": [{"service": "s"}],
+        "split": {"default": "50%"},
+        "sticky": {"key": ["header:Host"]},
+    }
+    site = weir(config=config)
+    seen = set()
+    for i in range(12):
+        host = "w%d.example" % i
+        lower, upper = site.get("/", host=host).text, site.get("/", host=host.upper() + ":80").text
+        with site.connect_h2(authority=host) as client:
+            assert lower == upper == client.request("/").text, host
+        told = run("route", "-c", site.config_file, "--json", "http://%s/" % host)
+        assert json.loads(told.stdout)["side"] == lower
+        seen.add(lower)
+    assert seen == {"legacy", "k8s"}
+
+
+def test_a_port_in_a_condition_on_host_is_an_error(tmp_path):
+    config = tmp_path / "weir.yaml"
+    text = config_of("127.0.0.1:1", "127.0.0.1:1")
+    config.write_text(text.replace("rules: []", "rules: [{ header: { Host: 'a.example:80' }, group: a }, { group: b }]"))
+    checked = run("check", "-c", config)
+    assert checked.returncode == 1 and "without port" in checked.stderr
