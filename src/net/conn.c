@@ -71,6 +71,8 @@ static void conn_end(struct conn *conn, enum reason reason)
 {
     if (conn->state == CONN_DEAD)
         return;
+    if (conn->is_client && conn->state == CONN_OPEN)
+        conn->maybe_read = conn_find_maybe_read(conn);
     conn_bury(conn);
     if (conn->handler != NULL && conn->handler->on_closed != NULL)
         conn->handler->on_closed(conn, reason);
@@ -876,6 +878,28 @@ uint64_t conn_bytes_in(const struct conn *conn)
 uint64_t conn_bytes_out(const struct conn *conn)
 {
     return conn->bytes_out;
+}
+
+uint64_t conn_out_offset(const struct conn *conn)
+{
+    return conn->bytes_out + conn->out.bytes;
+}
+
+uint64_t conn_maybe_read(struct conn *conn)
+{
+    return conn->state == CONN_DEAD ? conn->maybe_read : conn_find_maybe_read(conn);
+}
+
+void conn_note_errno(struct conn *conn, int errnum)
+{
+    if (errnum != EPIPE)
+        conn->was_reset = true;
+}
+
+void conn_note_sent(struct conn *conn, size_t bytes)
+{
+    if (conn->is_client)
+        conn->bytes_out += bytes;
 }
 
 const char *conn_error_text(const struct conn *conn)

@@ -76,6 +76,12 @@ void conn_send_first(struct conn *conn, struct str bytes);
 void conn_set_transport(struct conn *conn, const struct transport_ops *ops, void *state);
 void *conn_transport_state(const struct conn *conn);
 
+/* For transports: what the socket has told. EPIPE is what follows after FIN. */
+void conn_note_errno(struct conn *conn, int errnum);
+
+/* For transports: the socket has taken `bytes` in another operation than write. */
+void conn_note_sent(struct conn *conn, size_t bytes);
+
 /* A helper thread's part is done (IO_BUSY): go on. The worker's own thread. */
 void conn_transport_ready(struct conn *conn);
 
@@ -139,6 +145,16 @@ struct conn_tls_info *conn_tls_info(struct conn *conn);
 
 uint64_t conn_bytes_in(const struct conn *conn);  /* as handed to on_data */
 uint64_t conn_bytes_out(const struct conn *conn); /* as taken by the socket: with TLS, records */
+
+/* Client connections. Behind which of our bytes those stand that are appended to conn_out() from
+ * now on; with TLS, that or a lower number. */
+uint64_t conn_out_offset(const struct conn *conn);
+
+/* Up to which of our bytes the peer may have read, now that the connection has ended; none behind
+ * them was read. When the peer has sent FIN, its system has acknowledged all that it had received
+ * until then, and what comes later is not read by anybody. A reset proves nothing: an
+ * acknowledgement that the peer has delayed is lost with it. */
+uint64_t conn_maybe_read(struct conn *conn);
 
 /* A few words about what went wrong, for the log; "" when nothing did. */
 const char *conn_error_text(const struct conn *conn);

@@ -52,6 +52,7 @@ struct conn {
     bool is_bulky : 1;         /* the last read has filled its slab: the next gets a large one */
     bool is_silent : 1;        /* closed before it was open: no last words */
     bool has_first : 1;        /* `out` holds what goes before the handshake (conn_send_first) */
+    bool was_reset : 1;        /* the socket has told an error that is no consequence of FIN */
     uint8_t unsent_shift;      /* > 0: it may grow by so much (conn_let_unsent_grow) */
 
     uint16_t reason;                /* enum reason: what a transport has found out */
@@ -59,9 +60,13 @@ struct conn {
     char *error_text;               /* owns; NULL: none */
     struct conn_tls_info *tls_info; /* owns; NULL: nobody asked yet */
     uint64_t bytes_in, bytes_out;
+    uint64_t maybe_read; /* of a client connection that has ended: see conn_maybe_read */
 };
 
 extern const struct transport_ops plain_ops;
+
+/* What conn_maybe_read answers, asked of the socket. */
+uint64_t conn_find_maybe_read(const struct conn *conn);
 
 static inline struct conn *conn_of_node(struct list *node)
 {

@@ -13,6 +13,13 @@ static enum io plain_handshake(struct conn *conn UNUSED)
     return IO_OK;
 }
 
+static enum io plain_error(struct conn *conn)
+{
+    conn_note_errno(conn, errno);
+    conn_set_error(conn, REASON_NONE, strerror(errno));
+    return IO_ERROR;
+}
+
 static enum io plain_read(struct conn *conn, void *out, size_t size, size_t *got)
 {
     for (;;) {
@@ -25,10 +32,8 @@ static enum io plain_read(struct conn *conn, void *out, size_t size, size_t *got
             return IO_EOF;
         if (errno == EAGAIN || errno == EWOULDBLOCK)
             return IO_WANT_READ;
-        if (errno != EINTR) {
-            conn_set_error(conn, REASON_NONE, strerror(errno));
-            return IO_ERROR;
-        }
+        if (errno != EINTR)
+            return plain_error(conn);
     }
 }
 
@@ -53,10 +58,8 @@ static enum io plain_write(struct conn *conn, struct bufq *q, size_t *written)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return IO_WANT_WRITE;
-        if (n < 0) {
-            conn_set_error(conn, REASON_NONE, strerror(errno));
-            return IO_ERROR;
-        }
+        if (n < 0)
+            return plain_error(conn);
         bufq_drop(q, (size_t)n);
         *written += (size_t)n;
         if ((size_t)n < asked)

@@ -70,6 +70,7 @@ static ssize_t sock_send(struct tls_stream *s, const char *ptr, size_t len)
         if (errno == EAGAIN || errno == EWOULDBLOCK)
             return 0;
         if (errno != EINTR) {
+            conn_note_errno(s->conn, errno);
             s->sock_errno = errno;
             return -1;
         }
@@ -135,6 +136,12 @@ static int on_bio_write(BIO *bio, const char *ptr, int len)
     return len;
 }
 
+static void note_read_error(struct tls_stream *s)
+{
+    conn_note_errno(s->conn, errno);
+    s->sock_errno = errno;
+}
+
 static int on_bio_read(BIO *bio, char *out, int size)
 {
     struct tls_stream *s = BIO_get_data(bio);
@@ -157,7 +164,7 @@ static int on_bio_read(BIO *bio, char *out, int size)
     if (errno == EAGAIN || errno == EWOULDBLOCK)
         BIO_set_retry_read(bio);
     else
-        s->sock_errno = errno;
+        note_read_error(s);
     return -1;
 }
 
@@ -210,6 +217,16 @@ static enum io op_end(struct tls_stream *s)
     enum io io = gather_send(s);
 
     s->gather = NULL;
+    return io;
+}
+
+/* The same for an operation that does not say how much the socket took. */
+static enum io op_end_aside(struct tls_stream *s)
+{
+    enum io io = op_end(s);
+
+    if (UNLIKELY(s->sent > 0))
+        conn_note_sent(s->conn, s->sent);
     return io;
 }
 
@@ -333,7 +350,7 @@ static enum io tls_handshake(struct conn *conn)
             forget_turn(s);
         op_begin(s);
         io = do_handshake(s);
-        out = op_end(s); /* even after a failure: the alert tells the peer why */
+        out = op_end_aside(s); /* even after a failure: the alert tells the peer why */
     }
     if (io == IO_ERROR)
         return io;
@@ -382,7 +399,7 @@ static enum io tls_read(struct conn *conn, void *out, size_t size, size_t *got)
     s->recv_once = true;
     int n = SSL_read(s->ssl, out, (int)MIN(size, INT32_MAX));
     enum io io = n > 0 ? IO_OK : io_of(s, n);
-    enum io sent = op_end(s);
+    enum io sent = op_end_aside(s);
 
     s->starved = io == IO_WANT_READ;
     if (UNLIKELY(s->chatter > 0) && is_chattering(s))
