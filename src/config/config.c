@@ -174,6 +174,7 @@ static const struct field top_fields[] = {
     {"core_dumps", load_bool, offsetof(struct config, privileges.core_dumps), false},
     {"seccomp", load_bool, offsetof(struct config, privileges.seccomp), false},
     {"overload", load_overload, offsetof(struct config, overload), false},
+    {"max_retry_memory", load_bytes_or_none, offsetof(struct config, max_retry_memory), false},
     {"max_handshakes", load_count, offsetof(struct config, max_handshakes), false},
     {"dns_servers", load_dns_servers, offsetof(struct config, dns_servers), false},
     {"handshake_threads", load_handshake_threads, offsetof(struct config, handshake_threads),
@@ -198,6 +199,7 @@ static void config_defaults(struct config *config)
     };
     config->drain_timeout_ms = 30000;
     config->max_connections = 50000;
+    config->max_retry_memory = 16 << 20;
     config->max_handshakes = 8192;
     config->overload = (struct overload_conf){.keepalive_at = SHARE_MAX / 100 * 90,
                                               .refuse_at = SHARE_MAX / 100 * 95,

@@ -207,7 +207,7 @@ struct upstream_timeouts_conf {
     uint32_t pool_idle_ms; /* unused pooled connection; default 4.5 s */
 };
 
-enum { RETRIES_MAX = 100 };
+enum { RETRIES_MAX = 100, RETRY_BODY_BYTES_MAX = 1 << 20 };
 
 /* How many retries all requests together may cause, per worker. */
 struct retry_budget_conf {
@@ -235,7 +235,8 @@ struct group_conf {
     uint32_t max_response_header_bytes; /* default 64 KiB */
     uint32_t retries; /* of one request, after failures that allow it; default 1, at most 100 */
     struct retry_budget_conf retry_budget;
-    bool host_is_target; /* Host becomes the target's name; default false: unchanged */
+    uint32_t max_retry_body_bytes; /* of a request body kept until the response; default 64 KiB */
+    bool host_is_target;           /* Host becomes the target's name; default false: unchanged */
 };
 
 /* --- the whole ------------------------------------------------------------------------------- */
@@ -309,8 +310,9 @@ struct config {
     uint32_t max_connections;  /* downstream, whole process; default 50000 */
     struct overload_conf overload;
     struct privileges_conf privileges;
-    uint32_t max_handshakes; /* unfinished ones, whole process; default 8192; oldest go first */
-    struct str dns_servers;  /* "ip[:port],…" for c-ares; "" = resolv.conf */
+    uint32_t max_retry_memory; /* of all bodies kept for a retry, per worker; default 16 MiB */
+    uint32_t max_handshakes;   /* unfinished ones, whole process; default 8192; oldest go first */
+    struct str dns_servers;    /* "ip[:port],…" for c-ares; "" = resolv.conf */
 
     /* threads that sign with RSA keys, so that workers need not; 0: workers do. Default
      * HANDSHAKE_THREADS_AUTO: one for two workers */

@@ -260,6 +260,18 @@ static int load_retries(struct loader *loader, const struct node *node, void *ou
     return 0;
 }
 
+static int load_retry_body_bytes(struct loader *loader, const struct node *node, void *out)
+{
+    uint32_t bytes;
+
+    if (load_bytes_or_none(loader, node, &bytes) < 0)
+        return -1;
+    if (bytes > RETRY_BODY_BYTES_MAX)
+        return complain(loader, node, "must be 0 to 1MiB, got \"%s\"", node->text.ptr);
+    *(uint32_t *)out = bytes;
+    return 0;
+}
+
 static void group_defaults(struct group_conf *group)
 {
     group->balance = BALANCE_LEAST_REQUEST;
@@ -276,6 +288,7 @@ static void group_defaults(struct group_conf *group)
     group->max_cancels = 32;
     group->max_response_header_bytes = 64 << 10;
     group->retries = 1;
+    group->max_retry_body_bytes = 64 << 10;
     group->retry_budget = (struct retry_budget_conf){
         .share = SHARE_MAX / 5,
         .floor = 10,
@@ -332,6 +345,8 @@ static int load_group(struct loader *loader, const struct node *node, struct gro
         {"retry_budget", load_share, offsetof(struct group_conf, retry_budget.share), false},
         {"retry_floor", load_count_or_none, offsetof(struct group_conf, retry_budget.floor), false},
         {"retry_ceiling", load_count, offsetof(struct group_conf, retry_budget.ceiling), false},
+        {"max_retry_body_bytes", load_retry_body_bytes,
+         offsetof(struct group_conf, max_retry_body_bytes), false},
         {"host_is_target", load_bool, offsetof(struct group_conf, host_is_target), false},
     };
     uint16_t port = 0;

@@ -328,6 +328,18 @@ int load_bytes(struct loader *loader, const struct node *node, void *out)
     return 0;
 }
 
+int load_bytes_or_none(struct loader *loader, const struct node *node, void *out)
+{
+    uint64_t bytes;
+
+    if (load_bytes64(loader, node, &bytes) < 0)
+        return -1;
+    if (bytes > (1u << 30))
+        return complain(loader, node, "must be 0 to 1GiB, got \"%s\"", node->text.ptr);
+    *(uint32_t *)out = (uint32_t)bytes;
+    return 0;
+}
+
 int load_number(struct loader *loader, const struct node *node, uint64_t min, uint64_t max,
                 uint64_t *value)
 {

@@ -77,11 +77,12 @@ load_fn load_str_or_empty;
 load_fn load_text; /* struct str: any text, line ends included */
 load_fn load_path; /* struct str: a file, relative to the file that names it */
 load_fn load_bool;
-load_fn load_ms;         /* uint32_t: at least 1 ms */
-load_fn load_ms_or_none; /* uint32_t: 0 allowed */
-load_fn load_bytes;      /* uint32_t: a size, at least 1 */
-load_fn load_bytes64;    /* uint64_t: a size */
-load_fn load_count;      /* uint32_t: at least 1 */
+load_fn load_ms;            /* uint32_t: at least 1 ms */
+load_fn load_ms_or_none;    /* uint32_t: 0 allowed */
+load_fn load_bytes;         /* uint32_t: a size, at least 1 */
+load_fn load_bytes_or_none; /* uint32_t: a size */
+load_fn load_bytes64;       /* uint64_t: a size */
+load_fn load_count;         /* uint32_t: at least 1 */
 load_fn load_count_or_none;
 load_fn load_port;        /* uint16_t: 1..65535 */
 load_fn load_host_name;   /* struct str: canonical host */

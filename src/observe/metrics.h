@@ -36,6 +36,11 @@
     X(UP_CANCELS_SPENT, "weir_upstream_cancels_spent_total",                                       \
       "HTTP/2 upstream connections that take no more requests because of max_cancels")             \
     X(UP_RETRIES, "weir_upstream_retries_total", "Attempts after the first")                       \
+    X(UP_RACES, "weir_upstream_races_total",                                                       \
+      "Requests sent again because a pooled connection was gone before it read them")              \
+    X(RETRY_BODIES_LOST, "weir_retry_bodies_lost_total",                                           \
+      "Request bodies not kept for a retry because max_retry_body_bytes or max_retry_memory was "  \
+      "reached")                                                                                   \
     X(UP_RETRIES_DENIED, "weir_upstream_retries_denied_total",                                     \
       "Retries not made because the group's budget was empty")                                     \
     X(PATTERN_LIMITS, "weir_pattern_limits_total",                                                 \
@@ -55,6 +60,7 @@ enum counter {
     X(DOWN_CONNECTIONS_OPEN, "weir_downstream_connections", "Connections open now")                \
     X(DOWN_STREAMS_OPEN, "weir_downstream_streams", "Requests in flight now")                      \
     X(UP_CONNECTIONS_OPEN, "weir_upstream_connections", "Upstream connections open now")           \
+    X(RETRY_BODY_BYTES, "weir_retry_body_bytes", "Memory in request bodies kept for a retry")      \
     X(BUFFER_BYTES, "weir_buffer_bytes", "Memory in pooled buffers in use")
 
 enum gauge {

@@ -5,21 +5,36 @@
 static void connect_upstream(struct exchange *x, enum lease_want want,
                              const struct endpoint *avoid);
 
-/* May the request be sent once more? Only if the upstream cannot have seen it, or if seeing it
+enum again {
+    AGAIN_NO,
+    AGAIN_RACE,  /* the pooled connection was gone before it read anything: not a retry */
+    AGAIN_RETRY, /* one of `retries`, and paid for from the group's budget */
+};
+
+/* May the request be sent once more? Only if the upstream cannot have processed it, or if seeing it
  * twice does no harm and the connection had merely gone stale (RFC 9110 section 9.2.2, RFC 9112
- * section 9.3.1). */
-static bool may_retry(const struct exchange *x, enum reason reason)
+ * section 9.3.1, RFC 9113 section 8.7). A body must be there to be sent again. */
+static enum again may_try_again(const struct exchange *x, enum reason reason)
 {
-    if (x->response_started || x->body_was_sent || x->retries >= x->group->retries ||
-        x->down_is_gone)
-        return false;
+    if (x->response_started || x->replay.is_lost || x->down_is_gone)
+        return AGAIN_NO;
+    bool was_reused = x->lease.was_reused;
+    bool is_unread = !x->was_heard_of && upstream_was_unread(&x->lease, reason);
+    if (is_unread && was_reused && !x->has_raced)
+        return AGAIN_RACE;
+    if (x->retries >= x->group->retries)
+        return AGAIN_NO;
+    if (is_unread)
+        return AGAIN_RETRY;
     switch ((enum retry)reason_table[reason].retry) {
     case RETRY_SAFE:
-        return true;
+        return x->was_heard_of ? AGAIN_NO : AGAIN_RETRY;
     case RETRY_IDEMPOTENT:
-        return x->lease.was_reused && method_is_idempotent(x->request->method);
+        return was_reused && !x->body_was_sent && method_is_idempotent(x->request->method)
+                   ? AGAIN_RETRY
+                   : AGAIN_NO;
     case RETRY_NEVER:
-        return false;
+        return AGAIN_NO;
     }
     UNREACHABLE("every kind of retry is above");
 }
@@ -59,22 +74,48 @@ static bool spend_retry(struct exchange *x, enum reason reason)
     return false;
 }
 
-void exchange_retry(struct exchange *x, enum reason reason)
+static void count_second(struct exchange *x, enum again again)
 {
-    const struct endpoint *failed = x->lease.endpoint;
-
-    if (!may_retry(x, reason) || !spend_retry(x, reason)) {
-        exchange_fail(x, reason);
+    if (again == AGAIN_RACE) {
+        x->has_raced = true;
+        proxy_count(x->proxy, COUNTER_UP_RACES, 1);
         return;
     }
-    bool was_stale = x->lease.was_reused;
     x->retries++;
     proxy_count(x->proxy, COUNTER_UP_RETRIES, 1);
     metric_add(&x->figures->retries, 1);
+}
+
+void exchange_retry(struct exchange *x, enum reason reason)
+{
+    const struct endpoint *failed = x->lease.endpoint;
+    bool was_stale = x->lease.was_reused;
+    enum again again = may_try_again(x, reason);
+
+    if (again == AGAIN_NO || (again == AGAIN_RETRY && !spend_retry(x, reason))) {
+        exchange_fail(x, reason);
+        return;
+    }
+    count_second(x, again);
     upstream_release(&x->lease, false);
     x->target = exchange_current_target(x);
+    x->was_heard_of = false;
     exchange_enter(x, EXCHANGE_CONNECTING);
     connect_upstream(x, LEASE_FRESH, was_stale ? NULL : failed);
+}
+
+/* Body and trailers, as far as they have come. */
+static enum stream_status send_body(struct exchange *x, struct stream *up)
+{
+    enum stream_status status = replay_send(x, up);
+
+    if (!x->request_ended || !x->request_has_body)
+        return status;
+    if (x->trailer_count > 0)
+        stream_send_trailers(up, x->trailers, x->trailer_count);
+    else
+        stream_send_body(up, (struct slice){0}, END);
+    return STREAM_OK;
 }
 
 /* The upstream stream is there: the request leaves. */
@@ -85,8 +126,10 @@ static void send_request(struct exchange *x)
     exchange_enter(x, EXCHANGE_RELAYING);
     x->sent_us = loop_now_us(x->proxy->loop);
     stream_send_head(up, x->request, x->request_has_body || x->wants_upgrade ? MORE : END);
-    exchange_send_pending(x);
-    exchange_resume_down(x);
+    if (send_body(x, up) == STREAM_FULL)
+        exchange_pause_down(x);
+    else
+        exchange_resume_down(x);
     exchange_touch(x);
 }
 

@@ -4,6 +4,7 @@
  *
  *      arrive.c      from the client's head to the decision
  *      attempt.c     an upstream stream for the request, and another after a failure
+ *      replay.c      the body as far as it may have to be sent again
  *      exchange.c    the states, and what the streams say: relay up, relay down, fail, close
  *      waits.c       the deadline */
 #include "proxy/exchange_impl.h"
@@ -63,7 +64,7 @@ void exchange_close(struct exchange *x)
     deadline_deinit(&x->deadline);
     upstream_release(&x->lease, answered);
     x->client->wide -= x->is_wide;
-    bufq_clear(&x->pending);
+    replay_forget(x);
     loop_defer(x->proxy->loop, &x->finish);
 }
 
@@ -104,22 +105,6 @@ void exchange_resume_down(struct exchange *x)
     }
 }
 
-void exchange_send_pending(struct exchange *x)
-{
-    struct stream *up = exchange_up(x);
-
-    while (!bufq_is_empty(&x->pending)) {
-        struct slice front = bufq_front(&x->pending);
-        stream_send_body(up, front, MORE);
-        bufq_drop(&x->pending, front.len);
-        x->body_was_sent = true;
-    }
-    if (x->trailer_count > 0)
-        stream_send_trailers(up, x->trailers, x->trailer_count);
-    else if (x->request_ended && x->request_has_body)
-        stream_send_body(up, (struct slice){0}, END);
-}
-
 enum { TUNNEL_LINGER_MS = 1000 }; /* how long the other side of a tunnel may go on alone */
 
 static void on_down_body(struct stream *down, struct slice data, enum end end)
@@ -136,11 +121,11 @@ static void on_down_body(struct stream *down, struct slice data, enum end end)
         return;
     }
     x->request_ended = end == END;
-    if (x->state == EXCHANGE_CONNECTING) {
-        bufq_add(&x->pending, data);
+    if (!x->response_started)
+        replay_add(x, data);
+    if (x->state == EXCHANGE_CONNECTING)
         return;
-    }
-    x->body_was_sent = true;
+    x->body_was_sent |= data.len > 0;
     if (stream_send_body(up, data, end) == STREAM_FULL && end == MORE)
         exchange_pause_down(x);
     if (x->request_ended && x->response_ended)
@@ -157,11 +142,10 @@ static void on_down_trailers(struct stream *down, struct field *fields, size_t c
         return;
     x->request_ended = true;
     count = rewrite_trailers(x, fields, count);
-    if (x->state == EXCHANGE_CONNECTING) {
-        x->trailers = fields; /* they lie in the stream's arena */
-        x->trailer_count = count;
+    x->trailers = fields; /* they lie in the stream's arena */
+    x->trailer_count = count;
+    if (x->state == EXCHANGE_CONNECTING)
         return;
-    }
     stream_send_trailers(exchange_up(x), fields, count);
     if (x->response_ended)
         exchange_close(x);
@@ -204,6 +188,7 @@ static void on_up_head(struct stream *up, struct head *head, enum end end)
     if (exchange_is_over(x))
         return;
     if (head->status < 200 && head->status != 101) {
+        x->was_heard_of = true;
         relay_interim(x, head);
         return;
     }
@@ -219,6 +204,7 @@ static void on_up_head(struct stream *up, struct head *head, enum end end)
         x->request_ended = true; /* refused: an ordinary response to an ordinary request */
     x->status = (uint16_t)head->status;
     x->response_started = true;
+    replay_forget(x);
     if (!x->request_ended && !x->is_tunnel)
         head->close = true; /* we close when the response ends first: said in time */
     stream_send_head(x->down, head, end);
@@ -334,7 +320,7 @@ void exchange_new(struct downstream *client, struct stream *down)
     x->decision = undecided;
     x->started_us = loop_now_us(proxy->loop);
     x->started_wall_us = clock_wall_us();
-    bufq_init(&x->pending, loop_bufs(proxy->loop));
+    replay_init(&x->replay, loop_bufs(proxy->loop));
     deadline_init(&x->deadline, exchange_on_deadline);
     task_init(&x->finish, finish);
     down->handler = &down_handler;

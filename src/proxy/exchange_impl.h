@@ -30,9 +30,6 @@ static inline struct stream *exchange_up(const struct exchange *x)
 void exchange_pause_down(struct exchange *x);
 void exchange_resume_down(struct exchange *x);
 
-/* Sends the body bytes, and perhaps trailers, that came before the upstream stream did. */
-void exchange_send_pending(struct exchange *x);
-
 /* What the upstream stream calls. */
 extern const struct stream_handler exchange_up_handler;
 
@@ -54,6 +51,19 @@ int exchange_current_group(const struct exchange *x);
 
 /* The target of the decision under the configuration in force; NULL when it is gone. */
 struct target *exchange_current_target(const struct exchange *x);
+
+/* --- replay.c -------------------------------------------------------------------------------- */
+
+void replay_init(struct replay *replay, struct buf_pool *pool);
+
+/* A piece of the body came: is kept for the first attempt, or for another one. */
+void replay_add(struct exchange *x, struct slice data);
+
+/* Sends what is kept down `up`. */
+enum stream_status replay_send(struct exchange *x, struct stream *up);
+
+/* There will be no further attempt. */
+void replay_forget(struct exchange *x);
 
 /* --- waits.c --------------------------------------------------------------------------------- */
 

@@ -53,8 +53,9 @@ struct proxy {
     struct quotas *quotas;       /* borrows; NULL: none */
     size_t handshake_count;
     size_t connection_count, exchange_count;
-    uint64_t dice;       /* state of rand_next */
-    int64_t date_second; /* wall clock second that `date` shows */
+    size_t replay_memory; /* of bodies kept for a retry */
+    uint64_t dice;        /* state of rand_next */
+    int64_t date_second;  /* wall clock second that `date` shows */
     char date[32];
     bool draining;
 };
@@ -182,6 +183,15 @@ enum exchange_wait {
     WAIT_TOTAL
 };
 
+/* The body of a request, kept so that it can be sent again (replay.c). */
+struct replay {
+    char *front; /* in the exchange's arena */
+    size_t front_len;
+    struct bufq rest; /* embeds */
+    size_t charged;   /* of proxy.replay_memory */
+    bool is_lost;     /* bytes were sent that are not here */
+};
+
 struct exchange {
     enum exchange_state state;
     enum exchange_wait wait;
@@ -197,8 +207,8 @@ struct exchange {
     struct lease lease;   /* lease.stream is the upstream stream while HELD */
     struct head *request; /* in down->arena, rewritten */
     struct decision decision;
-    struct bufq pending;    /* request body that came before the upstream stream did */
-    struct field *trailers; /* … and its trailers; in down->arena */
+    struct replay replay;   /* embeds: the request's body, as far as it is kept */
+    struct field *trailers; /* of the request; in down->arena */
     size_t trailer_count;
 
     struct deadline deadline;
@@ -217,6 +227,8 @@ struct exchange {
     bool is_https; /* between the client and the first proxy */
     bool request_has_body, wants_upgrade;
     bool request_ended, response_started, response_ended, body_was_sent, is_tunnel;
+    bool has_raced;    /* one pooled connection was gone before it could read the request */
+    bool was_heard_of; /* the upstream has sent an interim response to this attempt */
     bool down_paused, up_paused, down_is_gone;
     bool is_wide; /* counts in client->wide */
 };

@@ -359,6 +359,17 @@ void upstream_release(struct lease *lease, bool ok)
     lease_forget(lease);
 }
 
+/* A connection that is being left refuses what came too late (RFC 9113 section 6.8). */
+bool upstream_was_unread(const struct lease *lease, enum reason reason)
+{
+    if (lease->state != LEASE_HELD)
+        return false;
+    const struct session *session = lease->stream->session;
+
+    return (reason == REASON_UPSTREAM_REFUSED && session->draining) ||
+           upconn_was_unread(session->owner_arg, lease);
+}
+
 /* --- life ------------------------------------------------------------------------------------ */
 
 void queue_init(struct target *t)

@@ -447,6 +447,8 @@ static void on_conn_eof(struct conn *conn)
     struct upconn *u = conn_arg(conn);
 
     u->is_broken = true;
+    if (u->leases > 0)
+        u->maybe_read = conn_maybe_read(conn);
     u->on_stack++;
     session_eof(u->session);
     u->on_stack--;
@@ -527,6 +529,7 @@ static void on_conn_closed(struct conn *conn, enum reason reason)
         connect_failed(u, reason);
         return;
     case UPCONN_OPEN:
+        u->maybe_read = conn_maybe_read(conn);
         detach(u);
         u->on_stack++;
         die(u);
@@ -614,6 +617,7 @@ void upconn_connect(struct endpoint *e, struct upstream_client *client)
     endpoint_ref(e);
     u->state = UPCONN_CONNECTING;
     u->started_us = loop_now_us(upstream->loop);
+    u->maybe_read = UINT64_MAX;
     deadline_init(&u->idle, on_idle_too_long);
     task_init(&u->settle, on_settle_task);
     bufq_init(&u->no_out, loop_bufs(upstream->loop));
@@ -676,6 +680,7 @@ struct stream *upconn_open_stream(struct upconn *u, struct lease *lease)
         return NULL;
     }
     u->leases++;
+    lease->first_byte = u->first_byte = conn_out_offset(u->conn);
     deadline_clear(&u->idle);
     if (!u->session->is_h2 || !may_carry_more(u))
         enter_list(u, IN_BUSY);
@@ -719,6 +724,11 @@ void upconn_release_stream(struct upconn *u, struct lease *lease)
     if (UNLIKELY(session->cancels_spent) && !was_spent)
         count_spent_cancels(u);
     upconn_settle(u);
+}
+
+bool upconn_was_unread(const struct upconn *u, const struct lease *lease)
+{
+    return u->maybe_read <= lease->first_byte;
 }
 
 bool upconn_check_alive(struct upconn *u)

@@ -81,6 +81,7 @@ struct lease {
     const struct stream_handler *handler;
     void *arg;
     const struct endpoint *avoid; /* only compared */
+    uint64_t first_byte;          /* where on its connection the request begins, or before that */
     bool needs_fresh, is_idempotent;
 };
 
@@ -103,6 +104,10 @@ enum reason upstream_acquire(struct target *target, struct lease *lease, struct 
  * inside callbacks. Afterwards lease->endpoint and lease->target are NULL. Asking again without it
  * (a retry) is fine, too. */
 void upstream_release(struct lease *lease, bool ok);
+
+/* The stream of a HELD lease was reset for `reason`: is it certain that its request was not read?
+ * Then it may be sent again, whatever its method. */
+bool upstream_was_unread(const struct lease *lease, enum reason reason);
 
 /* --- the retry budget ------------------------------------------------------------------------ */
 

@@ -213,6 +213,8 @@ struct upconn {
     bool wants_close; /* the session has nothing more to say */
     int64_t started_us;
     int64_t heard_at_ms; /* when bytes came last; 0: none yet */
+    uint64_t first_byte; /* where the last request begins, or before that */
+    uint64_t maybe_read; /* the peer has read nothing behind that byte; UINT64_MAX: not known */
     struct deadline idle;
     struct bufq no_out; /* where a session writes that has lost its connection */
     struct task settle;
@@ -234,6 +236,9 @@ struct stream *upconn_open_stream(struct upconn *u, struct lease *lease);
 
 /* Closes lease->stream and puts the connection where it belongs now. */
 void upconn_release_stream(struct upconn *u, struct lease *lease);
+
+/* The connection has ended: is it certain that the peer has read nothing of the lease's request? */
+bool upconn_was_unread(const struct upconn *u, const struct lease *lease);
 
 /* False when the peer has already closed a connection that we believe idle; it is dropped then. */
 bool upconn_check_alive(struct upconn *u);
