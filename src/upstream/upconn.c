@@ -415,11 +415,38 @@ static void settings_known(struct upconn *u)
         target_serve_later(u->endpoint->target);
 }
 
+/* h1: did bytes come before any byte of the present request has left? They answer nothing, and
+ * must not answer that request. */
+static bool is_ahead(const struct upconn *u, struct slice data)
+{
+    return u->leases > 0 && !u->session->is_h2 && data.len > 0 &&
+           conn_bytes_out(u->conn) <= u->first_byte;
+}
+
+/* The request was not read, so its user may go elsewhere. */
+static void end_ahead(struct upconn *u)
+{
+    u->maybe_read = 0;
+    conn_abort(u->conn);
+    detach(u);
+    u->on_stack++;
+    die(u);
+    session_fail(u->session, REASON_UPSTREAM_PROTOCOL);
+    u->on_stack--;
+    upconn_settle(u);
+}
+
 static size_t on_conn_data(struct conn *conn, struct slice data)
 {
     struct upconn *u = conn_arg(conn);
     bool was_idle = u->leases == 0 && !u->session->is_h2 && data.len > 0;
 
+    if (UNLIKELY(is_ahead(u, data))) {
+        LOG_DEBUG("upstream_surplus_bytes", "endpoint=%.*s bytes=%zu",
+                  STR_FMT(endpoint_name(u->endpoint)), data.len);
+        end_ahead(u);
+        return data.len;
+    }
     u->heard_at_ms = u->session->now_ms = loop_now_ms(u->upstream->loop);
     u->on_stack++;
     size_t used = session_feed(u->session, data);

@@ -91,6 +91,16 @@ def test_a_write_that_was_read_is_never_sent_again(weir, upstream, end, method):
         w.stop()
 
 
+def test_bytes_that_came_before_the_request_are_not_its_answer(weir, upstream):
+    evil = o.head(200, [("Content-Length", "4")]) + b"EVIL"
+    up = upstream(o.echo())
+    w, client = warm(weir, up, group={"retries": 0})
+    race(w, client, request_bytes("/again"), lambda: up.connections[0].send(evil))
+    response = client.read()
+    assert response.status == 200 and b"EVIL" not in response.body
+    assert [r.target for r in up.requests] == ["/first", "/again"]
+
+
 def test_trailers_of_an_empty_body_survive_a_second_connection(weir, upstream):
     up = upstream(o.echo())
     w, client = warm(weir, up)
