@@ -43,6 +43,7 @@ struct h1_server {
     bool skipped_line; /* the empty line that may stand in front of a request line was there */
     bool told_reset;   /* the stream hears nothing more */
     bool expects_continue;
+    bool waits_for_room; /* the next request is not read before `out` has drained */
 };
 
 static struct h1_server *of_session(struct session *session)
@@ -322,7 +323,21 @@ static size_t feed_trailers(struct h1_server *s, struct str data)
 
 /* --- feed ------------------------------------------------------------------------------------ */
 
-/* May the next bytes be looked at now? */
+/* A client that pipelines requests and does not read would have all its answers held here. */
+static bool lacks_room(const struct h1_server *s)
+{
+    return s->in == IN_HEAD && s->session.out->bytes > s->session.limits.out_high;
+}
+
+static void wait_for_room(struct h1_server *s)
+{
+    s->session.held_stops += !s->waits_for_room;
+    s->waits_for_room = true;
+    set_phase(s, SESSION_BUSY); /* the deadline is that of writing */
+    stop_reading(s);
+}
+
+/* Must the next bytes wait for a stream? */
 static bool is_held_up(const struct h1_server *s)
 {
     return s->in == IN_DONE || (s->stream_open && s->paused) ||
@@ -359,6 +374,10 @@ static size_t server_feed(struct session *session, struct slice data)
     while (used < data.len) {
         if (is_held_up(s)) {
             stop_reading(s); /* until the stream is closed, or resumed */
+            break;
+        }
+        if (UNLIKELY(lacks_room(s))) {
+            wait_for_room(s);
             break;
         }
         size_t n = feed_some(s, (struct slice){data.buf, data.ptr + used, data.len - used});
@@ -406,6 +425,10 @@ static void server_drained(struct session *session)
 {
     struct h1_server *s = of_session(session);
 
+    if (s->waits_for_room) {
+        s->waits_for_room = false;
+        start_reading(s);
+    }
     if (!s->full)
         return;
     s->full = false;

@@ -251,6 +251,36 @@ static void requests_answered_inside_the_callback_follow_each_other(void **state
     peer_free(p);
 }
 
+static void answer_much(struct peer *p)
+{
+    char text[601];
+
+    memset(text, 'x', 600);
+    text[600] = '\0';
+    respond(p, 200, text);
+    peer_close_stream(p);
+}
+
+static void
+a_pipelined_request_waits_until_the_answers_before_it_are_mostly_written(void **state UNUSED)
+{
+    struct peer *p = new_server();
+
+    p->on_message = answer_much;
+    feed(p, GET("/1") GET("/2") GET("/3") GET("/4"));
+    assert_string_equal(heard(p), "[GET /1].[GET /2].");
+    assert_false(p->reading);
+    assert_int_equal(p->session->phase, SESSION_BUSY); /* no deadline of an idle client */
+    assert_int_equal(p->session->held_stops, 1);
+
+    written(p);
+    session_drained(p->session);
+    assert_true(p->reading);
+    peer_offer(p);
+    assert_string_equal(heard(p), "[GET /3].[GET /4].");
+    peer_free(p);
+}
+
 static void a_body_ends_where_its_length_says_and_the_next_request_begins(void **state UNUSED)
 {
     struct peer *p = new_server();
@@ -839,6 +869,7 @@ int main(void)
         cmocka_unit_test(a_connection_carries_one_request_after_the_other),
         cmocka_unit_test(a_pipelined_request_waits_until_the_first_stream_is_closed),
         cmocka_unit_test(requests_answered_inside_the_callback_follow_each_other),
+        cmocka_unit_test(a_pipelined_request_waits_until_the_answers_before_it_are_mostly_written),
         cmocka_unit_test(a_body_ends_where_its_length_says_and_the_next_request_begins),
         cmocka_unit_test(the_client_may_ask_for_the_end),
         cmocka_unit_test(the_user_may_ask_for_the_end),
