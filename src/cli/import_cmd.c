@@ -11,16 +11,37 @@ static const char help[] =
     "Usage: weir import [--wikis FILE] FILE[=SHARE]...\n"
     "\n"
     "Prints `split` of a router as YAML, made of the Lua table of the original split\n"
-    "(mw-on-k8s.lua.conf) and of lists of database names (closed.dblist=100%). What does not mean\n"
-    "the same here, or meant nothing there, is told in comments that begin with DOUBT: keys that "
-    "are\n"
-    "given twice, entries that were never found, hosts that nobody knows.\n"
+    "(mw-on-k8s.lua.conf) and of lists of database names (closed.dblist=100%). Save it as\n"
+    "split.yaml and write `include: split.yaml` in the router. What does not mean the same here, "
+    "or\n"
+    "meant nothing there, stands in comments that begin with DOUBT: keys that are given twice,\n"
+    "entries that were never found, hosts that no table has. The Lua table is read, not run: when\n"
+    "something in it is no table of constants, nothing is printed but its place.\n"
     "\n"
     "  -w, --wikis FILE   the table of wikis: database name, host, mobile host in each line\n"
     "  -h, --help         this page\n"
     "\n"
     "Exit status: 0 nothing is in doubt, 1 something is or a file cannot be read, 2 the command\n"
-    "line is wrong.\n";
+    "line is wrong. Nothing is printed on standard output when a file cannot be read.\n";
+
+static int wrong_share(const char *share)
+{
+    char better[SUGGESTION_MAX];
+
+    if (share_suggest(str_of(share), better))
+        return cli_usage_error("import",
+                               "share must be 0%% to 100%%, got \"%s\" (did you mean \"%s\"?)",
+                               share, better);
+    return cli_usage_error("import", "share must be 0%% to 100%%, got \"%s\"", share);
+}
+
+static int fail(const struct err *err)
+{
+    char line[ERR_TEXT_MAX + 300];
+
+    fprintf(stderr, "weir import: %s\n", err_line(err, line, sizeof(line)));
+    return 1;
+}
 
 static int import_one(struct import *import, char *word)
 {
@@ -31,12 +52,11 @@ static int import_one(struct import *import, char *word)
     if (share != NULL) {
         *share++ = '\0';
         if (share_parse(str_of(share), &value) < 0)
-            return cli_usage_error("import", "share must be 0%% to 100%%, got \"%s\"", share);
+            return wrong_share(share);
     }
     if (import_file(import, word, share, &err) == 0)
         return 0;
-    fprintf(stderr, "weir import: %s\n", err.text);
-    return 1;
+    return fail(&err);
 }
 
 int cli_import(int argc, char **argv)
@@ -60,8 +80,7 @@ int cli_import(int argc, char **argv)
         if (option != 'w')
             status = cli_usage_error("import", "wrong option");
         else if (import_wikis(import, optarg, &err) < 0) {
-            fprintf(stderr, "weir import: %s\n", err.text);
-            status = 1;
+            status = fail(&err);
         }
     }
     if (status == 0 && optind == argc)

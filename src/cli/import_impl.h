@@ -3,12 +3,12 @@
 
 #include "base/str.h"
 #include "cli/import.h"
-
-enum { IMPORT_BYTES_MAX = 16 << 20 };
+#include "config/place.h"
 
 /* A line of the Lua table. */
 struct import_entry {
-    struct str host, value; /* as written */
+    struct str host, value; /* the value as written */
+    double number;          /* what it counts as; NAN: not a share */
     struct str comment;     /* what stood above */
     const char *path;
     int line;
@@ -37,4 +37,12 @@ struct import {
     size_t doubt_count;
 };
 
+void import_add(struct import *import, struct import_entry entry);
 void import_doubt(struct import *import, struct str text);
+#define DOUBT(import, ...) import_doubt((import), arena_printf(&(import)->arena, __VA_ARGS__))
+
+/* The entries of a Lua table. Nothing is run: what is no table of texts and shares is an error. */
+MUST_USE int import_lua(struct import *import, const char *path, struct str text, struct err *err);
+
+/* Always -1. */
+int import_fail(struct err *err, const struct place *place, const char *fmt, ...) PRINTF(3, 4);

@@ -3,12 +3,12 @@
 #include "cli/import_impl.h"
 
 #include "config/fold.h"
+#include "config/router_conf.h"
+#include "config/text_file.h"
 #include "config/units.h"
 
 #include <math.h>
 #include <stdlib.h>
-
-#define DOUBT(import, ...) import_doubt((import), arena_printf(&(import)->arena, __VA_ARGS__))
 
 static bool is_default(const struct import_entry *entry)
 {
@@ -17,35 +17,23 @@ static bool is_default(const struct import_entry *entry)
 
 /* --- values ---------------------------------------------------------------------------------- */
 
-static double number_of(struct str text)
-{
-    char copy[64], *end;
-
-    if (text.len == 0 || text.len >= sizeof(copy))
-        return NAN;
-    memcpy(copy, text.ptr, text.len);
-    copy[text.len] = '\0';
-    double value = strtod(copy, &end);
-    return *end == '\0' ? value : (double)NAN;
-}
-
 /* The share that the script took the value for. */
 static void read_share(struct import *import, struct import_entry *entry)
 {
-    if (share_parse(entry->value, &entry->share) == 0)
-        return;
-    double value = number_of(entry->value);
-    if (isnan(value)) {
+    if (isnan(entry->number)) {
         entry->is_dropped = true;
         DOUBT(import, "%s:%d: %.*s = %.*s is not a share, left out", entry->path, entry->line,
               STR_FMT(entry->host), STR_FMT(entry->value));
         return;
     }
-    double clamped = value < 0 ? 0 : value > 1 ? 1 : value;
-    entry->share = (uint32_t)(clamped * 100000 + 0.5);
-    DOUBT(import, "%s:%d: %.*s = %.*s is %s: taken for %g%%", entry->path, entry->line,
-          STR_FMT(entry->host), STR_FMT(entry->value),
-          value < 0 || value > 1 ? "outside of 0..1" : "finer than 0.001%", entry->share / 1000.0);
+    double clamped = entry->number < 0 ? 0 : entry->number > 1 ? 1 : entry->number;
+    entry->share = (uint32_t)(clamped * SHARE_MAX + 0.5);
+    if (clamped != entry->number)
+        DOUBT(import, "%s:%d: %.*s = %.*s is outside of 0..1: taken for %g%%", entry->path,
+              entry->line, STR_FMT(entry->host), STR_FMT(entry->value), entry->share / 1000.0);
+    else if (fabs(clamped * SHARE_MAX - entry->share) > 1e-6)
+        DOUBT(import, "%s:%d: %.*s = %.*s is finer than 0.001%%: taken for %g%%", entry->path,
+              entry->line, STR_FMT(entry->host), STR_FMT(entry->value), entry->share / 1000.0);
 }
 
 /* --- hosts ----------------------------------------------------------------------------------- */
@@ -164,24 +152,28 @@ static void look_at_name(struct import *import, const struct import_list *list, 
     }
 }
 
+static void look_at_list(struct import *import, const struct import_list *list)
+{
+    struct text_items lines = {.rest = list->text};
+    struct str name;
+    size_t count = 0;
+
+    if (list->share == NULL)
+        DOUBT(import, "%s: no share was given for it (%s=SHARE); 0%% changes nothing", list->path,
+              list->path);
+    if (import->wiki_count == 0)
+        DOUBT(import, "%s: weir needs a table of wikis for database names (--wikis FILE)",
+              list->path);
+    for (; text_items_next(&lines, &name); count++)
+        look_at_name(import, list, lines.place.line, name);
+    if (count == 0)
+        DOUBT(import, "%s: there is no name in it, which weir refuses", list->path);
+}
+
 static void look_at_lists(struct import *import)
 {
-    for (size_t i = 0; i < import->list_count; i++) {
-        struct str rest = import->lists[i].text, line, name, comment;
-        if (import->lists[i].share == NULL)
-            DOUBT(import, "%s: nobody said which share it has; 0%% changes nothing",
-                  import->lists[i].path);
-        if (import->wiki_count == 0)
-            DOUBT(import, "%s: weir needs a table of wikis for database names (--wikis FILE)",
-                  import->lists[i].path);
-        for (int at = 1; str_next(&rest, '\n', &line); at++) {
-            str_cut(line, '#', &name, &comment);
-            while (name.len > 0 && (unsigned char)name.ptr[name.len - 1] <= ' ')
-                name.len--;
-            if (name.len > 0)
-                look_at_name(import, &import->lists[i], at, name);
-        }
-    }
+    for (size_t i = 0; i < import->list_count; i++)
+        look_at_list(import, &import->lists[i]);
 }
 
 /* --- YAML ------------------------------------------------------------------------------------ */
@@ -255,6 +247,14 @@ static void print_doubts(const struct import *import, FILE *out)
         print_comment(out, "# DOUBT: ", import->doubts[i]);
 }
 
+static void print_list(const struct import_list *list, FILE *out)
+{
+    fputs("    - { list: \"", out);
+    for (const char *c = list->path; *c != '\0'; c++)
+        fprintf(out, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+    fprintf(out, "\", k8s: %s }\n", list->share != NULL ? list->share : "0%");
+}
+
 size_t import_print(struct import *import, FILE *out)
 {
     look_at_entries(import);
@@ -262,7 +262,10 @@ size_t import_print(struct import *import, FILE *out)
     if (!has_default(import))
         DOUBT(import, "there is no default; the script left everything else on legacy");
     fprintf(out,
-            "# Made by weir import: `split` of a router. Read the doubts, then `weir check`.\n");
+            "# Made by weir import: `split` of a router. To use it, read the doubts, save it as\n"
+            "# split.yaml beside the configuration, write in the router, in place of its `split`,\n"
+            "#     include: split.yaml\n"
+            "# and run `weir check`. Lists are named relative to this file.\n");
     print_doubts(import, out);
     fprintf(out, "split:\n");
     print_default(import, out);
@@ -270,7 +273,6 @@ size_t import_print(struct import *import, FILE *out)
         fprintf(out, "  wikis:\n");
     print_entries(import, out);
     for (size_t i = 0; i < import->list_count; i++)
-        fprintf(out, "    - { list: \"%s\", k8s: %s }\n", import->lists[i].path,
-                import->lists[i].share != NULL ? import->lists[i].share : "0%");
+        print_list(&import->lists[i], out);
     return import->doubt_count;
 }

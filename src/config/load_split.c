@@ -3,6 +3,7 @@
  * overrides whom. */
 #include "config/fold.h"
 #include "config/loader_impl.h"
+#include "config/text_file.h"
 #include "config/units.h"
 
 #include <stdlib.h>
@@ -179,7 +180,7 @@ static int add_names(struct loader *loader, const struct node *node, struct memb
 static int add_list_file(struct loader *loader, const struct node *node, struct members *members,
                          uint32_t entry)
 {
-    struct line_reader lines = {0};
+    struct text_items lines = {0};
     struct str text, line;
     int result = 0;
 
@@ -188,7 +189,7 @@ static int add_list_file(struct loader *loader, const struct node *node, struct 
     if (reader_slurp(loader->reader, node->text, &node->place, &text, &lines.place.file) < 0)
         return -1;
     lines.rest = text;
-    while (line_next(&lines, &line)) {
+    while (text_items_next(&lines, &line)) {
         if (add_name(loader, members, line, lines.place, entry) < 0)
             result = -1;
     }

@@ -7,77 +7,46 @@
 #include "config/loader_impl.h"
 #include "config/text_file.h"
 #include "config/units.h"
+#include "config/wikis.h"
 
 #include <stdlib.h>
 
-/* --- lines ----------------------------------------------------------------------------------- */
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
-static struct str trim_blanks(struct str line)
-{
-    while (line.len > 0 && is_blank(line.ptr[0]))
-        line = str_skip(line, 1);
-    while (line.len > 0 && is_blank(line.ptr[line.len - 1]))
-        line.len--;
-    return line;
-}
-
-bool line_next(struct line_reader *lines, struct str *line)
-{
-    struct str raw;
-
-    while (text_line_next(&lines->rest, &raw)) {
-        struct str text, comment;
-        lines->place.line++;
-        str_cut(raw, '#', &text, &comment);
-        *line = trim_blanks(text);
-        lines->place.column = (int)(line->ptr - raw.ptr) + 1;
-        if (line->len > 0)
-            return true;
-    }
-    return false;
-}
-
-/* The next word of `*line`, which moves behind it; empty at the end. */
-static struct str next_word(struct str *line)
-{
-    size_t len = 0;
-
-    *line = trim_blanks(*line);
-    while (len < line->len && !is_blank(line->ptr[len]))
-        len++;
-    struct str word = str_make(line->ptr, len);
-    *line = str_skip(*line, len);
-    return word;
-}
-
 /* --- the table ------------------------------------------------------------------------------- */
 
-static int load_wiki_line(struct loader *loader, struct place place, struct str line,
+const char *wiki_line_parse(struct str text, struct wiki_line *line, struct str *culprit)
+{
+    *line = (struct wiki_line){.name = text_word_next(&text)};
+    line->host = text_word_next(&text);
+    line->mobile = text_word_next(&text);
+    *culprit = line->name;
+    if (line->host.len == 0 || text_word_next(&text).len > 0) {
+        culprit->len = 0;
+        return "expected: name host mobile-host (or -)";
+    }
+    if (str_eq(line->mobile, STR("-")))
+        line->mobile.len = 0;
+    if (!is_token(line->name) || str_find_char(line->name, '.') >= 0)
+        return "cannot be the name of a database";
+    *culprit = is_host_name(line->host) ? line->mobile : line->host;
+    return culprit->len > 0 && !is_host_name(*culprit) ? "is not a host name" : NULL;
+}
+
+static int load_wiki_line(struct loader *loader, struct place place, struct str text,
                           struct wiki_conf *wiki)
 {
-    struct str name = next_word(&line), host = next_word(&line), mobile = next_word(&line);
+    struct wiki_line line;
+    struct str culprit;
+    const char *problem = wiki_line_parse(text, &line, &culprit);
 
-    if (str_eq(mobile, STR("-")))
-        mobile.len = 0;
-    if (host.len == 0 || next_word(&line).len > 0)
-        return complain_place(loader, place, "expected: name host mobile-host (or -)");
-    if (!is_token(name) || str_find_char(name, '.') >= 0)
-        return complain_place(loader, place, "\"%.*s\" cannot be the name of a database",
-                              STR_FMT(name));
-    if (!is_host_name(host))
-        return complain_place(loader, place, "\"%.*s\" is not a host name", STR_FMT(host));
-    if (mobile.len > 0 && !is_host_name(mobile))
-        return complain_place(loader, place, "\"%.*s\" is not a host name", STR_FMT(mobile));
+    if (problem != NULL && culprit.len == 0)
+        return complain_place(loader, place, "%s", problem);
+    if (problem != NULL)
+        return complain_place(loader, place, "\"%.*s\" %s", STR_FMT(culprit), problem);
     *wiki = (struct wiki_conf){
         .place = place,
-        .name = arena_str(loader->arena, name),
-        .host = canonical_host(loader->arena, host),
-        .mobile = canonical_host(loader->arena, mobile),
+        .name = arena_str(loader->arena, line.name),
+        .host = canonical_host(loader->arena, line.host),
+        .mobile = canonical_host(loader->arena, line.mobile),
     };
     return 0;
 }
@@ -92,11 +61,11 @@ static int compare_wikis(const void *left, const void *right)
 
 static size_t count_lines(struct str text)
 {
-    struct line_reader lines = {.rest = text};
+    struct text_items lines = {.rest = text};
     struct str line;
     size_t count = 0;
 
-    while (line_next(&lines, &line))
+    while (text_items_next(&lines, &line))
         count++;
     return count;
 }
@@ -115,7 +84,7 @@ static void check_wiki_names(struct loader *loader)
 int load_wikis(struct loader *loader, const struct node *node)
 {
     struct config *config = loader->config;
-    struct line_reader lines = {0};
+    struct text_items lines = {0};
     struct str text, line;
 
     loader->has_wiki_table = loader->is_wiki_table_broken = true;
@@ -126,7 +95,7 @@ int load_wikis(struct loader *loader, const struct node *node)
     loader->is_wiki_table_broken = false;
     lines.rest = text;
     config->wikis = ARENA_NEW_N(loader->arena, struct wiki_conf, MAX(count_lines(text), 1));
-    while (line_next(&lines, &line)) {
+    while (text_items_next(&lines, &line)) {
         if (load_wiki_line(loader, lines.place, line, &config->wikis[config->wiki_count]) == 0)
             config->wiki_count++;
         else

@@ -144,13 +144,6 @@ int load_pattern(struct loader *loader, const struct node *node, struct str patt
 /* A host or "*.host" into a struct host_match_conf. */
 load_fn load_host_match;
 
-/* Lines of a list file: text with comments and blanks removed, its place with it. */
-struct line_reader {
-    struct str rest;
-    struct place place; /* of the line that line_next gave */
-};
-bool line_next(struct line_reader *lines, struct str *line);
-
 /* Complains about addresses that two listeners, or a listener and the admin port, have. */
 void check_binds(struct loader *loader);
 

@@ -177,3 +177,35 @@ bool text_line_next(struct str *rest, struct str *line)
     *rest = str_skip(*rest, MIN(len + (is_crlf ? 2 : 1), rest->len));
     return true;
 }
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+bool text_items_next(struct text_items *items, struct str *item)
+{
+    struct str line, comment;
+
+    while (text_line_next(&items->rest, &line)) {
+        items->place.line++;
+        str_cut(line, '#', item, &comment);
+        *item = str_trim(*item);
+        items->place.column = (int)(item->ptr - line.ptr) + 1;
+        if (item->len > 0)
+            return true;
+    }
+    return false;
+}
+
+struct str text_word_next(struct str *line)
+{
+    size_t len = 0;
+
+    *line = str_trim(*line);
+    while (len < line->len && !is_blank(line->ptr[len]))
+        len++;
+    struct str word = str_make(line->ptr, len);
+    *line = str_skip(*line, len);
+    return word;
+}

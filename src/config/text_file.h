@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "config/place.h"
 
 enum { TEXT_FILE_BYTES_MAX = 16 << 20 };
 
@@ -26,3 +27,14 @@ MUST_USE int text_check(struct str *text, struct text_fault *fault);
 
 /* The next line of `*rest` without its end, which is LF, CRLF or CR; false when there is none. */
 bool text_line_next(struct str *rest, struct str *line);
+
+/* The items of a list, one in each line: "#" starts a comment, blanks around an item and lines
+ * without one are skipped. */
+struct text_items {
+    struct str rest;
+    struct place place; /* of the item that text_items_next gave */
+};
+bool text_items_next(struct text_items *items, struct str *item);
+
+/* The next word of `*line`, which moves behind it; empty at the end. */
+struct str text_word_next(struct str *line);

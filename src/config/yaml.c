@@ -22,6 +22,7 @@ struct builder {
     size_t total; /* nodes as the loader will see them */
     unsigned depth;
     bool is_failed; /* beyond repair; other mistakes are told, and loading goes on */
+    struct str key; /* of the mapping that is about to be built: it is the value of this */
 };
 
 static struct node *complain_at(struct reader *reader, struct place place, const char *fmt, ...)
@@ -225,7 +226,18 @@ static struct node *included(struct builder *builder, const struct node *value, 
     return root;
 }
 
-static void take_included(struct builder *builder, struct node *into, const struct node *value)
+/* `split: { include: file }` takes a file that holds the key "split" itself as well: what stands
+ * there. `key` is that of the mapping that includes. */
+static struct node *unwrapped(struct node *root, struct str key)
+{
+    bool is_wrapped = root->kind == NODE_MAP && root->count == 1 && key.len > 0 &&
+                      str_eq(root->keys[0]->text, key) && root->items[0]->kind == NODE_MAP;
+
+    return is_wrapped ? root->items[0] : root;
+}
+
+static void take_included(struct builder *builder, struct node *into, const struct node *value,
+                          struct str key)
 {
     struct node *root = included(builder, value, into->kind);
 
@@ -233,6 +245,7 @@ static void take_included(struct builder *builder, struct node *into, const stru
         into->is_partial = true;
         return;
     }
+    root = unwrapped(root, key);
     into->weight += root->weight;
     for (size_t i = 0; i < root->count; i++)
         node_add(builder->reader, into, root->keys[i], root->items[i]);
@@ -265,11 +278,12 @@ static void build_list(struct builder *builder, const yaml_node_t *from, struct 
     for (const yaml_node_item_t *at = from->data.sequence.items.start;
          at < from->data.sequence.items.top && !builder->is_failed; at++) {
         int include = lone_include(builder, *at);
+        builder->key.len = 0;
         struct node *item = build(builder, include != 0 ? include : *at);
         if (item == NULL)
             return;
         if (include != 0) {
-            take_included(builder, node, item);
+            take_included(builder, node, item, (struct str){"", 0});
             continue;
         }
         node_add(builder->reader, node, NULL, item);
@@ -347,11 +361,12 @@ struct pair {
 
 /* One key of a mapping; -1 when it is beyond repair. `*merged` is the value of its "<<". */
 static int build_pair(struct builder *builder, const yaml_node_pair_t *pair, struct node *node,
-                      struct pair *merged)
+                      struct str own_key, struct pair *merged)
 {
     struct node *key = build(builder, pair->key);
-    struct node *value = build(builder, pair->value);
 
+    builder->key = key != NULL ? key->text : (struct str){"", 0};
+    struct node *value = build(builder, pair->value);
     if (key == NULL || value == NULL)
         return -1;
     if (key->kind != NODE_SCALAR) {
@@ -371,17 +386,18 @@ static int build_pair(struct builder *builder, const yaml_node_pair_t *pair, str
         return 0;
     }
     for (size_t i = 0; i < (value->kind == NODE_LIST ? value->count : 1); i++)
-        take_included(builder, node, value->kind == NODE_LIST ? value->items[i] : value);
+        take_included(builder, node, value->kind == NODE_LIST ? value->items[i] : value, own_key);
     return 0;
 }
 
 static void build_map(struct builder *builder, const yaml_node_t *from, struct node *node)
 {
     struct pair merged = {NULL, NULL};
+    struct str own_key = builder->key;
 
     for (const yaml_node_pair_t *at = from->data.mapping.pairs.start;
          at < from->data.mapping.pairs.top && !builder->is_failed; at++) {
-        if (build_pair(builder, at, node, &merged) < 0)
+        if (build_pair(builder, at, node, own_key, &merged) < 0)
             return;
     }
     check_duplicates(builder, node);

@@ -1,6 +1,7 @@
 """weir import: the Lua table of the original split and lists of database names, as YAML with doubts."""
 
 import csv
+import os
 
 import pytest
 import yaml
@@ -27,7 +28,7 @@ return {
     ["aa.wikibooks.org:443"] = 1,
     ["ab.wikipedia.org"] = 1.5,
     ["ace.wikipedia.org"] = "some",
-    something else
+    "en.wikipedia.org",
 }
 """
 
@@ -52,7 +53,7 @@ routers:
   mediawiki:
     services: { web: { legacy: appservers, k8s: mw-web } }
     rules: [{ service: web }]
-    split: { include: split.yaml }
+    SPLIT
 """
 
 
@@ -95,7 +96,7 @@ def test_the_table_becomes_yaml(tmp_path):
         ["aa.wikibooks.org:443", "table.lua.conf:15", "not a host name"],
         ["ab.wikipedia.org", "table.lua.conf:16", "1.5", "outside"],
         ["ace.wikipedia.org", "table.lua.conf:17", "not a share"],
-        ["table.lua.conf:18", "something else"],
+        ["table.lua.conf:18", "en.wikipedia.org", "no key"],
     ],
 )
 def test_what_is_doubtful_is_said(tmp_path, words):
@@ -126,13 +127,108 @@ def test_lists_are_named_and_looked_at(tmp_path):
     assert not any("aawiki" in line for line in doubts(done))
 
 
-def test_what_comes_out_goes_in(tmp_path):
+@pytest.mark.parametrize("split", [None, "split: { include: split.yaml }"])
+def test_the_output_can_be_included_as_it_says(tmp_path, split):
     (tmp_path / "closed.dblist").write_text("aawiki\n")
     done = imported(tmp_path, LUA, "closed.dblist=100%")
-    (tmp_path / "split.yaml").write_text("\n".join(l[2:] for l in done.stdout.split("split:\n", 1)[1].splitlines()) + "\n")
-    (tmp_path / "edge.yaml").write_text(WHOLE)
+    (tmp_path / "split.yaml").write_text(done.stdout)
+    hint = [line for line in done.stdout.splitlines() if "include:" in line]
+    assert len(hint) == 1, done.stdout
+    (tmp_path / "edge.yaml").write_text(WHOLE.replace("SPLIT", split or hint[0].lstrip("# ")))
     checked = h.run("check", "-c", tmp_path / "edge.yaml")
     assert checked.returncode == 0, checked.stdout + checked.stderr
+    answer = h.run("route", "--json", "-c", tmp_path / "edge.yaml", "https://aa.wikipedia.org/")
+    assert '"share":"100' in answer.stdout or '"share":1' in answer.stdout, answer.stdout
+
+
+# Every form of comment, text and number that Lua has. Each table says: default 4 %, aa.wikipedia.org 100 %.
+FORMS = {
+    "long comment": '--[==[ a ]] b\n ["www.wikidata.org"] = 1, ]==]\n["aa.wikipedia.org"] = 1',
+    "long comment, level 0": '--[[ ["www.wikidata.org"] = 1, ]] ["aa.wikipedia.org"] = 1',
+    "comment that is not long": '--[=x [[\n["aa.wikipedia.org"] = 1',
+    "long comment between": '["aa.wikipedia.org"] --[=[\n]]]=] = --[[x]] 1',
+    "commented line": '-- ["www.wikidata.org"] = 1,\n["aa.wikipedia.org"] = 1, -- ["x.example"] = 1\n',
+    "long string": "[ [[aa.wikipedia.org]] ] = 1",
+    "long string of level 2": "[ [==[\naa.wikipedia.org]==] ] = 1",
+    "comment mark in a string": '["aa.wikipedia.org"] = 1, ["--[[x"] = nil, y = nil',
+    "hex escape": r"""['\x61a.wikipedia.org'] = 1""",
+    "decimal escape": r"""["a\97.wikipedia\46org"] = 1""",
+    "unicode escape": r"""["\u{61}a.wikipedia.org"] = 1""",
+    "skipped white space": '["aa.\\z\n     wikipedia.org"] = 1',
+    "boolean": '["aa.wikipedia.org"] = true',
+    "exponent": '["aa.wikipedia.org"] = 10e-1',
+    "hexadecimal": '["aa.wikipedia.org"] = 0x1',
+    "hexadecimal float": '["aa.wikipedia.org"] = 0x.8p1',
+    "semicolon": '["aa.wikipedia.org"] = 1;',
+    "many on a line": '["aa.wikipedia.org"]=1,["x.y"]=nil;',
+    "over several lines": '[\n"aa.wikipedia.org"\n]\n=\n1',
+}
+FRAMES = ["return { default = .04, %s }", "local t <const> = {\n default = 4e-2;\n %s\n}\nreturn t", "wmf.split = { default = 0x.0a3d70a3d70a4, %s };"]
+
+
+@pytest.mark.parametrize("frame", range(len(FRAMES)))
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_lua_is_read(tmp_path, form, frame):
+    done = imported(tmp_path, FRAMES[frame] % FORMS[form])
+    assert shares(done.stdout) == ("4%", {"aa.wikipedia.org": "100%"}), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r"])
+def test_line_ends_do_not_matter(tmp_path, end):
+    done = imported(tmp_path, LUA.replace("\n", end))
+    assert done.stdout == imported(tmp_path, LUA).stdout
+
+
+# What cannot be read stops the import: the table, and the place.
+UNREADABLE = {
+    "no comma": ('return {\n  a = 1\n  b = 2\n}', "3:3"),
+    "an expression": ('return {\n  a = 4 / 100,\n}', "2:9"),
+    "a variable": ('return {\n  a = share,\n}', "2:7"),
+    "a call": ('return {\n  a = f(1),\n}', "2:7"),
+    "words": ("return {\n  something else\n}", "2:13"),
+    "two tables": ("return { a = 1 }, { b = 1 }", "1:17"),
+    "code": ("local t = {}\nt.a = 1\nreturn t", "2:1"),
+    "another name": ("local t = { a = 1 }\nreturn u", "2:8"),
+    "an open comment": ("return {\n --[==[ ]] ]=]\n}", "2:2"),
+    "an open string": ('return {\n ["a] = 1,\n}', "2:3"),
+    "an open long string": ("return {\n [ [[a] ] = 1,\n}", "2:4"),
+    "an open table": ("return {\n a = 1,", "2:8"),
+    "a bad escape": ('return {\n ["\\q"] = 1,\n}', "2:3"),
+    "a byte escape above 255": ('return {\n ["\\256"] = 1,\n}', "2:3"),
+    "a bad number": ("return {\n a = 0.0.4,\n}", "2:6"),
+    "a number with a unit": ("return {\n a = 4x,\n}", "2:6"),
+    "Latin-1": (b"return {\n -- caf\xe9\n}", "2:8"),
+    "a deep table": ("return { a = " + "{" * 5000 + "}" * 5000 + " }", "1:46"),
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_what_cannot_be_read_stops_the_import(tmp_path, what):
+    text, place = UNREADABLE[what]
+    (tmp_path / "t.lua").write_bytes(text if isinstance(text, bytes) else text.encode())
+    done = h.run("import", "t.lua", cwd=tmp_path)
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr.startswith("weir import: t.lua:%s: " % place), done.stderr
+
+
+@pytest.mark.parametrize("path, cause", [("/dev/null", "is empty"), (".", "Is a directory"), ("nowhere", "No such file"), ("blank", "is empty")])
+def test_a_file_that_cannot_be_read_says_why(tmp_path, path, cause):
+    (tmp_path / "blank").write_text(" ")
+    for arguments in ([path], ["--wikis", path, "blank"]):
+        done = h.run("import", *arguments, cwd=tmp_path)
+        assert done.returncode == 1 and cause in done.stderr and path in done.stderr, done.stderr
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_says_so(tmp_path):
+    (tmp_path / "t.lua").write_text("return {}")
+    (tmp_path / "t.lua").chmod(0)
+    assert "Permission denied" in h.run("import", "t.lua", cwd=tmp_path).stderr
+
+
+def test_a_broken_table_of_wikis_stops_the_import(tmp_path):
+    done = imported(tmp_path, LUA, wikis="aawiki aa.wikipedia.org\nbbwiki\n")
+    assert done.returncode == 1 and "wikis.txt:2:1: " in done.stderr and not done.stdout
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the recorded table is not here")
