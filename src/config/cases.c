@@ -30,6 +30,8 @@ static int load_expected(struct loader *loader, const struct node *node, enum ex
 
     if (node->kind != NODE_SCALAR)
         return complain(loader, node, "expected a value of %s", words[what]);
+    if (!node_is_plain(loader->reader, node))
+        return -1;
     *value = node->is_null ? STR("none") : arena_str(loader->arena, node->text);
     if (what != EXPECT_SHARE || str_eq(*value, STR("none")))
         return 0;
@@ -100,6 +102,8 @@ static int load_header(struct loader *loader, struct case_conf *made, const stru
 
     if (node->kind != NODE_SCALAR)
         return complain(loader, node, "a header is text, a list of texts, or null");
+    if (!node_is_plain(loader->reader, node))
+        return -1;
     *field = (struct case_field){
         .name = arena_str(loader->arena, key->text),
         .value = arena_str(loader->arena, node->text),

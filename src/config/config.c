@@ -88,8 +88,9 @@ static int load_dns_servers(struct loader *loader, const struct node *node, void
 
     for (size_t i = 0; i < count; i++) {
         struct str text = items[i]->text;
-        if (items[i]->kind != NODE_SCALAR ||
-            ((addr_parse(text, &addr) < 0 || addr_is_unix(&addr)) &&
+        if (!expect_scalar(loader, items[i], "the address of a DNS server"))
+            return -1;
+        if (((addr_parse(text, &addr) < 0 || addr_is_unix(&addr)) &&
              addr_parse_ip(text, 53, &addr) < 0))
             return complain(loader, items[i], "expected the address of a DNS server");
         if (i > 0)

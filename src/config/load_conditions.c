@@ -20,6 +20,8 @@ static int load_host_or_pattern(struct loader *loader, const struct node *node, 
 
     if (node->kind != NODE_SCALAR || !str_starts(node->text, STR("~")))
         return load_host_match(loader, node, out);
+    if (!expect_scalar(loader, node, "a pattern"))
+        return -1;
     match->place = node->place;
     match->is_regex = true;
     return load_pattern(loader, node, str_skip(node->text, 1), &match->name);

@@ -12,104 +12,14 @@
 #include "config/loader_impl.h"
 #include "config/units.h"
 
-enum { PARTS_MAX = 64, REWRITES_MAX = 64, HEADER_RULES_MAX = 256 };
-
-/* --- templates ------------------------------------------------------------------------------- */
-
-static const char *const variable_names[] = {
-#define X(id, name) name,
-    VARIABLES(X)
-#undef X
-};
-
-enum variable variable_lookup(struct str inside)
-{
-    struct str kind, name;
-
-    if (str_cut(inside, ':', &kind, &name))
-        return str_eq(kind, STR("header")) && is_token(name) ? VARIABLE_HEADER : VARIABLE_TEXT;
-    for (size_t i = 0; i < ARRAY_LEN(variable_names); i++) {
-        if (i + 1 != VARIABLE_HEADER && str_eq(str_of(variable_names[i]), inside))
-            return (enum variable)(i + 1);
-    }
-    return VARIABLE_TEXT;
-}
-
-static int unknown_variable(struct loader *loader, const struct node *node, struct str inside)
-{
-    struct guess guess = guess_for(inside);
-
-    for (size_t i = 0; i < ARRAY_LEN(variable_names); i++)
-        guess_try(&guess, str_of(variable_names[i]));
-    return complain(loader, node, "unknown variable \"${%.*s}\"%s", STR_FMT(inside),
-                    guess_words(loader, &guess));
-}
-
-static int add_part(struct loader *loader, const struct node *node, struct template_conf *template,
-                    enum variable variable, struct str text)
-{
-    if (variable == VARIABLE_TEXT && text.len == 0)
-        return 0;
-    if (template->count == PARTS_MAX)
-        return complain(loader, node, "more than %d parts", PARTS_MAX);
-    template->parts[template->count++] =
-        (struct part_conf){variable, arena_str(loader->arena, text)};
-    return 0;
-}
-
-static int add_variable(struct loader *loader, const struct node *node,
-                        struct template_conf *template, struct str inside)
-{
-    enum variable variable = variable_lookup(inside);
-    struct str kind, name;
-
-    if (variable == VARIABLE_TEXT)
-        return unknown_variable(loader, node, inside);
-    str_cut(inside, ':', &kind, &name);
-    return add_part(loader, node, template, variable, arena_str_lower(loader->arena, name));
-}
-
-static bool has_control(struct str text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return true;
-    }
-    return false;
-}
-
-static int load_template(struct loader *loader, const struct node *node, void *out)
-{
-    struct template_conf *template = out;
-    ptrdiff_t at;
-
-    if (!expect_scalar(loader, node, "a text with ${variables}"))
-        return -1;
-    struct str text = node->text;
-    if (has_control(text))
-        return complain(loader, node, "control characters cannot stand here");
-    template->place = node->place;
-    template->parts = ARENA_NEW_N(loader->arena, struct part_conf, PARTS_MAX);
-    while ((at = str_find(text, STR("${"))) >= 0) {
-        struct str rest = str_skip(text, (size_t)at + 2);
-        ptrdiff_t end = str_find_char(rest, '}');
-        if (end < 0)
-            return complain(loader, node, "\"${\" without a closing brace");
-        if (add_part(loader, node, template, VARIABLE_TEXT, str_make(text.ptr, (size_t)at)) < 0 ||
-            add_variable(loader, node, template, str_make(rest.ptr, (size_t)end)) < 0)
-            return -1;
-        text = str_skip(rest, (size_t)end + 1);
-    }
-    return add_part(loader, node, template, VARIABLE_TEXT, text);
-}
+enum { REWRITES_MAX = 64, HEADER_RULES_MAX = 256 };
 
 /* A path begins with a slash, either here or in ${path}. */
 static int load_path_template(struct loader *loader, const struct node *node, void *out)
 {
     struct template_conf *template = out;
 
-    if (load_template(loader, node, out) < 0)
+    if (load_template_line(loader, node, TEMPLATE_REWRITE, out) < 0)
         return -1;
     const struct part_conf *first = template->parts;
     bool is_path =
@@ -127,7 +37,7 @@ static int load_host_template(struct loader *loader, const struct node *node, vo
 {
     struct template_conf *template = out;
 
-    if (load_template(loader, node, out) < 0)
+    if (load_template_line(loader, node, TEMPLATE_REWRITE, out) < 0)
         return -1;
     if (template->count == 1 && template->parts->variable == VARIABLE_TEXT &&
         !is_host_name(template->parts->text))
@@ -281,7 +191,8 @@ static struct header_rule_conf *rule_new(struct loader *loader, const struct nod
 }
 
 static int load_valued(struct loader *loader, const struct node *node,
-                       struct header_rules_conf *rules, enum header_op op)
+                       struct header_rules_conf *rules, enum header_op op,
+                       enum template_place place)
 {
     int result = 0;
 
@@ -291,7 +202,7 @@ static int load_valued(struct loader *loader, const struct node *node,
         struct header_rule_conf *rule = NULL;
         if (check_name(loader, node->keys[i]) < 0 ||
             (rule = rule_new(loader, node->keys[i], rules, op)) == NULL ||
-            load_template(loader, node->items[i], &rule->value) < 0)
+            load_template_line(loader, node->items[i], place, &rule->value) < 0)
             result = -1;
     }
     return result;
@@ -338,7 +249,7 @@ static const struct op_key response_ops[] = {
 };
 
 static int load_ops(struct loader *loader, const struct node *node, const struct op_key *ops,
-                    size_t op_count, struct header_rules_conf *rules)
+                    size_t op_count, enum template_place place, struct header_rules_conf *rules)
 {
     struct field fields[ARRAY_LEN(response_ops)];
     int result;
@@ -354,7 +265,9 @@ static int load_ops(struct loader *loader, const struct node *node, const struct
         const struct node *value = node_find(node, ops[i].key);
         if (value == NULL)
             continue;
-        if ((ops[i].has_value ? load_valued : load_named)(loader, value, rules, ops[i].op) < 0)
+        int loaded = ops[i].has_value ? load_valued(loader, value, rules, ops[i].op, place)
+                                      : load_named(loader, value, rules, ops[i].op);
+        if (loaded < 0)
             result = -1;
     }
     return result;
@@ -362,12 +275,12 @@ static int load_ops(struct loader *loader, const struct node *node, const struct
 
 static int load_request_rules(struct loader *loader, const struct node *node, void *out)
 {
-    return load_ops(loader, node, request_ops, ARRAY_LEN(request_ops), out);
+    return load_ops(loader, node, request_ops, ARRAY_LEN(request_ops), TEMPLATE_REQUEST, out);
 }
 
 static int load_response_rules(struct loader *loader, const struct node *node, void *out)
 {
-    return load_ops(loader, node, response_ops, ARRAY_LEN(response_ops), out);
+    return load_ops(loader, node, response_ops, ARRAY_LEN(response_ops), TEMPLATE_RESPONSE, out);
 }
 
 int load_header_rules(struct loader *loader, const struct node *node, void *out)

@@ -145,18 +145,29 @@ static int service_of_group(struct loader *loader, const struct node *node)
 
 /* --- rules ----------------------------------------------------------------------------------- */
 
+static int load_body(struct loader *loader, const struct node *node, void *out)
+{
+    return load_template(loader, node, TEMPLATE_ANSWER, out);
+}
+
+static int load_location(struct loader *loader, const struct node *node, void *out)
+{
+    if (load_template_line(loader, node, TEMPLATE_ANSWER, out) < 0)
+        return -1;
+    return node->text.len > 0 ? 0 : complain(loader, node, "must not be empty");
+}
+
 static int load_answer(struct loader *loader, const struct node *node, void *out)
 {
     static const struct field fields[] = {
         {"status", load_status, offsetof(struct answer_conf, status), true},
-        {"body", load_text, offsetof(struct answer_conf, body), false},
+        {"body", load_body, offsetof(struct answer_conf, body), false},
         {"type", load_str, offsetof(struct answer_conf, type), false},
-        {"location", load_str, offsetof(struct answer_conf, location), false},
+        {"location", load_location, offsetof(struct answer_conf, location), false},
     };
     struct answer_conf *answer = ARENA_NEW(loader->arena, struct answer_conf);
 
     *(struct answer_conf **)out = answer;
-    answer->body = answer->location = (struct str){"", 0};
     answer->type = STR("text/plain; charset=utf-8");
     if (node->kind == NODE_SCALAR)
         return load_status(loader, node, &answer->status);

@@ -106,6 +106,13 @@ struct node *const *node_items(const struct node *const *node, size_t *count)
 
 bool expect_scalar(struct loader *loader, const struct node *node, const char *what)
 {
+    return expect_template(loader, node, what) && node_is_plain(loader->reader, node);
+}
+
+bool expect_template(struct loader *loader, const struct node *node, const char *what)
+{
+    if (node->is_bad)
+        return false;
     if (node->kind == NODE_SCALAR && !node->is_null)
         return true;
     complain(loader, node, "expected %s, got %s", what,

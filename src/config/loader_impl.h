@@ -65,8 +65,10 @@ struct node *const *node_items(const struct node *const *node, size_t *count);
 
 /* --- values ---------------------------------------------------------------------------------- */
 
-/* The node must be of this kind; complains otherwise. */
+/* The node must be of this kind; complains otherwise. Only a template may have variables of
+ * requests. */
 bool expect_scalar(struct loader *loader, const struct node *node, const char *what);
+bool expect_template(struct loader *loader, const struct node *node, const char *what);
 bool expect_map(struct loader *loader, const struct node *node, const char *what);
 
 int load_number(struct loader *loader, const struct node *node, uint64_t min, uint64_t max,
@@ -105,6 +107,23 @@ struct str canonical_host(struct arena *arena, struct str text);
 int find_group(struct loader *loader, const struct node *node);
 int find_datacenter(struct loader *loader, const struct node *node);
 int find_router(struct loader *loader, const struct node *node);
+
+/* --- templates -------------------------------------------------------------------------------- */
+
+/* Where a template stands, which says what variables it may have. */
+enum template_place {
+    TEMPLATE_REWRITE,
+    TEMPLATE_REQUEST,  /* fields of requests */
+    TEMPLATE_RESPONSE, /* fields of responses, ours and those of upstreams */
+    TEMPLATE_ANSWER,   /* what a rule answers itself */
+};
+
+int load_template(struct loader *loader, const struct node *node, enum template_place place,
+                  struct template_conf *template);
+
+/* The same without line ends and other controls. */
+int load_template_line(struct loader *loader, const struct node *node, enum template_place place,
+                       struct template_conf *template);
 
 /* --- sections -------------------------------------------------------------------------------- */
 

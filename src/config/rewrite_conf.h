@@ -12,9 +12,10 @@
  * connection. */
 #define VARIABLES(X)                                                                               \
     X(METHOD, "method")                                                                            \
-    X(HOST, "host") /* canonical: lower case, no port */                                           \
-    X(PATH, "path") /* as received, without query */                                               \
-    X(REST, "rest") /* of the path, behind the rule's path and a slash */                          \
+    X(HOST, "host")                     /* canonical: lower case, no port */                       \
+    X(PATH, "path")                     /* as received, without query */                           \
+    X(PATH_AND_QUERY, "path_and_query") /* the same with its "?" and query, if there is one */     \
+    X(REST, "rest")                     /* of the path, behind the rule's path and a slash */      \
     X(SCHEME, "scheme")                                                                            \
     X(HTTP_VERSION, "http_version")   /* HTTP/1.1 */                                               \
     X(HTTP_PROTOCOL, "http_protocol") /* h1, h2 */                                                 \
@@ -35,8 +36,9 @@
     X(DATACENTER, "datacenter")                                                                    \
     X(WHY, "why")                                                                                  \
     X(BUCKET, "bucket")                                                                            \
-    X(SHARE, "share")   /* in 0.001 % */                                                           \
-    X(HEADER, "header") /* ${header:name}: of the request; empty when there is none */
+    X(SHARE, "share")             /* in 0.001 % */                                                 \
+    X(UPSTREAM_MS, "upstream_ms") /* from the request sent to the response head; "-": none */      \
+    X(HEADER, "header")           /* ${header:name}: of the request; empty when there is none */
 
 enum variable {
     VARIABLE_TEXT, /* none: the text itself */
@@ -46,7 +48,8 @@ enum variable {
         VARIABLE_COUNT
 };
 
-/* What "name" or "header:name" between the braces means; VARIABLE_TEXT: no variable. */
+/* What "name" or "header:name" between the braces means in any place; VARIABLE_TEXT: no variable.
+ */
 enum variable variable_lookup(struct str inside);
 
 struct part_conf {

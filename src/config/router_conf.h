@@ -95,10 +95,10 @@ struct match_conf {
 /* --- rules ----------------------------------------------------------------------------------- */
 
 struct answer_conf {
-    uint16_t status;     /* 200..599 */
-    struct str body;     /* default "" */
-    struct str type;     /* Content-Type, default "text/plain; charset=utf-8" */
-    struct str location; /* of a redirect, "" = none */
+    uint16_t status;               /* 200..599 */
+    struct template_conf body;     /* default: none */
+    struct str type;               /* Content-Type, default "text/plain; charset=utf-8" */
+    struct template_conf location; /* of a redirect; default: none */
 };
 
 /* Whose requests count together. Those without the header or cookie count by client address. */

@@ -25,10 +25,7 @@ struct builder {
     struct str key; /* of the mapping that is about to be built: it is the value of this */
 };
 
-static struct node *complain_at(struct reader *reader, struct place place, const char *fmt, ...)
-    PRINTF(3, 4);
-
-static struct node *complain_at(struct reader *reader, struct place place, const char *fmt, ...)
+struct node *reader_complain(struct reader *reader, struct place place, const char *fmt, ...)
 {
     va_list args;
 
@@ -62,7 +59,7 @@ static int check_text(struct reader *reader, struct str *text, const char *file)
 
     if (text_check(text, &fault) == 0)
         return 0;
-    complain_at(reader, (struct place){file, fault.line, fault.column}, "%s", fault.what);
+    reader_complain(reader, (struct place){file, fault.line, fault.column}, "%s", fault.what);
     return -1;
 }
 
@@ -73,86 +70,19 @@ int reader_slurp(struct reader *reader, struct str path, const struct place *fro
     struct place at = from != NULL ? *from : (struct place){.file = full.ptr};
 
     if (++reader->file_count > YAML_FILES_MAX) {
-        complain_at(reader, at, "more than %d files in one configuration", YAML_FILES_MAX);
+        reader_complain(reader, at, "more than %d files in one configuration", YAML_FILES_MAX);
         return -1;
     }
     struct err err;
     int result = text_file_read(full.ptr, reader->tree, text, &err);
     *name = full.ptr;
     if (result < 0 && from != NULL)
-        complain_at(reader, at, "%s", err.text);
+        reader_complain(reader, at, "%s", err.text);
     else if (result < 0)
-        complain_at(reader, at, "cannot read: %s", strerror(err.errnum));
+        reader_complain(reader, at, "cannot read: %s", strerror(err.errnum));
     else
         count_version(reader, *text);
     return result < 0 ? -1 : check_text(reader, text, full.ptr);
-}
-
-/* --- ${VARIABLES} ---------------------------------------------------------------------------- */
-
-static bool is_variable_name(struct str name)
-{
-    for (size_t i = 0; i < name.len; i++) {
-        char c = ascii_lower(name.ptr[i]);
-        if (!(c >= 'a' && c <= 'z') && c != '_' && !(i > 0 && ascii_is_digit(c)))
-            return false;
-    }
-    return name.len > 0;
-}
-
-/* What "NAME" or "NAME:-default" between the braces stands for; -1 after a complaint. */
-static int variable_value(struct builder *builder, struct str inside, struct place place,
-                          struct str *value)
-{
-    ptrdiff_t dash = str_find(inside, STR(":-"));
-    struct str name = dash >= 0 ? str_make(inside.ptr, (size_t)dash) : inside;
-
-    if (!is_variable_name(name)) {
-        complain_at(builder->reader, place, "\"${%.*s}\" is not the name of a variable",
-                    STR_FMT(inside));
-        return -1;
-    }
-    const char *set = getenv(arena_str(builder->reader->tree, name).ptr);
-    if (set != NULL && (set[0] != '\0' || dash < 0)) {
-        *value = str_of(set);
-        return 0;
-    }
-    if (dash >= 0) {
-        *value = str_skip(inside, (size_t)dash + 2);
-        return 0;
-    }
-    complain_at(builder->reader, place,
-                "environment variable %.*s is not set (\"${%.*s:-default}\" gives it a default)",
-                STR_FMT(name), STR_FMT(name));
-    return -1;
-}
-
-static struct str expand(struct builder *builder, struct str text, struct place place)
-{
-    struct arena *arena = builder->reader->tree;
-    struct str out = {text.ptr, 0}, value;
-    ptrdiff_t at;
-
-    if (str_find(text, STR("${")) < 0)
-        return text;
-    out.ptr = "";
-    while ((at = str_find(text, STR("${"))) >= 0) {
-        struct str rest = str_skip(text, (size_t)at + 2);
-        ptrdiff_t end = str_find_char(rest, '}');
-        if (end < 0) {
-            complain_at(builder->reader, place, "\"${\" without a closing brace");
-            break;
-        }
-        out = arena_join(arena, out, str_make(text.ptr, (size_t)at));
-        if (variable_lookup(str_make(rest.ptr, (size_t)end)) != VARIABLE_TEXT) /* of a request */
-            out = arena_join(arena, out, str_make(text.ptr + at, (size_t)end + 3));
-        else if (variable_value(builder, str_make(rest.ptr, (size_t)end), place, &value) == 0)
-            out = arena_join(arena, out, value);
-        text = str_skip(rest, (size_t)end + 1);
-        if (out.len > YAML_SCALAR_BYTES_MAX)
-            break;
-    }
-    return arena_join(arena, out, text);
 }
 
 /* --- nodes ----------------------------------------------------------------------------------- */
@@ -192,15 +122,15 @@ static void build_scalar(struct builder *builder, const yaml_node_t *from, struc
     bool is_plain = from->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
 
     if (text.len > YAML_SCALAR_BYTES_MAX) {
-        complain_at(builder->reader, node->place, "a text of more than %d bytes",
-                    YAML_SCALAR_BYTES_MAX);
+        reader_complain(builder->reader, node->place, "a text of more than %d bytes",
+                        YAML_SCALAR_BYTES_MAX);
         text.len = 0;
     }
     if (text.len > 0 && memchr(text.ptr, 0, text.len) != NULL) {
-        complain_at(builder->reader, node->place, "a text with a NUL byte");
+        reader_complain(builder->reader, node->place, "a text with a NUL byte");
         text.len = 0;
     }
-    text = expand(builder, text, node->place);
+    text = node_expand(builder->reader, node, text);
     node->is_null =
         is_plain && (text.len == 0 || str_eq(text, STR("~")) || str_eq(text, STR("null")));
     node->text = arena_str(builder->reader->tree, text);
@@ -211,9 +141,11 @@ static void build_scalar(struct builder *builder, const yaml_node_t *from, struc
 static struct node *included(struct builder *builder, const struct node *value, enum node_kind kind)
 {
     if (value->kind != NODE_SCALAR)
-        return complain_at(builder->reader, value->place, "include needs the name of a file");
+        return reader_complain(builder->reader, value->place, "include needs the name of a file");
+    if (!node_is_plain(builder->reader, value))
+        return NULL;
     if (builder->reader->include_depth >= YAML_INCLUDE_DEPTH_MAX)
-        return complain_at(builder->reader, value->place, "includes are nested too deeply");
+        return reader_complain(builder->reader, value->place, "includes are nested too deeply");
 
     struct node *root = reader_load(builder->reader, value->text, &value->place);
     if (root == NULL) {
@@ -221,8 +153,8 @@ static struct node *included(struct builder *builder, const struct node *value, 
         return NULL;
     }
     if (root->kind != kind)
-        return complain_at(builder->reader, value->place, "\"%s\" must hold a %s here",
-                           value->text.ptr, kind == NODE_MAP ? "mapping" : "list");
+        return reader_complain(builder->reader, value->place, "\"%s\" must hold a %s here",
+                               value->text.ptr, kind == NODE_MAP ? "mapping" : "list");
     return root;
 }
 
@@ -294,8 +226,8 @@ static void build_list(struct builder *builder, const yaml_node_t *from, struct 
 static void complain_duplicate(struct builder *builder, const struct node *key,
                                const struct node *first)
 {
-    complain_at(builder->reader, key->place, "\"%s\" is given twice, first at %s:%d:%d",
-                key->text.ptr, first->place.file, first->place.line, first->place.column);
+    reader_complain(builder->reader, key->place, "\"%s\" is given twice, first at %s:%d:%d",
+                    key->text.ptr, first->place.file, first->place.line, first->place.column);
 }
 
 static int compare_keys(const void *left, const void *right)
@@ -346,8 +278,8 @@ static void merge(struct builder *builder, struct node *map, struct node *value)
 
     for (size_t i = 0; i < count; i++) {
         if (sources[i]->kind != NODE_MAP) {
-            complain_at(builder->reader, sources[i]->place,
-                        "\"<<\" merges a mapping or a list of mappings");
+            reader_complain(builder->reader, sources[i]->place,
+                            "\"<<\" merges a mapping or a list of mappings");
             return;
         }
         map->is_partial |= sources[i]->is_partial;
@@ -370,10 +302,11 @@ static int build_pair(struct builder *builder, const yaml_node_pair_t *pair, str
     if (key == NULL || value == NULL)
         return -1;
     if (key->kind != NODE_SCALAR) {
-        complain_at(builder->reader, key->place, "a key must be a plain text");
+        reader_complain(builder->reader, key->place, "a key must be a plain text");
         builder->is_failed = true;
         return -1;
     }
+    (void)node_is_plain(builder->reader, key);
     if (is_merge(builder, pair->key)) {
         if (merged->key != NULL)
             complain_duplicate(builder, key, merged->key);
@@ -436,9 +369,9 @@ static struct node *build(struct builder *builder, int index)
     if (node == NULL) {
         if (builder->in_progress[index] || builder->depth >= YAML_DEPTH_MAX) {
             builder->is_failed = true;
-            return complain_at(builder->reader, place, "%s",
-                               builder->in_progress[index] ? "an alias inside its own anchor"
-                                                           : "nested too deeply");
+            return reader_complain(builder->reader, place, "%s",
+                                   builder->in_progress[index] ? "an alias inside its own anchor"
+                                                               : "nested too deeply");
         }
         builder->in_progress[index] = true;
         builder->depth++;
@@ -450,8 +383,8 @@ static struct node *build(struct builder *builder, int index)
     builder->total += node->kind == NODE_SCALAR ? 1 : 0;
     if (node->weight > YAML_NODES_MAX || builder->total > YAML_NODES_MAX) {
         builder->is_failed = true;
-        return complain_at(builder->reader, place, "more than %d items, aliases counted",
-                           YAML_NODES_MAX);
+        return reader_complain(builder->reader, place, "more than %d items, aliases counted",
+                               YAML_NODES_MAX);
     }
     return builder->is_failed ? NULL : node;
 }
@@ -474,8 +407,8 @@ static struct node *build_document(struct reader *reader, yaml_document_t *docum
     if (document->nodes.top > document->nodes.start) {
         root = build(&builder, 1);
     } else {
-        complain_at(reader, (struct place){.file = file, .line = 1, .column = 1},
-                    "the file is empty");
+        reader_complain(reader, (struct place){.file = file, .line = 1, .column = 1},
+                        "the file is empty");
     }
     free(builder.done);
     free(builder.in_progress);
@@ -487,8 +420,8 @@ static struct node *complain_syntax(struct reader *reader, struct str text,
 {
     struct yaml_problem problem = yaml_problem_find(text, parser);
 
-    return complain_at(reader, (struct place){file, problem.line, problem.column},
-                       "not valid YAML: %s", problem.what);
+    return reader_complain(reader, (struct place){file, problem.line, problem.column},
+                           "not valid YAML: %s", problem.what);
 }
 
 /* Whatever follows the one document that a file holds. */
@@ -503,10 +436,10 @@ static bool is_last_document(struct reader *reader, struct str text, yaml_parser
     }
     bool is_last = yaml_document_get_root_node(&document) == NULL;
     if (!is_last)
-        complain_at(reader,
-                    (struct place){file, (int)document.start_mark.line + 1,
-                                   (int)document.start_mark.column + 1},
-                    "a second document begins here; a file holds one");
+        reader_complain(reader,
+                        (struct place){file, (int)document.start_mark.line + 1,
+                                       (int)document.start_mark.column + 1},
+                        "a second document begins here; a file holds one");
     yaml_document_delete(&document);
     return is_last;
 }
@@ -518,7 +451,7 @@ static struct node *parse_text(struct reader *reader, struct str text, const cha
     struct node *root = NULL;
 
     if (!yaml_parser_initialize(&parser))
-        return complain_at(reader, (struct place){.file = file}, "out of memory");
+        return reader_complain(reader, (struct place){.file = file}, "out of memory");
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text.ptr, text.len);
     if (!yaml_parser_load(&parser, &document)) {

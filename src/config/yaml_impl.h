@@ -11,18 +11,26 @@ enum {
     YAML_DEPTH_MAX = 32,      /* collections inside each other */
     YAML_NODES_MAX = 2000000, /* of the tree, aliases counted as often as they are used */
     YAML_SCALAR_BYTES_MAX = 65536,
+    NODE_VARIABLES_MAX = 64, /* of a request, in one scalar */
 };
 
 enum node_kind { NODE_SCALAR, NODE_LIST, NODE_MAP };
 
+/* Where "${name}" stands in the text of a scalar; len 0: behind the last one. */
+struct variable_span {
+    uint32_t at, len;
+};
+
 struct node {
     enum node_kind kind;
     bool is_null;    /* nothing was written, or null */
+    bool is_bad;     /* a scalar that has been complained about */
     bool is_partial; /* a file that it includes could not be read, which has been reported */
     struct place place;
-    struct str text;     /* of a scalar; NUL-ended */
-    struct node **items; /* of a list; of a map its values */
-    struct node **keys;  /* of a map: scalars */
+    struct str text;                 /* of a scalar; NUL-ended */
+    struct variable_span *variables; /* of a request, or unknown; only templates may have them */
+    struct node **items;             /* of a list; of a map its values */
+    struct node **keys;              /* of a map: scalars */
     size_t count;
     size_t cap;
     size_t weight; /* nodes of this tree, itself included */
@@ -49,6 +57,20 @@ struct node *reader_load_text(struct reader *reader, struct str text, const char
  * places in it are called. */
 MUST_USE int reader_slurp(struct reader *reader, struct str path, const struct place *from,
                           struct str *text, const char **name);
+
+/* A complaint about what was read; always NULL. */
+struct node *reader_complain(struct reader *reader, struct place place, const char *fmt, ...)
+    PRINTF(3, 4);
+
+/* The text of the scalar `node` with the variables of the environment filled in; sets
+ * node->variables. */
+struct str node_expand(struct reader *reader, struct node *node, struct str text);
+
+/* "name" of a "${name}" in the text of `node`. */
+struct str node_variable(const struct node *node, const struct variable_span *span);
+
+/* Complains when `node` has variables, which stand in templates only; whether it has none. */
+bool node_is_plain(struct reader *reader, const struct node *node);
 
 void node_add(struct reader *reader, struct node *node, struct node *key, struct node *item);
 

@@ -33,6 +33,22 @@ void exchange_resume_down(struct exchange *x);
 /* What the upstream stream calls. */
 extern const struct stream_handler exchange_up_handler;
 
+/* --- variables.c ----------------------------------------------------------------------------- */
+
+/* The value of a variable of `exchange`; and as text of HTML or XML, and inside a JSON string. */
+struct str exchange_variable(const void *exchange, enum variable variable, struct str name);
+struct str exchange_variable_html(const void *exchange, enum variable variable, struct str name);
+struct str exchange_variable_json(const void *exchange, enum variable variable, struct str name);
+
+/* The template filled in, in the arena of x->down; -1 when that is longer than `max`. */
+int exchange_fill(const struct exchange *x, const struct template_conf *template,
+                  variable_fn *variable, size_t max, struct str *text);
+
+/* --- record.c -------------------------------------------------------------------------------- */
+
+/* From the request sent to the response head. */
+uint32_t exchange_upstream_us(const struct exchange *x);
+
 /* --- arrive.c -------------------------------------------------------------------------------- */
 
 /* The client's head is there: on_head of the downstream stream. */

@@ -10,6 +10,11 @@ static uint32_t us_between(int64_t from_us, int64_t to_us)
     return (uint32_t)MIN(to_us - from_us, (int64_t)UINT32_MAX);
 }
 
+uint32_t exchange_upstream_us(const struct exchange *x)
+{
+    return us_between(x->sent_us, x->answered_us);
+}
+
 static void count(struct exchange *x, uint64_t duration_us)
 {
     struct metrics *metrics = x->proxy->metrics;
@@ -66,7 +71,7 @@ static void push(struct exchange *x, uint32_t duration_us)
     struct access_entry entry = {
         .start_wall_us = x->started_wall_us,
         .duration_us = duration_us,
-        .upstream_us = us_between(x->sent_us, x->answered_us),
+        .upstream_us = exchange_upstream_us(x),
         .connect_us = us_between(x->asked_us, x->sent_us),
         .bytes_in = x->bytes_in,
         .bytes_out = x->bytes_out,

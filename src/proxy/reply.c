@@ -144,15 +144,79 @@ void reply_redirect_https(struct exchange *x)
     reply(x, head, (struct str){0});
 }
 
+enum {
+    LOCATION_MAX = 16 << 10,
+    BODY_MAX = 256 << 10, /* with variables filled in */
+};
+
+static bool has_word(struct str text, struct str word)
+{
+    for (size_t at = 0; at + word.len <= text.len; at++) {
+        if (str_eq_nocase(str_make(text.ptr + at, word.len), word))
+            return true;
+    }
+    return false;
+}
+
+/* Clients choose many of the values, so they may not become markup. */
+static variable_fn *variable_for(struct str type)
+{
+    if (has_word(type, STR("html")) || has_word(type, STR("xml")))
+        return exchange_variable_html;
+    return has_word(type, STR("json")) ? exchange_variable_json : exchange_variable;
+}
+
+static bool has_variable(const struct template_conf *template, enum variable variable)
+{
+    for (size_t i = 0; i < template->count; i++) {
+        if (template->parts[i].variable == variable)
+            return true;
+    }
+    return false;
+}
+
+/* A path with two slashes in front would be another host. */
+static struct str on_this_host(const struct template_conf *template, struct str location)
+{
+    if (template->parts[0].variable == VARIABLE_TEXT)
+        return location;
+    while (location.len > 1 && location.ptr[0] == '/' &&
+           (location.ptr[1] == '/' || location.ptr[1] == '\\'))
+        location = str_skip(location, 1);
+    return location;
+}
+
+static enum reason add_location(struct exchange *x, struct head *head,
+                                const struct template_conf *template)
+{
+    struct str location;
+
+    if (template->count == 0)
+        return REASON_NONE;
+    if (x->request->authority.len == 0 && has_variable(template, VARIABLE_HOST))
+        return REASON_BAD_HOST; /* HTTP/1.0 that does not say where to */
+    if (exchange_fill(x, template, exchange_variable, LOCATION_MAX, &location) < 0)
+        return REASON_URI_TOO_LONG;
+    head_add_id(head, HEADER_LOCATION, on_this_host(template, location));
+    return REASON_NONE;
+}
+
 void reply_answer(struct exchange *x, const struct answer_conf *answer)
 {
     struct head *head = new_head(x, answer->status);
+    struct str body;
 
-    x->reason = REASON_ROUTE_ANSWER;
-    if (answer->body.len > 0)
+    if (answer->body.count > 0)
         head_add_id(head, HEADER_CONTENT_TYPE, answer->type);
-    if (answer->location.len > 0)
-        head_add_id(head, HEADER_LOCATION, answer->location);
+    enum reason reason = add_location(x, head, &answer->location);
+    if (reason == REASON_NONE &&
+        exchange_fill(x, &answer->body, variable_for(answer->type), BODY_MAX, &body) < 0)
+        reason = REASON_URI_TOO_LONG;
+    if (reason != REASON_NONE) {
+        reply_reason(x, reason, reason_status(reason));
+        return;
+    }
+    x->reason = REASON_ROUTE_ANSWER;
     add_reason(x, head, REASON_ROUTE_ANSWER);
-    reply(x, head, answer->body);
+    reply(x, head, body);
 }
