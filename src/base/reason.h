@@ -32,6 +32,7 @@
     X(URI_TOO_LONG, 414, "uri_too_long", RETRY_NEVER)                                              \
     X(LINE_TOO_LONG, 431, "line_too_long", RETRY_NEVER)                                            \
     X(HEADERS_TOO_LARGE, 431, "headers_too_large", RETRY_NEVER)                                    \
+    X(HEADERS_HELD, 431, "headers_held", RETRY_NEVER)                                              \
     X(TOO_MANY_FIELDS, 431, "too_many_fields", RETRY_NEVER)                                        \
     X(BODY_TOO_LARGE, 413, "body_too_large", RETRY_NEVER)                                          \
     X(H2_PROTOCOL, 400, "h2_protocol", RETRY_NEVER)                                                \
@@ -77,6 +78,7 @@
     X(UPSTREAM_RESET, 502, "upstream_reset", RETRY_IDEMPOTENT)                                     \
     X(UPSTREAM_PROTOCOL, 502, "upstream_protocol", RETRY_NEVER)                                    \
     X(UPSTREAM_HEADERS_TOO_LARGE, 502, "upstream_headers_too_large", RETRY_NEVER)                  \
+    X(UPSTREAM_HEADERS_HELD, 502, "upstream_headers_held", RETRY_NEVER)                            \
     X(UPSTREAM_TIMEOUT, 504, "upstream_timeout", RETRY_NEVER)                                      \
     X(UPSTREAM_IDLE_TIMEOUT, 504, "upstream_idle_timeout", RETRY_NEVER)                            \
     X(TOTAL_TIMEOUT, 504, "total_timeout", RETRY_NEVER)                                            \

@@ -97,6 +97,8 @@ struct limits_conf {
                                 * and after timeouts.body_grace; default 240; 0: any */
     uint32_t max_streams;      /* concurrent h2 streams of one connection; default 100 */
     uint32_t max_requests;     /* per connection, then it is closed; default 10000 */
+    uint32_t max_held_header_bytes; /* fields of all open streams of an h2 connection, counted as
+                                     * for max_header_bytes; default 1 MiB */
     uint32_t max_held_bytes;   /* body bytes of all streams of an h2 connection, in each direction,
                                 * that wait for whoever is to read them; default 1 MiB */
     uint32_t max_unsent_bytes; /* that the kernel takes and cannot send yet; default 512 KiB */
@@ -233,6 +235,8 @@ struct group_conf {
     uint32_t max_cancels;     /* of requests on one h2 connection, less one a second; default 32;
                                * 0 = no limit */
     uint32_t max_response_header_bytes; /* default 64 KiB */
+    uint32_t max_held_header_bytes;     /* fields of all responses that are open on an h2
+                                         * connection; default 4 MiB */
     uint32_t retries; /* of one request, after failures that allow it; default 1, at most 100 */
     struct retry_budget_conf retry_budget;
     uint32_t max_retry_body_bytes; /* of a request body kept until the response; default 64 KiB */

@@ -287,6 +287,7 @@ static void group_defaults(struct group_conf *group)
     group->max_requests = 1000;
     group->max_cancels = 32;
     group->max_response_header_bytes = 64 << 10;
+    group->max_held_header_bytes = 4 << 20;
     group->retries = 1;
     group->max_retry_body_bytes = 64 << 10;
     group->retry_budget = (struct retry_budget_conf){
@@ -341,6 +342,8 @@ static int load_group(struct loader *loader, const struct node *node, struct gro
         {"max_cancels", load_count_or_none, offsetof(struct group_conf, max_cancels), false},
         {"max_response_header_bytes", load_bytes,
          offsetof(struct group_conf, max_response_header_bytes), false},
+        {"max_held_header_bytes", load_bytes, offsetof(struct group_conf, max_held_header_bytes),
+         false},
         {"retries", load_retries, offsetof(struct group_conf, retries), false},
         {"retry_budget", load_share, offsetof(struct group_conf, retry_budget.share), false},
         {"retry_floor", load_count_or_none, offsetof(struct group_conf, retry_budget.floor), false},

@@ -359,6 +359,8 @@ static int load_limits(struct loader *loader, const struct node *node, void *out
         {"min_body_rate", load_count_or_none, offsetof(struct limits_conf, min_body_rate), false},
         {"max_streams", load_count, offsetof(struct limits_conf, max_streams), false},
         {"max_requests", load_count, offsetof(struct limits_conf, max_requests), false},
+        {"max_held_header_bytes", load_bytes, offsetof(struct limits_conf, max_held_header_bytes),
+         false},
         {"max_held_bytes", load_held_bytes, offsetof(struct limits_conf, max_held_bytes), false},
         {"max_unsent_bytes", load_bytes, offsetof(struct limits_conf, max_unsent_bytes), false},
     };
@@ -444,6 +446,7 @@ static void listener_defaults(struct listener_conf *listener)
         .min_body_rate = 240,
         .max_streams = 100,
         .max_requests = 10000,
+        .max_held_header_bytes = 1 << 20,
         .max_held_bytes = 1 << 20,
         .max_unsent_bytes = 512 << 10,
     };

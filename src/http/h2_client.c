@@ -25,10 +25,8 @@ static enum reason check_response(const struct h2_incoming *in, enum end end)
     struct field *field = head_find(head, HEADER_CONTENT_LENGTH);
     uint64_t length;
 
-    if (in->bad == REASON_UPSTREAM_PROTOCOL)
-        return in->bad;
     if (in->bad != REASON_NONE)
-        return REASON_UPSTREAM_HEADERS_TOO_LARGE;
+        return h2_upstream_reason(in->bad);
     if (head->status == 0 || (head->status < 200 && end == END))
         return REASON_UPSTREAM_PROTOCOL;
     if (field == NULL)

@@ -445,6 +445,7 @@ struct h2_session *h2_session_new(const struct session_ops *ops, const struct se
                                           .is_h2 = true}};
     l->max_header_bytes = or_default(l->max_header_bytes, H2_MAX_HEADER_BYTES);
     l->max_header_count = or_default(l->max_header_count, H2_MAX_HEADER_COUNT);
+    l->max_held_header_bytes = or_default(l->max_held_header_bytes, H2_MAX_HELD_HEADER_BYTES);
     l->max_line_bytes = or_default(l->max_line_bytes, l->max_header_bytes);
     l->max_uri_bytes = or_default(l->max_uri_bytes, l->max_line_bytes);
     l->max_streams = or_default(l->max_streams, H2_MAX_STREAMS);

@@ -38,7 +38,8 @@ enum {
     H2_MAX_STREAMS = 100,        /* when limits say 0 */
     H2_MAX_HEADER_BYTES = 65536, /* name + value + 32 of all fields */
     H2_MAX_HEADER_COUNT = 128,
-    H2_FIELD_OVERHEAD = 32,        /* RFC 9113 section 6.5.2 */
+    H2_MAX_HELD_HEADER_BYTES = 1024 * 1024, /* … of all open streams */
+    H2_FIELD_OVERHEAD = 32,                 /* RFC 9113 section 6.5.2 */
     H2_TOLERANCE = 4,              /* a head so many times over its limits is not read to its end */
     H2_MAX_CONTINUATIONS = 8,      /* frames of one header block after the first */
     H2_MAX_SETTINGS = 32,          /* entries of one SETTINGS frame */
@@ -72,6 +73,7 @@ struct h2_stream {
     struct h2_trailers *trailers; /* owns: to be sent after the body */
 
     uint64_t body_bytes; /* received */
+    uint32_t head_bytes; /* of the heads and trailers that the arena holds */
     uint32_t held;       /* received while paused: the stream's window stays closed by so much */
     enum reason news;    /* on_reset is due with this reason */
     enum method method;  /* of the request */
@@ -131,6 +133,7 @@ struct h2_session {
     struct list full;       /* those that wait for on_writable */
     struct list news;       /* those that wait for on_reset */
     uint32_t wire_streams;
+    size_t head_bytes;    /* of all streams */
     size_t queued;        /* bytes in all streams' tx */
     size_t rx_held;       /* bytes in all streams' `held` */
     size_t rx_closed;     /* … that keep the connection's window closed */
@@ -300,6 +303,12 @@ int h2_on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *arg
 int h2_on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *arg);
 int h2_on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *arg);
 int h2_on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code, void *arg);
+
+/* What is wrong with a head, as it is called where it came from an upstream. */
+enum reason h2_upstream_reason(enum reason bad);
+
+/* The arena of the stream holds no heads any more. */
+void h2_release_heads(struct h2_stream *st);
 
 /* Hands the held piece of body to the user. */
 void h2_flush_body(struct h2_session *h2, enum end end);

@@ -122,16 +122,49 @@ static void join_crumbs(struct h2_incoming *in)
     head_add_id(in->head, HEADER_COOKIE, str_make(text, len));
 }
 
-static enum reason check_limits(const struct session_limits *limits, const struct h2_incoming *in,
-                                size_t line_bytes)
+static enum reason check_limits(const struct h2_session *h2, size_t line_bytes)
 {
+    const struct session_limits *limits = &h2->session.limits;
+    const struct h2_incoming *in = &h2->in;
+
     if (in->bytes > limits->max_header_bytes)
         return REASON_HEADERS_TOO_LARGE;
     if (in->count > limits->max_header_count)
         return REASON_TOO_MANY_FIELDS;
     if (line_bytes > limits->max_line_bytes)
         return REASON_LINE_TOO_LONG;
+    if (h2->head_bytes + in->bytes > limits->max_held_header_bytes)
+        return REASON_HEADERS_HELD;
     return REASON_NONE;
+}
+
+/* The stream's arena holds the block from now on. */
+static void charge_block(struct h2_session *h2)
+{
+    const struct h2_incoming *in = &h2->in;
+
+    if (in->st == NULL || in->bad != REASON_NONE)
+        return;
+    in->st->head_bytes += (uint32_t)in->bytes;
+    h2->head_bytes += in->bytes;
+}
+
+void h2_release_heads(struct h2_stream *st)
+{
+    st->h2->head_bytes -= st->head_bytes;
+    st->head_bytes = 0;
+}
+
+enum reason h2_upstream_reason(enum reason bad)
+{
+    switch ((int)bad) {
+    case REASON_NONE:
+    case REASON_UPSTREAM_PROTOCOL:
+        return bad;
+    case REASON_HEADERS_HELD:
+        return REASON_UPSTREAM_HEADERS_HELD;
+    }
+    return REASON_UPSTREAM_HEADERS_TOO_LARGE;
 }
 
 /* Decoding must go on to keep the compression state, but nobody has to look at every field of a
@@ -146,8 +179,8 @@ static void refuse_block(struct h2_session *h2, struct h2_stream *st, enum reaso
 {
     bool is_malformed = reason == REASON_UPSTREAM_PROTOCOL;
 
-    if (!h2->session.is_server && !is_malformed)
-        reason = REASON_UPSTREAM_HEADERS_TOO_LARGE;
+    if (!h2->session.is_server)
+        reason = h2_upstream_reason(reason);
     h2_bad(h2, st, reason);
     h2_glitch(h2, H2_COST_ERROR);
     h2_stream_rst(st, is_malformed ? NGHTTP2_PROTOCOL_ERROR : NGHTTP2_ENHANCE_YOUR_CALM);
@@ -192,7 +225,7 @@ int h2_on_header(nghttp2_session *ng UNUSED, const nghttp2_frame *frame UNUSED,
     in->bytes += name_len + value_len + H2_FIELD_OVERHEAD;
     in->count++;
     if (in->bad == REASON_NONE)
-        in->bad = check_limits(&h2->session.limits, in, name_len + value_len);
+        in->bad = check_limits(h2, name_len + value_len);
     if (in->bad != REASON_NONE)
         return is_bomb(&h2->session.limits, in) ? defuse(h2) : 0;
 
@@ -335,6 +368,7 @@ static void on_headers_frame(struct h2_session *h2, const nghttp2_frame *frame)
     enum end end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM ? END : MORE;
     struct h2_incoming in = h2->in;
 
+    charge_block(h2);
     if (in.st == NULL) {
         struct h2_stream *st = stream_by_id(h2->ng, frame->hd.stream_id);
         if (st != NULL && end == END)

@@ -103,6 +103,8 @@ static void refuse_request(struct h2_session *h2, struct h2_stream *st, enum rea
     } else {
         h2_answer(st, reason);
     }
+    h2_release_heads(st);
+    arena_reset(&st->own_arena); /* the answer may have to wait for the client's window */
 }
 
 /* By RFC 9218 streams of one urgency go one after another; that is for clients that know of it. The

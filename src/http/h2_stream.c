@@ -27,6 +27,7 @@ static void stream_free(struct h2_stream *st)
     list_remove(&st->news_node);
     bufq_deinit(&st->tx);
     h2_mem_give(st->trailers);
+    h2_release_heads(st);
     arena_reset(&st->own_arena);
     h2_mem_give(st);
 }
@@ -183,6 +184,7 @@ static void stream_op_close(struct stream *stream)
         h2->session.draining = true; /* until its head is whole, nobody's bytes can pass */
     forget_stream(h2, st);
     h2_let_go(st);
+    h2_release_heads(st);
     arena_reset(&st->own_arena);
     if (st->wire_open) {
         leave_wire(st);

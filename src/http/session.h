@@ -91,10 +91,11 @@ enum { SESSION_OUT_HIGH = 64 * 1024, SESSION_OUT_LOW = 16 * 1024 }; /* marks of 
 
 struct session_limits {
     uint32_t max_header_bytes, max_header_count, max_line_bytes, max_uri_bytes;
-    uint64_t max_body_bytes;    /* 0: none */
-    uint32_t max_streams;       /* h2 server: advertised */
-    uint32_t max_held_bytes;    /* h2 server: body bytes of all streams, in each direction */
-    uint32_t max_requests;      /* per connection; 0: none */
+    uint32_t max_held_header_bytes; /* h2: of all open streams */
+    uint64_t max_body_bytes;        /* 0: none */
+    uint32_t max_streams;           /* h2 server: advertised */
+    uint32_t max_held_bytes;        /* h2 server: body bytes of all streams, in each direction */
+    uint32_t max_requests;          /* per connection; 0: none */
     uint32_t max_cancels;       /* h2 client: RST_STREAMs that we send, less one a second; 0: any */
     uint32_t out_high, out_low; /* marks of `out`; 0: SESSION_OUT_HIGH and SESSION_OUT_LOW */
     bool allow_websocket;

@@ -46,6 +46,7 @@ static struct session_limits limits_of(const struct listener_conf *conf)
                                    .max_uri_bytes = limits->max_uri_bytes,
                                    .max_body_bytes = limits->max_body_bytes,
                                    .max_streams = limits->max_streams,
+                                   .max_held_header_bytes = limits->max_held_header_bytes,
                                    .max_held_bytes = limits->max_held_bytes,
                                    .max_requests = limits->max_requests,
                                    .allow_websocket = conf->websocket};

@@ -356,6 +356,7 @@ static struct session_limits session_limits_of(const struct group_conf *group)
         .max_header_count = RESPONSE_MAX_FIELDS,
         .max_line_bytes = group->max_response_header_bytes / RESPONSE_LINE_SHARE,
         .max_uri_bytes = group->max_response_header_bytes / RESPONSE_LINE_SHARE,
+        .max_held_header_bytes = group->max_held_header_bytes,
         .max_streams = H2_STREAMS,
         .max_cancels = group->max_cancels,
         .allow_websocket = true,

@@ -127,6 +127,21 @@ def test_hpack_bombs(rig, cookie):
     assert len(rig.up.requests) == 1
 
 
+def test_indexed_heads_of_many_silent_streams_hold_little(weir, upstream):
+    """60 KiB of fields for each of 100 streams, from 15 bytes each."""
+    up = upstream(o.respond(delay=3))
+    w = weir(up, group={"max_connections": 200})
+    before = w.resident_bytes()
+    raw = Raw(w)
+    raw.send(frame(HEADERS, END_STREAM | END_HEADERS, 1, HEAD + literal(b"x", b"y" * 4000, index=0x40) + b"\xbe" * 14))
+    for stream in range(3, 200, 2):
+        raw.send(frame(HEADERS, END_STREAM | END_HEADERS, stream, HEAD + b"\xbe" * 15))
+    w.wait_for_reason("headers_held", 80)
+    assert w.resident_bytes() - before < 6 * MIB
+    assert len(up.requests) <= 17
+    assert w.connect_h2().request("/").status == 200  # another connection has its own
+
+
 @pytest.mark.parametrize("crumbs, served", [(120, True), (200, False)])
 def test_cookie_crumbs_count(rig, crumbs, served):
     raw = Raw(rig)

@@ -310,6 +310,34 @@ static void response_heads_have_limits(void **state UNUSED)
     }
 }
 
+static void response_heads_of_all_open_streams_together_have_a_bound(void **state UNUSED)
+{
+    struct rig *rig = client_with((struct session_limits){.max_held_header_bytes = 2048});
+    char value[900];
+    struct seen *asked[3];
+
+    rig_run(rig);
+    memset(value, 'v', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    nghttp2_nv fields[] = {nv(":status", "200"), nv("x-large", value)};
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+        asked[i] = ask(rig, "GET", END);
+        rig_run(rig);
+        answer_with(rig, id_of(asked[i]), fields, 2, 5);
+        rig_run(rig);
+    }
+    assert_int_equal(asked[1]->statuses[0], 200);
+    assert_int_equal(asked[2]->reset, REASON_UPSTREAM_HEADERS_HELD);
+    seen_close(asked[0]);
+    seen_close(asked[2]);
+    struct seen *next = ask(rig, "GET", END);
+    rig_run(rig);
+    answer_with(rig, id_of(next), fields, 2, 5);
+    rig_run(rig);
+    assert_true(next->ended);
+    client_stop(rig);
+}
+
 static void rubbish_fails_every_stream(void **state UNUSED)
 {
     struct rig *rig = client();
@@ -811,6 +839,7 @@ int main(void)
         cmocka_unit_test(bad_responses_are_protocol_errors),
         cmocka_unit_test(interim_heads_are_bounded),
         cmocka_unit_test(response_heads_have_limits),
+        cmocka_unit_test(response_heads_of_all_open_streams_together_have_a_bound),
         cmocka_unit_test(rubbish_fails_every_stream),
         cmocka_unit_test(an_h1_server_is_a_protocol_error),
         cmocka_unit_test(push_is_refused),

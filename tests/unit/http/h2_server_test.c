@@ -357,6 +357,45 @@ static void field_limits_are_inclusive_and_crumbs_count(void **state UNUSED)
     }
 }
 
+static void heads_of_all_open_streams_together_have_a_bound(void **state UNUSED)
+{
+    struct rig *rig = server_with((struct session_limits){.max_held_header_bytes = 2048});
+    int32_t ids[3];
+
+    /* 182 bytes of pseudo-header fields and 20 fields of 36 bytes: 902 each */
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+        ask_with_fields(rig, 20, "x-a", &ids[i]);
+    rig_run(rig);
+    assert_int_equal(rig->streams_begun, 2);
+    assert_string_equal(rig->heard[ids[2]].status, "431");
+    assert_int_equal(rig->last_bad, REASON_HEADERS_HELD);
+
+    respond_and_close(rig, &rig->seen[0]);
+    rig->on_end = respond_and_close;
+    for (int i = 0; i < 20; i++) { /* what is refused or over is not counted any more */
+        ask_with_fields(rig, 20, "x-a", &ids[0]);
+        rig_run(rig);
+        assert_string_equal(rig->heard[ids[0]].status, "200");
+    }
+    rig_stop(rig);
+}
+
+static void a_refused_head_holds_no_memory(void **state UNUSED)
+{
+    struct rig *rig = server_with((struct session_limits){.max_header_bytes = 1024});
+    nghttp2_settings_entry zero = {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0};
+    int32_t id;
+
+    nghttp2_submit_settings(rig->peer, NGHTTP2_FLAG_NONE, &zero, 1);
+    for (int i = 0; i < 50; i++) {
+        ask_with_fields(rig, 24, "x-a", &id);
+        rig_run(rig);
+    }
+    assert_int_equal(rig->bads, 50);
+    assert_true(rig->pool.bytes_in_use <= 51 * sizeof(struct buf) + 51 * BUF_SIZE); /* of answers */
+    rig_stop(rig);
+}
+
 static void header_bytes_are_counted_with_their_overhead(void **state UNUSED)
 {
     struct rig *rig = server_with((struct session_limits){.max_header_bytes = 1024});
@@ -1222,6 +1261,8 @@ int main(void)
         cmocka_unit_test(unwelcome_requests_are_answered_in_words),
         cmocka_unit_test(connect_is_refused),
         cmocka_unit_test(field_limits_are_inclusive_and_crumbs_count),
+        cmocka_unit_test(heads_of_all_open_streams_together_have_a_bound),
+        cmocka_unit_test(a_refused_head_holds_no_memory),
         cmocka_unit_test(header_bytes_are_counted_with_their_overhead),
         cmocka_unit_test(a_header_bomb_is_not_read_to_its_end),
         cmocka_unit_test(a_body_beyond_its_limit_gets_413),
