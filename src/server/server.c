@@ -261,12 +261,18 @@ static void on_ticket_tick(void *arg)
 /* --- overload -------------------------------------------------------------------------------- */
 
 /* What is open beside connections, at least: they have the lowest numbers, those that limits.h
- * counts. A worker has its loop and wake-ups, and for each address a socket and a reserve. */
+ * counts. A worker has its loop and wake-ups, and for each address of a listener a socket and a
+ * reserve. The admin port's sockets are among those of the process. */
 static uint64_t own_descriptors(const struct server *server)
 {
     enum { PROCESS = 8, WORKER = 4, LISTENER = 2 };
+    uint64_t count = PROCESS + server->worker_count * WORKER;
 
-    return PROCESS + server->worker_count * (WORKER + LISTENER * server->binds->count);
+    for (size_t i = 0; i < server->binds->count; i++) {
+        if (!server->binds->items[i].is_admin)
+            count += server->worker_count * LISTENER;
+    }
+    return count;
 }
 
 static void gather(const struct server *server, struct overload_facts *facts)
