@@ -83,8 +83,8 @@ struct weir_request {
     const struct weir_field *fields; /* all header fields but Host */
     size_t field_count;
     uint8_t client_ip[16]; /* network order, IPv4 as ::ffff:a.b.c.d; all zero: unknown */
-    int is_trusted;        /* whether its debug header counts */
-    uint64_t random;       /* dice, for decisions that nothing about the request settles */
+    int is_trusted;  /* one of trusted_proxies: its debug header and forwarding fields count */
+    uint64_t random; /* dice, for decisions that nothing about the request settles */
 };
 
 enum weir_side { WEIR_SIDE_NONE, WEIR_SIDE_LEGACY, WEIR_SIDE_K8S };

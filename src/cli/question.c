@@ -4,7 +4,7 @@
 
 #include "http/chars.h"
 #include "proxy/forwarded.h"
-#include "proxy/proxy.h"
+#include "route/arrival.h"
 
 /* --- the parts ------------------------------------------------------------------------------- */
 
@@ -137,10 +137,7 @@ int judge_init(struct judge *judge, const struct config *config, const char *nam
     judge->router = router_new(config, (size_t)index, err);
     if (judge->router == NULL)
         return -1;
-    for (size_t i = 0; i < config->listener_count && judge->listener == NULL; i++) {
-        if (config->listeners[i].router == index)
-            judge->listener = &config->listeners[i];
-    }
+    judge->listener = arrival_listener(config, (size_t)index);
     return 0;
 }
 
@@ -233,46 +230,18 @@ static void host_facts(struct question *question)
         question->refusal = WHY_BAD_HOST;
 }
 
-static bool is_removed_by(const struct headers_conf *headers, struct str name)
+/* Leaves out what the proxy takes out before it routes. */
+static void fields_arrive(const struct judge *judge, struct question *question, bool is_trusted)
 {
-    for (size_t i = 0; headers != NULL && i < headers->request.count; i++) {
-        const struct header_rule_conf *rule = &headers->request.rules[i];
-        if (rule->op == HEADER_OP_REMOVE_UNTRUSTED && str_eq_nocase(rule->name, name))
-            return true;
-    }
-    return false;
-}
-
-/* Names that servers behind may take for others (field_name_is_odd). */
-static void odd_names(const struct judge *judge, struct question *question)
-{
-    enum odd_names mode = judge->listener != NULL ? judge->listener->odd_names : ODD_NAMES_DROP;
+    const struct listener_conf *listener = judge->listener;
+    bool is_strict = listener != NULL && listener->odd_names == ODD_NAMES_REJECT;
     unsigned kept = 0;
 
-    if (mode == ODD_NAMES_KEEP)
-        return;
     for (unsigned i = 0; i < question->field_count; i++) {
         struct question_field field = question->fields[i];
-        if (!field_name_is_odd(field.name))
-            question->fields[kept++] = field;
-        else if (mode == ODD_NAMES_REJECT)
+        if (is_strict && arrival_name_is_odd(listener, field.name))
             question->refusal = WHY_ODD_NAME;
-    }
-    question->field_count = kept;
-}
-
-/* What the proxy takes from a client that is not trusted before it routes. */
-static void remove_untrusted(const struct judge *judge, struct question *question)
-{
-    const struct headers_conf *of_listener =
-        judge->listener != NULL ? judge->listener->headers : NULL;
-    unsigned kept = 0;
-
-    for (unsigned i = 0; i < question->field_count; i++) {
-        struct question_field field = question->fields[i];
-        if (!proxy_removes_untrusted(judge->listener, field.name) &&
-            !is_removed_by(of_listener, field.name) &&
-            !is_removed_by(judge->conf->headers, field.name))
+        if (arrival_keeps(listener, judge->conf, is_trusted, field.name))
             question->fields[kept++] = field;
     }
     question->field_count = kept;
@@ -304,12 +273,10 @@ const char *judge_facts(struct judge *judge, struct question *question)
     host_facts(question);
     if (question->refusal == WHY_NONE && !route_target_is_clear(facts->path))
         question->refusal = WHY_BAD_PATH;
-    odd_names(judge, question);
     const char *error = client_facts(judge, question, &is_trusted);
     if (error != NULL || question->field_count == 0)
         return error;
-    if (!is_trusted)
-        remove_untrusted(judge, question);
+    fields_arrive(judge, question, is_trusted);
     facts->cookie = field_joined(question, STR("cookie"), STR("; "));
     if (is_trusted && judge->conf->debug.enabled) {
         facts->debug = field_joined(question, judge->conf->debug.header, STR(", "));

@@ -7,7 +7,6 @@ enum char_class {
     CHAR_TOKEN = 1,  /* tchar, RFC 9110 section 5.6.2 */
     CHAR_VALUE = 2,  /* field value: VCHAR, SP, HTAB, obs-text */
     CHAR_PATH = 4,   /* request target: VCHAR but "#"; the rest must be percent-encoded */
-    CHAR_PLAIN = 16, /* letters, digits, "-": what field names are really made of */
     CHAR_HIDES = 32, /* "%" and backslash: in a path they may stand for something else */
     CHAR_HOST = 8, /* reg-name as hosts are really spelled: RFC 3986 unreserved, sub-delims, "%" */
 };

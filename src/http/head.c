@@ -1,6 +1,7 @@
 /* The message model: fields in a head, by id or by name, and the fields that go with one hop. */
 #include "http/head.h"
 
+#include "base/field_names.h"
 #include "http/chars.h"
 
 /* --- fields ---------------------------------------------------------------------------------- */

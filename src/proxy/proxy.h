@@ -52,6 +52,3 @@ size_t proxy_open_connections(const struct proxy *proxy);
 size_t proxy_open_exchanges(const struct proxy *proxy);
 
 struct upstream *proxy_upstream(struct proxy *proxy);
-
-/* Does the listener take this request field from clients that it does not trust, before routing? */
-bool proxy_removes_untrusted(const struct listener_conf *listener, struct str name);

@@ -2,6 +2,7 @@
  *
  * The trust boundary is one line: a peer in trusted_proxies (or on a unix socket) may say who the
  * client is and how it came; from everybody else those fields are removed and made anew. */
+#include "base/field_names.h"
 #include "http/chars.h"
 #include "proxy/forwarded.h"
 #include "proxy/proxy_impl.h"

@@ -2,26 +2,13 @@
  * anybody looks at the request. Names were recognised while parsing, so that a table by id tells;
  * only names without an id are looked at. */
 #include "proxy/proxy_impl.h"
-
-static bool keeps(const struct listener_conf *conf, struct str name)
-{
-    for (size_t i = 0; conf != NULL && i < conf->keep_untrusted_count; i++) {
-        if (str_eq_nocase(conf->keep_untrusted[i], name))
-            return true;
-    }
-    return false;
-}
-
-bool proxy_removes_untrusted(const struct listener_conf *conf, struct str name)
-{
-    return forwarding_field_is_known(name) && !keeps(conf, name);
-}
+#include "route/arrival.h"
 
 void untrusted_compile(const struct listener_conf *conf, bool removed[HEADER_COUNT])
 {
     removed[HEADER_OTHER] = true; /* where the name is of a family */
     for (int id = HEADER_OTHER + 1; id < HEADER_COUNT; id++)
-        removed[id] = proxy_removes_untrusted(conf, header_name((enum header_id)id));
+        removed[id] = arrival_removes_untrusted(conf, header_name((enum header_id)id));
 }
 
 void untrusted_remove(struct exchange *x)
@@ -33,8 +20,8 @@ void untrusted_remove(struct exchange *x)
         struct field *field = &head->fields[i];
         if (!removed[field->id])
             continue;
-        if (field->id != HEADER_OTHER ||
-            (forwarding_family_has(field->name) && !keeps(x->listener, field->name)))
+        if (field->id != HEADER_OTHER || (forwarding_family_has(field->name) &&
+                                          arrival_removes_untrusted(x->listener, field->name)))
             field->removed = true;
     }
 }

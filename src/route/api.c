@@ -1,6 +1,7 @@
 /* libweir-route's door: the public structs in, those of this room out again. */
 #include "weir/route.h"
 
+#include "route/arrival.h"
 #include "route/route_impl.h"
 
 #include <inttypes.h>
@@ -11,9 +12,10 @@
 enum { COOKIE_BYTES_MAX = 8192 }; /* more than one Cookie field is joined as far as this */
 
 struct weir_router {
-    const struct config *config; /* borrows */
-    const struct router_conf *conf;
-    struct router *router; /* owns */
+    const struct config *config;          /* borrows */
+    const struct router_conf *conf;       /* borrows */
+    const struct listener_conf *listener; /* borrows: the one in front of it; NULL: none */
+    struct router *router;                /* owns */
 };
 
 struct weir_routing {
@@ -56,7 +58,8 @@ static struct weir_routing *compile(struct config *config, weir_complaint_fn *co
             weir_routing_free(routing);
             return NULL;
         }
-        routing->routers[i] = (struct weir_router){config, &config->routers[i], router};
+        routing->routers[i] =
+            (struct weir_router){config, &config->routers[i], arrival_listener(config, i), router};
     }
     return routing;
 }
@@ -129,13 +132,26 @@ static struct weir_text out_text(struct str text)
     return (struct weir_text){text.ptr, text.len};
 }
 
+/* A request at a router. */
+struct visit {
+    const struct weir_router *router;
+    const struct weir_request *request;
+};
+
+static bool arrives(const struct visit *visit, struct str name)
+{
+    return arrival_keeps(visit->router->listener, visit->router->conf, visit->request->is_trusted,
+                         name);
+}
+
 static struct str field_at(const void *arg, struct str name, unsigned *from)
 {
-    const struct weir_request *request = arg;
+    const struct visit *visit = arg;
+    const struct weir_request *request = visit->request;
 
     while (*from < request->field_count) {
         const struct weir_field *field = &request->fields[(*from)++];
-        if (str_eq_nocase(in(field->name), name))
+        if (str_eq_nocase(in(field->name), name) && arrives(visit, name))
             return field->value.ptr != NULL ? in(field->value) : STR("");
     }
     return (struct str){NULL, 0};
@@ -144,6 +160,7 @@ static struct str field_at(const void *arg, struct str name, unsigned *from)
 /* Facts with the memory that they may need. */
 struct question {
     struct facts facts;
+    struct visit visit;
     char cookies[COOKIE_BYTES_MAX], debug[COOKIE_BYTES_MAX];
 };
 
@@ -182,6 +199,7 @@ static void question_of(const struct weir_router *router, const struct weir_requ
     struct str target = in(request->target), path, fragment;
 
     str_cut(target, '#', &path, &fragment);
+    question->visit = (struct visit){router, request};
     question->facts = (struct facts){
         .method = in(request->method),
         .host = in(request->host),
@@ -189,7 +207,7 @@ static void question_of(const struct weir_router *router, const struct weir_requ
         .cookie =
             joined(request, STR("cookie"), "; ", question->cookies, sizeof(question->cookies)),
         .field = field_at,
-        .field_arg = request,
+        .field_arg = &question->visit,
         .random = request->random,
     };
     memcpy(question->facts.client_ip, request->client_ip, sizeof(request->client_ip));
@@ -205,8 +223,23 @@ static void question_of(const struct weir_router *router, const struct weir_requ
 
 /* --- deciding -------------------------------------------------------------------------------- */
 
+static bool has_refused_name(const struct visit *visit)
+{
+    const struct listener_conf *listener = visit->router->listener;
+
+    if (listener == NULL || listener->odd_names != ODD_NAMES_REJECT)
+        return false;
+    for (size_t i = 0; i < visit->request->field_count; i++) {
+        if (arrival_name_is_odd(listener, in(visit->request->fields[i].name)))
+            return true;
+    }
+    return false;
+}
+
 static struct decision decide(const struct weir_router *router, const struct question *question)
 {
+    if (has_refused_name(&question->visit))
+        return route_refuse(WHY_ODD_NAME);
     if (!route_target_is_clear(question->facts.path))
         return route_refuse(WHY_BAD_PATH);
     return route_decide(router->router, &question->facts);

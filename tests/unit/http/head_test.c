@@ -1,4 +1,5 @@
 /* The message model: names, fields, what may stand in a request, and what ends with this hop. */
+#include "base/field_names.h"
 #include "http/chars.h"
 #include "http/head.h"
 

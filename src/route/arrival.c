@@ -1,0 +1,67 @@
+#include "route/arrival.h"
+
+#include "base/field_names.h"
+#include "base/forwarding_fields.h"
+
+const struct listener_conf *arrival_listener(const struct config *config, size_t index)
+{
+    for (size_t i = 0; i < config->listener_count; i++) {
+        if (config->listeners[i].router == (int)index)
+            return &config->listeners[i];
+    }
+    return NULL;
+}
+
+static bool keeps_untrusted(const struct listener_conf *listener, struct str name)
+{
+    for (size_t i = 0; listener != NULL && i < listener->keep_untrusted_count; i++) {
+        if (str_eq_nocase(listener->keep_untrusted[i], name))
+            return true;
+    }
+    return false;
+}
+
+bool arrival_removes_untrusted(const struct listener_conf *listener, struct str name)
+{
+    return forwarding_field_is_known(name) && !keeps_untrusted(listener, name);
+}
+
+bool arrival_name_is_odd(const struct listener_conf *listener, struct str name)
+{
+    enum odd_names mode = listener != NULL ? listener->odd_names : ODD_NAMES_DROP;
+
+    return mode != ODD_NAMES_KEEP && field_name_is_odd(name);
+}
+
+static bool rules_remove_untrusted(const struct headers_conf *headers, struct str name)
+{
+    for (size_t i = 0; headers != NULL && i < headers->request.count; i++) {
+        const struct header_rule_conf *rule = &headers->request.rules[i];
+        if (rule->op == HEADER_OP_REMOVE_UNTRUSTED && str_eq_nocase(rule->name, name))
+            return true;
+    }
+    return false;
+}
+
+/* X-Client-Cert-* is weir's to say, where it asks clients for certificates. There whoever asks
+ * without a connection may stand in for it. */
+static bool is_of_certificate(const struct listener_conf *listener, struct str name)
+{
+    static const struct str prefix = STR_INIT("x-client-cert-");
+    bool may_ask = listener != NULL && listener->tls != NULL;
+
+    return !may_ask && name.len > prefix.len &&
+           str_eq_nocase(str_make(name.ptr, prefix.len), prefix);
+}
+
+bool arrival_keeps(const struct listener_conf *listener, const struct router_conf *router,
+                   bool is_trusted, struct str name)
+{
+    if (arrival_name_is_odd(listener, name) || is_of_certificate(listener, name))
+        return false;
+    if (is_trusted)
+        return true;
+    return !arrival_removes_untrusted(listener, name) &&
+           !rules_remove_untrusted(listener != NULL ? listener->headers : NULL, name) &&
+           !rules_remove_untrusted(router->headers, name);
+}
