@@ -100,7 +100,7 @@ static bool is_beside_routing(struct str path)
     static const struct str beside[] = {
         STR_INIT("admin"),         STR_INIT("access_log"),  STR_INIT("workers"),
         STR_INIT("drain_timeout"), STR_INIT("drain_grace"), STR_INIT("max_connections"),
-        STR_INIT("dns_servers"),   STR_INIT("listeners"),
+        STR_INIT("dns_"),          STR_INIT("listeners"),
     };
 
     for (size_t i = 0; i < ARRAY_LEN(beside); i++) {

@@ -177,7 +177,10 @@ static const struct field top_fields[] = {
     {"overload", load_overload, offsetof(struct config, overload), false},
     {"max_retry_memory", load_bytes_or_none, offsetof(struct config, max_retry_memory), false},
     {"max_handshakes", load_count, offsetof(struct config, max_handshakes), false},
-    {"dns_servers", load_dns_servers, offsetof(struct config, dns_servers), false},
+    {"dns_servers", load_dns_servers, offsetof(struct config, dns.servers), false},
+    {"dns_min_ttl", load_ms, offsetof(struct config, dns.min_ttl_ms), false},
+    {"dns_max_ttl", load_ms, offsetof(struct config, dns.max_ttl_ms), false},
+    {"dns_max_addresses", load_count, offsetof(struct config, dns.max_addresses), false},
     {"handshake_threads", load_handshake_threads, offsetof(struct config, handshake_threads),
      false},
     {"ticket_keys", load_ticket_keys, 0, false},
@@ -208,6 +211,8 @@ static void config_defaults(struct config *config)
                                               .refuse_lag_ms = 5000};
     config->handshake_threads = HANDSHAKE_THREADS_AUTO;
     config->handshake_queue = 512;
+    config->dns = (struct dns_conf){
+        .servers = STR(""), .min_ttl_ms = 5000, .max_ttl_ms = 300000, .max_addresses = 256};
 }
 
 static void load_sections(struct loader *loader, const struct node *root)

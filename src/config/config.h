@@ -172,7 +172,8 @@ struct upstream_tls_conf {
 /* One name or address of a target: what gets resolved, or is already an address. */
 struct host_conf {
     struct place place;
-    struct str name; /* host name, or the text of the address */
+    struct str name;   /* host name, or the text of the address */
+    struct str lookup; /* what is looked up: the name, with a final dot where it has one */
     uint16_t port;
     struct addr addr; /* addr.len 0: `name` must be resolved */
 };
@@ -218,6 +219,12 @@ struct retry_budget_conf {
     uint32_t ceiling; /* retries that can be saved up, at least floor; default 100 */
 };
 
+/* Which addresses of a name are used. */
+enum address_family { FAMILY_BOTH, FAMILY_IPV4, FAMILY_IPV6 };
+
+/* What becomes of the last addresses of a name that does not exist any more. */
+enum on_nxdomain { NXDOMAIN_KEEP, NXDOMAIN_DROP };
+
 struct group_conf {
     struct place place;
     struct str name;
@@ -240,6 +247,8 @@ struct group_conf {
     uint32_t retries; /* of one request, after failures that allow it; default 1, at most 100 */
     struct retry_budget_conf retry_budget;
     uint32_t max_retry_body_bytes; /* of a request body kept until the response; default 64 KiB */
+    enum address_family family;    /* default both */
+    enum on_nxdomain on_nxdomain;  /* default keep */
     bool host_is_target;           /* Host becomes the target's name; default false: unchanged */
 };
 
@@ -289,6 +298,13 @@ struct privileges_conf {
     bool seccomp;           /* only the system calls that we make; default false */
 };
 
+struct dns_conf {
+    struct str servers;     /* "ip[:port],…" for c-ares; "" = resolv.conf */
+    uint32_t min_ttl_ms;    /* however short the TTL; default 5 s */
+    uint32_t max_ttl_ms;    /* however long; default 5 min */
+    uint32_t max_addresses; /* of one name; default 256 */
+};
+
 enum { HANDSHAKE_THREADS_AUTO = UINT16_MAX };
 
 struct config {
@@ -316,7 +332,7 @@ struct config {
     struct privileges_conf privileges;
     uint32_t max_retry_memory; /* of all bodies kept for a retry, per worker; default 16 MiB */
     uint32_t max_handshakes;   /* unfinished ones, whole process; default 8192; oldest go first */
-    struct str dns_servers;    /* "ip[:port],…" for c-ares; "" = resolv.conf */
+    struct dns_conf dns;
 
     /* threads that sign with RSA keys, so that workers need not; 0: workers do. Default
      * HANDSHAKE_THREADS_AUTO: one for two workers */

@@ -82,6 +82,7 @@ static int load_host(struct loader *loader, const struct node *node, uint16_t de
         return complain(loader, node, "\"%s\" needs a port (there is no \"port\" in this group)",
                         text.ptr);
     host->name = canonical_host(loader->arena, name);
+    host->lookup = arena_str_lower(loader->arena, name);
     host->port = (uint16_t)port;
     host->addr = (struct addr){0};
     return 0;
@@ -233,6 +234,28 @@ static int load_balance(struct loader *loader, const struct node *node, void *ou
     return 0;
 }
 
+static int load_family(struct loader *loader, const struct node *node, void *out)
+{
+    static const char *const words[] = {"both", "ipv4", "ipv6"};
+    int word = LOAD_WORD(loader, node, words);
+
+    if (word < 0)
+        return -1;
+    *(enum address_family *)out = (enum address_family)word;
+    return 0;
+}
+
+static int load_on_nxdomain(struct loader *loader, const struct node *node, void *out)
+{
+    static const char *const words[] = {"keep", "drop"};
+    int word = LOAD_WORD(loader, node, words);
+
+    if (word < 0)
+        return -1;
+    *(enum on_nxdomain *)out = (enum on_nxdomain)word;
+    return 0;
+}
+
 static int load_group_timeouts(struct loader *loader, const struct node *node, void *out)
 {
     static const struct field fields[] = {
@@ -350,6 +373,8 @@ static int load_group(struct loader *loader, const struct node *node, struct gro
         {"retry_ceiling", load_count, offsetof(struct group_conf, retry_budget.ceiling), false},
         {"max_retry_body_bytes", load_retry_body_bytes,
          offsetof(struct group_conf, max_retry_body_bytes), false},
+        {"family", load_family, offsetof(struct group_conf, family), false},
+        {"on_nxdomain", load_on_nxdomain, offsetof(struct group_conf, on_nxdomain), false},
         {"host_is_target", load_bool, offsetof(struct group_conf, host_is_target), false},
     };
     uint16_t port = 0;

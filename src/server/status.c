@@ -49,6 +49,18 @@ static void add_seconds(struct text *out, const char *name, const char *help, in
     text_add(out, "%s %lld.%03lld\n", name, (long long)ms / 1000, (long long)ms % 1000);
 }
 
+static void print_dns(struct resolver_figures dns, struct text *out)
+{
+    add_number(out, "weir_dns_failures_total", "counter", "Look-ups of names that failed",
+               dns.failures);
+    add_number(out, "weir_dns_stale_names", "gauge",
+               "Names whose addresses, or those of one family, could not be renewed", dns.stale);
+    add_number(out, "weir_dns_gone_names", "gauge",
+               "Names that do not exist or have no address, by the last answer", dns.gone);
+    add_number(out, "weir_dns_addresses_dropped_total", "counter",
+               "Addresses above dns_max_addresses, counted when an answer changed", dns.dropped);
+}
+
 static void print_metrics(void *arg, struct text *out)
 {
     const struct server *server = arg;
@@ -76,8 +88,7 @@ static void print_metrics(void *arg, struct text *out)
                server->overload_facts.descriptors_max);
     add_seconds(out, "weir_loop_lag_seconds", "How late the slowest worker's loop is",
                 server->overload_facts.lag_ms);
-    add_number(out, "weir_dns_failures_total", "counter", "Look-ups of names that failed",
-               resolver_failures(server->resolver));
+    print_dns(resolver_figures(server->resolver), out);
     add_number(out, "weir_access_log_lost_total", "counter",
                "Writes of log lines that failed, and lines lost because of them",
                access_writer_failed(server->writer) + log_lost_lines());

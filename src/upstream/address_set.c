@@ -59,7 +59,7 @@ void address_set_unref(struct address_set **set)
 
 bool address_set_eq(const struct address_set *a, const struct address_set *b)
 {
-    if (a->count != b->count)
+    if (a->count != b->count || a->is_gone != b->is_gone)
         return false;
     for (size_t i = 0; i < a->count; i++) {
         if (compare_addrs(&a->addrs[i], &b->addrs[i]) != 0)

@@ -11,6 +11,7 @@
 /* Sorted, without duplicates; ports are 0. No address at all: the name could not be resolved. */
 struct address_set {
     atomic_uint refs;
+    bool is_gone;    /* the name does not exist any more: these are the last addresses it had */
     struct str name; /* embeds: behind the addresses */
     size_t count;
     struct addr addrs[];

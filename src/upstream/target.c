@@ -58,18 +58,35 @@ static struct addr with_port(const struct addr *addr, uint16_t port)
     return copy;
 }
 
+static bool is_of_family(const struct addr *addr, enum address_family family)
+{
+    switch (family) {
+    case FAMILY_BOTH:
+        return true;
+    case FAMILY_IPV4:
+        return addr->sa.sa_family == AF_INET;
+    case FAMILY_IPV6:
+        return addr->sa.sa_family == AF_INET6;
+    }
+    return true;
+}
+
 static void want_host(struct target *t, struct wanted *wanted, const struct host_conf *host)
 {
     if (host->addr.len > 0) {
         want(t, wanted, &host->addr, STR(""));
         return;
     }
-    const struct address_set *set = answer_for(t->upstream, host->name);
+    const struct address_set *set = answer_for(t->upstream, host->lookup);
     if (set == NULL) {
         t->is_resolving = true;
         return;
     }
+    if (set->is_gone && t->group->on_nxdomain == NXDOMAIN_DROP)
+        return;
     for (size_t i = 0; i < set->count; i++) {
+        if (!is_of_family(&set->addrs[i], t->group->family))
+            continue;
         struct addr addr = with_port(&set->addrs[i], host->port);
         want(t, wanted, &addr, host->name);
     }
@@ -115,7 +132,7 @@ bool target_uses_name(const struct target *t, struct str name)
 {
     for (size_t i = 0; i < t->conf->host_count; i++) {
         const struct host_conf *host = &t->conf->hosts[i];
-        if (host->addr.len == 0 && str_eq(host->name, name))
+        if (host->addr.len == 0 && str_eq(host->lookup, name))
             return true;
     }
     return false;

@@ -741,7 +741,8 @@ static void without_groups_everything_goes(void **state UNUSED)
 
 static void name_host(size_t i, uint16_t port)
 {
-    w.hosts[i] = (struct host_conf){.name = STR("web.test"), .port = port};
+    w.hosts[i] =
+        (struct host_conf){.name = STR("web.test"), .lookup = STR("web.test"), .port = port};
     w.target_conf.host_count = i + 1;
 }
 
@@ -795,6 +796,63 @@ static void a_name_that_has_no_address_fails_requests(void **state UNUSED)
     finish(&next, false);
 }
 
+static void tell_set(const char *const *ips, size_t count, bool is_gone)
+{
+    struct addr addrs[2];
+
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(addr_parse_ip(str_of(ips[i]), 0, &addrs[i]), 0);
+    struct address_set *set = address_set_new(STR("web.test"), addrs, count);
+    set->is_gone = is_gone;
+    mailbox_put(upstream_mailbox(w.upstream), set, NEWS_ADDRESSES);
+    address_set_unref(&set);
+    run_for(20);
+}
+
+static void a_name_that_is_gone_keeps_its_addresses_unless_the_group_drops_them(void **state UNUSED)
+{
+    static const char *const ips[] = {"127.0.0.1"};
+    struct call kept = {0}, dropped = {0};
+    int origin = origin_open(0);
+
+    name_host(0, addr_port(&w.hosts[0].addr));
+    adopt();
+    tell_set(ips, 1, true);
+    ask(&kept);
+    close(origin_accept(origin));
+    run_until(is_ready, &kept);
+    finish(&kept, false);
+
+    w.group.on_nxdomain = NXDOMAIN_DROP;
+    adopt();
+    assert_int_equal(ask_for(&dropped, LEASE_ANY, NULL, true), REASON_UPSTREAM_NO_ENDPOINT);
+    finish(&dropped, false);
+    close(origin);
+}
+
+static void a_group_uses_the_addresses_of_its_family_only(void **state UNUSED)
+{
+    static const char *const ips[] = {"127.0.0.1", "::1"};
+    struct call call = {0}, none = {0};
+    int origin = origin_open(0);
+
+    name_host(0, addr_port(&w.hosts[0].addr));
+    w.group.family = FAMILY_IPV4;
+    adopt();
+    tell_set(ips, 2, false);
+    ask(&call);
+    close(origin_accept(origin));
+    run_until(is_ready, &call);
+    finish(&call, false);
+
+    w.group.family = FAMILY_IPV6;
+    adopt();
+    tell_set(ips, 1, false);
+    assert_int_equal(ask_for(&none, LEASE_ANY, NULL, true), REASON_UPSTREAM_NO_ENDPOINT);
+    finish(&none, false);
+    close(origin);
+}
+
 static void nobody_waits_for_a_name_for_ever(void **state UNUSED)
 {
     struct call call = {0};
@@ -837,6 +895,8 @@ int main(void)
         TEST(without_groups_everything_goes),
         TEST(a_request_waits_for_the_first_answer),
         TEST(a_name_that_has_no_address_fails_requests),
+        TEST(a_name_that_is_gone_keeps_its_addresses_unless_the_group_drops_them),
+        TEST(a_group_uses_the_addresses_of_its_family_only),
         TEST(nobody_waits_for_a_name_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
