@@ -142,6 +142,7 @@ static struct buf *own_with_room(struct bufq *q, size_t len)
         return q->own;
     buf_unref(&q->own);
     q->own = buf_new(q->pool);
+    q->open = 0;
     return q->own;
 }
 
@@ -172,6 +173,47 @@ void bufq_commit(struct bufq *q, size_t len)
         return;
     append(q, q->own, q->own->len, (uint32_t)len);
     q->own->len += (uint32_t)len;
+}
+
+char *bufq_open(struct bufq *q, size_t spare, size_t len)
+{
+    char *at = bufq_reserve(q, spare + len) + spare;
+
+    q->own->len += (uint32_t)spare;
+    q->open = q->own->len + 1;
+    bufq_commit(q, len);
+    return at;
+}
+
+char *bufq_open_grow(struct bufq *q)
+{
+    uint32_t i = q->count - 1;
+
+    while (seg_at(q, i)->buf != q->own || seg_at(q, i)->off != q->open - 1) {
+        ASSERT(i > 0);
+        i--;
+    }
+    struct bufq_seg *seg = seg_at(q, i);
+    seg->off--;
+    seg->len++;
+    q->bytes++;
+    q->open--;
+    return bufq_opened(q);
+}
+
+void bufq_cut(struct bufq *q, size_t len)
+{
+    struct bufq_seg *last = seg_last(q);
+
+    ASSERT(last != NULL && last->buf == q->own && last->len >= len &&
+           last->off + last->len == q->own->len);
+    last->len -= (uint32_t)len;
+    q->own->len -= (uint32_t)len;
+    q->bytes -= len;
+    if (last->len == 0) {
+        buf_unref(&last->buf);
+        q->count--;
+    }
 }
 
 void bufq_copy(struct bufq *q, const void *ptr, size_t len)
@@ -211,6 +253,7 @@ void bufq_drop(struct bufq *q, size_t len)
 {
     ASSERT(len <= q->bytes);
     q->bytes -= len;
+    q->open = 0;
     while (q->count > 0) {
         struct bufq_seg *seg = seg_at(q, 0);
         size_t n = MIN(len, seg->len);

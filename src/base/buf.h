@@ -77,7 +77,8 @@ struct bufq {
     struct bufq_seg *segs; /* owns: ring of `cap` segments */
     struct buf *own;       /* shares: where copies go, one behind the other; NULL when empty */
     uint32_t first, count, cap;
-    size_t bytes; /* all bytes queued */
+    uint32_t open; /* where in `own` the open head begins, plus 1; 0: none is open */
+    size_t bytes;  /* all bytes queued */
 };
 
 struct bufq_seg {
@@ -98,6 +99,28 @@ void bufq_add(struct bufq *q, struct slice slice);
  * used. */
 char *bufq_reserve(struct bufq *q, size_t len);
 void bufq_commit(struct bufq *q, size_t len);
+
+/* Appends a head that says how much stands behind it (of a chunk, of a frame): room for `len`
+ * bytes, and in front of them for `spare` more. It is open, which means that it may still be
+ * changed, until bytes of the queue leave, or until bufq_seal or the next bufq_open. */
+char *bufq_open(struct bufq *q, size_t spare, size_t len);
+
+/* The open head, or NULL. */
+static inline char *bufq_opened(const struct bufq *q)
+{
+    return q->open > 0 ? q->own->data + q->open - 1 : NULL;
+}
+
+/* Takes one of the spare bytes in front of the open head; the head begins there now. */
+char *bufq_open_grow(struct bufq *q);
+
+static inline void bufq_seal(struct bufq *q)
+{
+    q->open = 0;
+}
+
+/* Takes back the last `len` bytes, which a bufq_copy has appended while a head was open. */
+void bufq_cut(struct bufq *q, size_t len);
 
 /* The first contiguous bytes, with their buffer; len 0 when empty. */
 struct slice bufq_front(const struct bufq *q);

@@ -85,7 +85,8 @@ struct h1_frame {
 void h1_write_request(struct bufq *out, const struct head *head, const struct h1_frame *frame);
 void h1_write_response(struct bufq *out, const struct head *head, const struct h1_frame *frame);
 
-/* One chunk around `data` (not empty). */
+/* `data` (not empty) as a chunk, or as more of the last one while that has not been written yet:
+ * what comes in one turn of the loop leaves as one chunk. */
 void h1_write_chunk(struct bufq *out, struct slice data);
 
 /* The zero chunk, trailers, empty line. */

@@ -148,18 +148,57 @@ static char *put_hex(char *at, uint64_t value)
     return at;
 }
 
+static size_t hex_digits(uint64_t value)
+{
+    return value > 0 ? (67 - (size_t)__builtin_clzll(value)) / 4 : 1;
+}
+
+static uint64_t written_size(const char *at)
+{
+    uint64_t value = 0;
+
+    for (; *at != '\r'; at++)
+        value = value << 4 | (uint64_t)hex_value(*at);
+    return value;
+}
+
+enum { SIZE_DIGITS_MAX = 8, SIZE_END_LEN = 2 };
+
+static void chunk_begin(struct bufq *out, size_t len)
+{
+    size_t digits = hex_digits(len);
+    char *at = bufq_open(out, SIZE_DIGITS_MAX - digits, digits + SIZE_END_LEN);
+
+    put(put_hex(at, len), STR("\r\n"));
+}
+
+/* The open chunk becomes larger by `len` bytes, and is open at its end again. */
+static void chunk_extend(struct bufq *out, char *head, size_t len)
+{
+    uint64_t size = written_size(head);
+
+    bufq_cut(out, 2); /* the CRLF behind its bytes */
+    for (size_t have = hex_digits(size), want = hex_digits(size + len); have < want; have++)
+        head = bufq_open_grow(out);
+    put_hex(head, size + len);
+}
+
 void h1_write_chunk(struct bufq *out, struct slice data)
 {
-    char *from = bufq_reserve(out, 20), *at = put_hex(from, data.len);
+    char *head = bufq_opened(out);
 
-    at = put(at, STR("\r\n"));
-    bufq_commit(out, (size_t)(at - from));
+    ASSERT(data.len > 0 && data.len < UINT32_MAX / 2 && out->bytes < UINT32_MAX / 2);
+    if (head != NULL)
+        chunk_extend(out, head, data.len);
+    else
+        chunk_begin(out, data.len);
     bufq_add(out, data);
     bufq_copy(out, "\r\n", 2);
 }
 
 void h1_write_last_chunk(struct bufq *out, const struct field *trailers, size_t count)
 {
+    bufq_seal(out);
     bufq_copy(out, "0\r\n", 3);
     for (size_t i = 0; i < count; i++) {
         if (is_ours(&trailers[i]))

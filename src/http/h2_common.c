@@ -77,8 +77,10 @@ static void pump_now(struct h2_session *h2)
     if (h2->pumping || h2->dead)
         return;
     h2->pumping = true;
-    while ((len = nghttp2_session_mem_send(h2->ng, &bytes)) > 0)
+    while ((len = nghttp2_session_mem_send(h2->ng, &bytes)) > 0) {
+        bufq_seal(h2->session.out); /* a DATA frame ends where another begins */
         bufq_copy(h2->session.out, bytes, (size_t)len);
+    }
     h2->pumping = false;
     h2_note_held(h2);
     if (len < 0 && h2->dying == REASON_NONE)

@@ -147,13 +147,42 @@ static void move_body(struct h2_stream *st, size_t len)
     st->now.len -= len;
 }
 
+enum { FRAME_HEAD = 9, FRAME_MAX = 16384, FLAGS_AT = 4, STREAM_AT = 5 };
+
+static size_t frame_length(const char *head)
+{
+    const uint8_t *byte = (const uint8_t *)head;
+
+    return (size_t)byte[0] << 16 | (size_t)byte[1] << 8 | byte[2];
+}
+
+/* The last DATA frame, if it is the same stream's and not written yet, becomes larger: what comes
+ * in one turn of the loop leaves as one frame. */
+static bool extend_frame(struct bufq *out, const uint8_t *frame_head, size_t len)
+{
+    char *head = bufq_opened(out);
+
+    if (head == NULL || memcmp(head + STREAM_AT, frame_head + STREAM_AT, 4) != 0)
+        return false;
+    size_t all = frame_length(head) + len;
+    if (all > FRAME_MAX)
+        return false;
+    head[0] = (char)(all >> 16);
+    head[1] = (char)(all >> 8);
+    head[2] = (char)all;
+    head[FLAGS_AT] = (char)(head[FLAGS_AT] | frame_head[FLAGS_AT]);
+    return true;
+}
+
 int h2_on_send_data(nghttp2_session *ng UNUSED, nghttp2_frame *frame UNUSED,
                     const uint8_t *frame_head, size_t len, nghttp2_data_source *source, void *arg)
 {
     struct h2_session *h2 = arg;
+    struct bufq *out = h2->session.out;
 
     h2->thanks_left = MIN(h2->thanks_left + H2_THANKS_PER_DATA, H2_THANKS_MAX);
-    bufq_copy(h2->session.out, frame_head, 9); /* the length of every frame's head */
+    if (!extend_frame(out, frame_head, len))
+        memcpy(bufq_open(out, 0, FRAME_HEAD), frame_head, FRAME_HEAD);
     move_body(source->ptr, len);
     return 0;
 }

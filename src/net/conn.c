@@ -187,6 +187,7 @@ static void conn_flush(struct conn *conn)
 
     if (conn->out.bytes > CONN_HIGH_MARK)
         conn->was_full = true;
+    bufq_seal(&conn->out);
     enum io io = conn->ops->write(conn, &conn->out, &written);
     conn->bytes_out += written;
     conn->write_needs_read = false;

@@ -355,7 +355,7 @@ static void a_body_without_length_is_chunked(void **state UNUSED)
     stream_send_trailers(p->stream, trailers, ARRAY_LEN(trailers));
     peer_close_stream(p);
     assert_string_equal(written(p), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                                    "5\r\nhello\r\n10\r\n0123456789abcdef\r\n"
+                                    "15\r\nhello0123456789abcdef\r\n"
                                     "0\r\nX-Sum: 1\r\n\r\n");
     feed(p, GET("/"));
     respond_streaming(p);
@@ -736,7 +736,7 @@ static void eof_during_the_response_lets_it_finish(void **state UNUSED)
     session_eof(p->session);
     say(p, "b", END);
     peer_close_stream(p);
-    assert_non_null(strstr(written(p), "1\r\na\r\n1\r\nb\r\n0\r\n\r\n"));
+    assert_non_null(strstr(written(p), "2\r\nab\r\n0\r\n\r\n"));
     assert_string_equal(heard(p), "[GET /].#-");
     peer_free(p);
 }

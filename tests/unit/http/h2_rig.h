@@ -37,7 +37,7 @@ struct heard {
     char fields[RIG_TEXT]; /* "name: value\n" */
     char unique[256];      /* "name ": of those that must not be put into a table */
     char body[RIG_TEXT];
-    size_t body_bytes;
+    size_t body_bytes, data_frames;
     uint32_t body_sum;
     size_t unsent; /* body bytes that the peer still has to send */
     bool ended, closed, send_trailers, hold_end;
@@ -312,6 +312,8 @@ static inline int peer_on_frame(nghttp2_session *ng UNUSED, const nghttp2_frame 
 {
     struct rig *rig = arg;
 
+    if (frame->hd.type == NGHTTP2_DATA)
+        rig->heard[frame->hd.stream_id].data_frames++;
     if (frame->hd.type == NGHTTP2_PING && rig->goaways == 0)
         rig->early_pings++;
     if (frame->hd.type == NGHTTP2_GOAWAY) {

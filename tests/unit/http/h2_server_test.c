@@ -725,6 +725,51 @@ static void all_paused_uploads_together_have_a_bound(void **state UNUSED)
     rig_stop(rig);
 }
 
+static void send_pieces(struct seen *seen, size_t count, size_t len)
+{
+    static const char text[1000];
+
+    for (size_t i = 0; i < count; i++)
+        stream_send_body(seen->stream, (struct slice){NULL, text, len}, MORE);
+}
+
+static void begin_response(struct seen *seen)
+{
+    struct arena arena;
+    struct head head;
+
+    arena_init(&arena, NULL);
+    head_init_response(&head, &arena, 200);
+    stream_send_head(seen->stream, &head, MORE);
+    arena_reset(&arena);
+}
+
+static void pieces_of_one_turn_leave_as_one_frame(void **state UNUSED)
+{
+    struct rig *rig = server();
+    int32_t a = ask(rig, "GET", "/a"), b = ask(rig, "GET", "/b");
+
+    rig_run(rig);
+    begin_response(&rig->seen[0]);
+    begin_response(&rig->seen[1]);
+    send_pieces(&rig->seen[0], 500, 1);
+    rig_run(rig);
+    assert_int_equal(rig->heard[a].data_frames, 1);
+    assert_int_equal(rig->heard[a].body_bytes, 500);
+
+    send_pieces(&rig->seen[0], 3, 1);
+    send_pieces(&rig->seen[1], 3, 1);
+    stream_send_body(rig->seen[1].stream, (struct slice){0}, END); /* its frame says so */
+    send_pieces(&rig->seen[0], 30, 1000);
+    rig_run(rig);
+    assert_int_equal(rig->heard[b].data_frames, 1);
+    assert_int_equal(rig->heard[b].body_bytes, 3);
+    assert_true(rig->heard[b].ended);
+    assert_in_range(rig->heard[a].data_frames, 1 + 1 + 2, 1 + 1 + 3); /* none above 16 KiB */
+    assert_int_equal(rig->heard[a].body_bytes, 30503);
+    rig_stop(rig);
+}
+
 static void closed_streams_give_their_window_back(void **state UNUSED)
 {
     struct rig *rig = server();
@@ -1275,6 +1320,7 @@ int main(void)
         cmocka_unit_test(a_large_body_flows_and_memory_stays_bounded),
         cmocka_unit_test(a_client_that_opens_no_window_costs_little),
         cmocka_unit_test(a_paused_stream_stops_its_client),
+        cmocka_unit_test(pieces_of_one_turn_leave_as_one_frame),
         cmocka_unit_test(paused_uploads_stop_no_other_upload),
         cmocka_unit_test(all_paused_uploads_together_have_a_bound),
         cmocka_unit_test(closed_streams_give_their_window_back),
