@@ -25,6 +25,8 @@
     X(BAD_FRAMING, 400, "bad_framing", RETRY_NEVER)                                                \
     X(BAD_CONNECTION, 400, "bad_connection", RETRY_NEVER)                                          \
     X(BAD_CHUNK, 400, "bad_chunk", RETRY_NEVER)                                                    \
+    X(CHUNK_EXTENSION_TOO_LARGE, 400, "chunk_extension_too_large", RETRY_NEVER)                    \
+    X(EMPTY_LINES, 400, "empty_lines", RETRY_NEVER)                                                \
     X(BAD_TRAILER, 400, "bad_trailer", RETRY_NEVER)                                                \
     X(UNKNOWN_CODING, 501, "unknown_coding", RETRY_NEVER)                                          \
     X(BAD_EXPECT, 417, "bad_expect", RETRY_NEVER)                                                  \
@@ -34,6 +36,7 @@
     X(HEADERS_TOO_LARGE, 431, "headers_too_large", RETRY_NEVER)                                    \
     X(HEADERS_HELD, 431, "headers_held", RETRY_NEVER)                                              \
     X(TOO_MANY_FIELDS, 431, "too_many_fields", RETRY_NEVER)                                        \
+    X(TOO_MANY_OPTIONS, 431, "too_many_connection_options", RETRY_NEVER)                           \
     X(BODY_TOO_LARGE, 413, "body_too_large", RETRY_NEVER)                                          \
     X(H2_PROTOCOL, 400, "h2_protocol", RETRY_NEVER)                                                \
     X(H2_FLOOD, 429, "h2_flood", RETRY_NEVER)                                                      \

@@ -87,16 +87,19 @@ struct proxy_protocol_conf {
 };
 
 struct limits_conf {
-    uint32_t max_header_bytes; /* all fields, name + value + 32 each; default 64 KiB */
-    uint32_t max_header_count; /* default 128 */
-    uint32_t max_line_bytes;   /* one field line; default 16 KiB */
-    uint32_t max_uri_bytes;    /* request target; default 8 KiB */
-    uint64_t max_body_bytes;   /* default 0 = no limit */
-    uint32_t max_connections;  /* of this listener, all workers together; default 50000 */
-    uint32_t min_body_rate;    /* bytes per second that a request body must come with, on average
-                                * and after timeouts.body_grace; default 240; 0: any */
-    uint32_t max_streams;      /* concurrent h2 streams of one connection; default 100 */
-    uint32_t max_requests;     /* per connection, then it is closed; default 10000 */
+    uint32_t max_header_bytes;          /* all fields, name + value + 32 each; default 64 KiB */
+    uint32_t max_header_count;          /* default 128 */
+    uint32_t max_line_bytes;            /* one field line; default 16 KiB */
+    uint32_t max_uri_bytes;             /* request target; default 8 KiB */
+    uint32_t max_chunk_extension_bytes; /* h1: of one body; default 4 KiB */
+    uint32_t max_connection_options;    /* h1: named in Connection; default 64 */
+    uint32_t max_empty_lines;           /* h1: in front of a request line; default 4 */
+    uint64_t max_body_bytes;            /* default 0 = no limit */
+    uint32_t max_connections;           /* of this listener, all workers together; default 50000 */
+    uint32_t min_body_rate; /* bytes per second that a request body must come with, on average
+                             * and after timeouts.body_grace; default 240; 0: any */
+    uint32_t max_streams;   /* concurrent h2 streams of one connection; default 100 */
+    uint32_t max_requests;  /* per connection, then it is closed; default 10000 */
     uint32_t max_held_header_bytes; /* fields of all open streams of an h2 connection, counted as
                                      * for max_header_bytes; default 1 MiB */
     uint32_t max_held_bytes;   /* body bytes of all streams of an h2 connection, in each direction,

@@ -347,6 +347,19 @@ static int load_held_bytes(struct loader *loader, const struct node *node, void 
     return 0;
 }
 
+/* What every request may cost, so nothing large. */
+static int load_small_count(struct loader *loader, const struct node *node, void *out)
+{
+    enum { MOST = 1000 };
+    uint32_t *count = out;
+
+    if (load_count(loader, node, count) < 0)
+        return -1;
+    if (*count > MOST)
+        return complain(loader, node, "must be 1 to %d, got %u", MOST, *count);
+    return 0;
+}
+
 static int load_limits(struct loader *loader, const struct node *node, void *out)
 {
     static const struct field fields[] = {
@@ -354,6 +367,11 @@ static int load_limits(struct loader *loader, const struct node *node, void *out
         {"max_header_count", load_count, offsetof(struct limits_conf, max_header_count), false},
         {"max_line_bytes", load_bytes, offsetof(struct limits_conf, max_line_bytes), false},
         {"max_uri_bytes", load_bytes, offsetof(struct limits_conf, max_uri_bytes), false},
+        {"max_chunk_extension_bytes", load_bytes,
+         offsetof(struct limits_conf, max_chunk_extension_bytes), false},
+        {"max_connection_options", load_small_count,
+         offsetof(struct limits_conf, max_connection_options), false},
+        {"max_empty_lines", load_small_count, offsetof(struct limits_conf, max_empty_lines), false},
         {"max_body_bytes", load_bytes64, offsetof(struct limits_conf, max_body_bytes), false},
         {"max_connections", load_count, offsetof(struct limits_conf, max_connections), false},
         {"min_body_rate", load_count_or_none, offsetof(struct limits_conf, min_body_rate), false},
@@ -441,6 +459,9 @@ static void listener_defaults(struct listener_conf *listener)
         .max_header_bytes = 64 << 10,
         .max_header_count = 128,
         .max_line_bytes = 16 << 10,
+        .max_chunk_extension_bytes = 4 << 10,
+        .max_connection_options = 64,
+        .max_empty_lines = 4,
         .max_uri_bytes = 8 << 10,
         .max_connections = 50000,
         .min_body_rate = 240,

@@ -14,9 +14,11 @@ enum {
 /* What the next byte is. */
 enum place {
     AT_SIZE = 0,
-    AT_EXT_NAME_FIRST,  /* first byte of an extension's name */
+    AT_EXT_NEXT,        /* blanks behind the size or a value: ";" is to come */
+    AT_EXT_NAME_FIRST,  /* first byte of an extension's name, or blanks */
     AT_EXT_NAME,        /* more of it, "=", ";" or CR */
-    AT_EXT_VALUE_FIRST, /* a token or a quoted string */
+    AT_EXT_AFTER_NAME,  /* blanks behind it: "=" or ";" is to come */
+    AT_EXT_VALUE_FIRST, /* a token or a quoted string, or blanks */
     AT_EXT_TOKEN,
     AT_EXT_QUOTED,
     AT_EXT_ESCAPED,
@@ -45,11 +47,29 @@ struct h1_body *h1_body_new(struct arena *arena, const struct h1_reader *reader)
 
 /* --- extensions ------------------------------------------------------------------------------ */
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
 static int after_extension_part(char c)
 {
     if (c == ';')
         return AT_EXT_NAME_FIRST;
+    if (is_blank(c))
+        return AT_EXT_NEXT;
     return c == '\r' ? AT_LINE_END : -1;
+}
+
+/* Blanks at the end of the line are no part of the grammar. Servers send them behind a size, and as
+ * nothing of the line is forwarded, they are taken from servers. */
+static int after_blanks(char c, enum place place, enum h1_kind kind)
+{
+    if (is_blank(c))
+        return place;
+    if (c == '\r')
+        return kind == H1_RESPONSE ? AT_LINE_END : -1;
+    return c == ';' ? AT_EXT_NAME_FIRST : -1;
 }
 
 static int in_quotes(char c)
@@ -62,16 +82,26 @@ static int in_quotes(char c)
 }
 
 /* The place behind byte `c` of the extensions, or -1. */
-static int step(enum place place, char c)
+static int step(enum place place, char c, enum h1_kind kind)
 {
     switch (place) {
+    case AT_EXT_NEXT:
+        return after_blanks(c, place, kind);
     case AT_EXT_NAME_FIRST:
+        if (is_blank(c))
+            return place;
         return char_is(c, CHAR_TOKEN) ? AT_EXT_NAME : -1;
     case AT_EXT_NAME:
         if (c == '=')
             return AT_EXT_VALUE_FIRST;
+        if (is_blank(c))
+            return AT_EXT_AFTER_NAME;
         return char_is(c, CHAR_TOKEN) ? AT_EXT_NAME : after_extension_part(c);
+    case AT_EXT_AFTER_NAME:
+        return c == '=' ? AT_EXT_VALUE_FIRST : after_blanks(c, place, kind);
     case AT_EXT_VALUE_FIRST:
+        if (is_blank(c))
+            return place;
         if (c == '"')
             return AT_EXT_QUOTED;
         return char_is(c, CHAR_TOKEN) ? AT_EXT_TOKEN : -1;
@@ -95,8 +125,12 @@ static int step(enum place place, char c)
 /* Up to the CR, which is llhttp's again. */
 static enum h1_chunk_news take_extension(struct h1_body *body, struct str rest, size_t *used)
 {
+    uint32_t max = body->reader.limits->max_chunk_extension_bytes;
+
+    if (max == 0)
+        max = SESSION_CHUNK_EXTENSION_MAX;
     for (size_t i = 0; i < rest.len; i++) {
-        int next = step((enum place)body->place, rest.ptr[i]);
+        int next = step((enum place)body->place, rest.ptr[i], (enum h1_kind)body->reader.kind);
         if (next < 0)
             return H1_CHUNK_BAD;
         body->place = (uint8_t)next;
@@ -104,8 +138,8 @@ static enum h1_chunk_news take_extension(struct h1_body *body, struct str rest, 
             *used += i;
             return H1_CHUNK_MORE;
         }
-        if (++body->extension > H1_CHUNK_EXTENSION_MAX)
-            return H1_CHUNK_BAD;
+        if (++body->extension > max)
+            return H1_CHUNK_LONG;
     }
     *used += rest.len;
     return H1_CHUNK_MORE;
@@ -173,12 +207,7 @@ static enum h1_chunk_news take_size(struct h1_body *body, struct str rest, size_
         return H1_CHUNK_BAD;
     if (n == rest.len)
         return H1_CHUNK_MORE;
-    int next = after_extension_part(rest.ptr[n]);
-    if (next < 0)
-        return H1_CHUNK_BAD;
-    body->place = (uint8_t)next;
-    body->extension++;
-    *used += 1;
+    body->place = AT_EXT_NEXT; /* what stands behind the size */
     return H1_CHUNK_MORE;
 }
 
@@ -226,8 +255,10 @@ enum h1_chunk_news h1_body_next(struct h1_body *body, struct str data, size_t *u
         case AT_PAYLOAD_END:
             news = take_payload_end(body, rest, used);
             break;
+        case AT_EXT_NEXT:
         case AT_EXT_NAME_FIRST:
         case AT_EXT_NAME:
+        case AT_EXT_AFTER_NAME:
         case AT_EXT_VALUE_FIRST:
         case AT_EXT_TOKEN:
         case AT_EXT_QUOTED:
@@ -237,7 +268,7 @@ enum h1_chunk_news h1_body_next(struct h1_body *body, struct str data, size_t *u
             break;
         }
     }
-    if (news == H1_CHUNK_BAD)
+    if (news == H1_CHUNK_BAD || news == H1_CHUNK_LONG)
         *used = data.len;
     return news;
 }

@@ -187,6 +187,7 @@ static size_t feed_chunked(struct h1_client *c, struct slice data)
         c->in = IN_TRAILERS;
         break;
     case H1_CHUNK_BAD:
+    case H1_CHUNK_LONG:
         fail_response(c, REASON_UPSTREAM_PROTOCOL);
         break;
     }

@@ -37,13 +37,12 @@ void h1_input_clear(struct h1_input *in);
 
 /* --- reading chunked bodies (RFC 9112 section 7.1) ------------------------------------------- */
 
-enum { H1_CHUNK_EXTENSION_MAX = 4096 }; /* all extensions of one body together; nobody uses them */
-
 enum h1_chunk_news {
     H1_CHUNK_MORE, /* everything given was used, nothing to hand on */
     H1_CHUNK_DATA, /* *payload holds body bytes */
     H1_CHUNK_LAST, /* the zero chunk's line is over; trailers (or the empty line) follow */
     H1_CHUNK_BAD,
+    H1_CHUNK_LONG, /* more extensions than limits.max_chunk_extension_bytes */
 };
 
 /* Takes the next step through `data`; *used says how far. Extensions are checked and dropped. */
@@ -62,7 +61,8 @@ enum reason h1_read_trailers(struct h1_body *body, struct str data,
  * known, and whose `target` is still as it came. */
 enum reason h1_rules_request(struct head *head, struct str target,
                              const struct session_limits *limits);
-enum reason h1_rules_response(struct head *head, enum method method);
+enum reason h1_rules_response(struct head *head, enum method method,
+                              const struct session_limits *limits);
 void h1_rules_trailers(struct head *trailers);
 
 /* How the body of a head is framed (RFC 9112 section 6.3). */

@@ -550,7 +550,7 @@ enum reason h1_read_response(struct h1_input *in, struct str data, enum method m
     (*head)->version = version_of(&r, block);
     (*head)->status = llhttp_get_status_code(&r.llhttp);
     (*head)->phrase = phrase_of(block);
-    reason = h1_rules_response(*head, method);
+    reason = h1_rules_response(*head, method, limits);
     if (reason == REASON_NONE)
         reason = begin_body(in, &r, *head, h1_response_framing(*head, method));
     return reason != REASON_NONE ? as_upstream(reason) : reason;

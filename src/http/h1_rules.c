@@ -65,16 +65,25 @@ static enum reason apply_host(struct head *head)
     return hosts == 0 || authority_is_valid(host) ? REASON_NONE : REASON_BAD_HOST;
 }
 
-/* One Content-Length, digits only (RFC 9110 section 8.6; lists of equal values are refused too). */
-static enum reason apply_content_length(struct head *head)
-{
-    uint64_t length;
+enum lines { ONE_LINE, EQUAL_LINES };
 
-    if (head->first[HEADER_CONTENT_LENGTH] == 0)
+/* Digits only (RFC 9110 section 8.6; lists in one line are refused). A response may repeat the line
+ * with the same number, as responses do that passed several servers; one line is sent on. */
+static enum reason apply_content_length(struct head *head, enum lines lines)
+{
+    const struct field *end = head->fields + head->field_count;
+    struct field *first = head_find(head, HEADER_CONTENT_LENGTH);
+    uint64_t length, again;
+
+    if (first == NULL)
         return REASON_NONE;
-    if (head_count(head, HEADER_CONTENT_LENGTH) != 1 ||
-        str_to_u64(head_value(head, HEADER_CONTENT_LENGTH), &length) < 0 || length > INT64_MAX)
+    if (str_to_u64(first->value, &length) < 0 || length > INT64_MAX)
         return REASON_BAD_LENGTH;
+    for (struct field *f = first + 1; f < end; f++) {
+        if (f->id == HEADER_CONTENT_LENGTH &&
+            (lines == ONE_LINE || str_to_u64(f->value, &again) < 0 || again != length))
+            return REASON_BAD_LENGTH;
+    }
     head->content_length = (int64_t)length;
     return REASON_NONE;
 }
@@ -107,27 +116,54 @@ static enum reason check_transfer_encoding(const struct head *head)
                                                          : REASON_BAD_FRAMING;
 }
 
-static void apply_persistence(struct head *head)
-{
-    bool has_connection = head->first[HEADER_CONNECTION] != 0;
-    bool close = has_connection && head_has_token(head, HEADER_CONNECTION, STR("close"));
-    bool keep = head->version != HTTP_1_0 ||
-                (has_connection && head_has_token(head, HEADER_CONNECTION, STR("keep-alive")));
+/* What Connection says (RFC 9110 section 7.6.1), read in one pass over all its lines. */
+struct connection {
+    bool close, keep_alive, upgrade;
+};
 
-    head->is_last = close || !keep;
+/* Each option is looked for among the fields later, so their number is bounded. */
+static enum reason read_connection(const struct head *head, const struct session_limits *limits,
+                                   struct connection *connection)
+{
+    unsigned left = limits->max_connection_options > 0 ? limits->max_connection_options
+                                                       : SESSION_CONNECTION_OPTIONS_MAX;
+    struct str rest, option;
+
+    *connection = (struct connection){0};
+    if (head->first[HEADER_CONNECTION] == 0)
+        return REASON_NONE;
+    for (unsigned i = head->first[HEADER_CONNECTION] - 1u; i < head->field_count; i++) {
+        if (head->fields[i].id != HEADER_CONNECTION)
+            continue;
+        rest = head->fields[i].value;
+        while (str_next(&rest, ',', &option)) {
+            if (left-- == 0)
+                return REASON_TOO_MANY_OPTIONS;
+            option = str_trim(option);
+            connection->close |= str_eq_nocase(option, STR("close"));
+            connection->keep_alive |= str_eq_nocase(option, STR("keep-alive"));
+            connection->upgrade |= str_eq_nocase(option, STR("upgrade"));
+        }
+    }
+    return REASON_NONE;
+}
+
+static void apply_persistence(struct head *head, const struct connection *connection)
+{
+    head->is_last = connection->close || (head->version == HTTP_1_0 && !connection->keep_alive);
 }
 
 /* Only websocket, on a GET of HTTP/1.1 without a body; whether its key and version are right
  * (RFC 6455 section 4.1) the upstream says. Any other Upgrade is ignored, which every server may do
  * (RFC 9110 section 7.8). */
-static void apply_upgrade(struct head *head, const struct session_limits *limits)
+static void apply_upgrade(struct head *head, const struct session_limits *limits,
+                          const struct connection *connection)
 {
     if (head->first[HEADER_UPGRADE] == 0 || !limits->allow_websocket ||
         head->method != METHOD_GET || head->version != HTTP_1_1 || head->has_body)
         return;
-    if (head_count(head, HEADER_UPGRADE) == 1 &&
-        str_eq_nocase(head_value(head, HEADER_UPGRADE), STR("websocket")) &&
-        head_has_token(head, HEADER_CONNECTION, STR("upgrade")))
+    if (connection->upgrade && head_count(head, HEADER_UPGRADE) == 1 &&
+        str_eq_nocase(head_value(head, HEADER_UPGRADE), STR("websocket")))
         head->upgrade = head_value(head, HEADER_UPGRADE);
 }
 
@@ -148,7 +184,7 @@ static enum reason apply_request_framing(struct head *head, const struct session
     enum reason reason = chunked ? check_transfer_encoding(head) : REASON_NONE;
 
     if (reason == REASON_NONE)
-        reason = apply_content_length(head);
+        reason = apply_content_length(head, ONE_LINE);
     if (reason != REASON_NONE)
         return reason;
     head->has_body = chunked || head->content_length > 0;
@@ -161,6 +197,7 @@ static enum reason apply_request_framing(struct head *head, const struct session
 enum reason h1_rules_request(struct head *head, struct str target,
                              const struct session_limits *limits)
 {
+    struct connection connection;
     enum reason reason;
 
     head->method = method_lookup(head->method_text);
@@ -168,10 +205,11 @@ enum reason h1_rules_request(struct head *head, struct str target,
         (reason = apply_request_framing(head, limits)) != REASON_NONE ||
         (reason = apply_host(head)) != REASON_NONE ||
         (reason = head_check_request(head)) != REASON_NONE ||
-        (reason = apply_expect(head)) != REASON_NONE)
+        (reason = apply_expect(head)) != REASON_NONE ||
+        (reason = read_connection(head, limits, &connection)) != REASON_NONE)
         return reason;
-    apply_persistence(head);
-    apply_upgrade(head, limits);
+    apply_persistence(head, &connection);
+    apply_upgrade(head, limits, &connection);
     return REASON_NONE;
 }
 
@@ -188,14 +226,20 @@ static bool response_framing_is_clear(struct head *head)
 {
     if (head->first[HEADER_TRANSFER_ENCODING] != 0)
         return check_transfer_encoding(head) == REASON_NONE;
-    return apply_content_length(head) == REASON_NONE;
+    return apply_content_length(head, EQUAL_LINES) == REASON_NONE;
 }
 
-enum reason h1_rules_response(struct head *head, enum method method)
+enum reason h1_rules_response(struct head *head, enum method method,
+                              const struct session_limits *limits)
 {
+    struct connection connection;
+    enum reason reason = read_connection(head, limits, &connection);
+
+    if (reason != REASON_NONE)
+        return reason;
     if (!field_value_is_valid(head->phrase) || !response_framing_is_clear(head))
         return REASON_UPSTREAM_PROTOCOL;
-    apply_persistence(head);
+    apply_persistence(head, &connection);
     if (head->status == 101 || head->status == 426)
         head->upgrade = head_joined(head, HEADER_UPGRADE, STR(", "));
     head->has_body = h1_response_framing(head, method) != H1_NO_BODY;

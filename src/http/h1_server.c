@@ -40,8 +40,8 @@ struct h1_server {
     enum in_state in;
     enum out_state out;
     bool stream_open, paused, full, close_after, is_http10, said_close;
-    bool skipped_line; /* the empty line that may stand in front of a request line was there */
-    bool told_reset;   /* the stream hears nothing more */
+    uint16_t empty_lines; /* seen in front of the next request line */
+    bool told_reset;      /* the stream hears nothing more */
     bool expects_continue;
     bool waits_for_room; /* the next request is not read before `out` has drained */
 };
@@ -162,7 +162,8 @@ static void begin_request(struct h1_server *s, const struct head *head)
     s->session.open_streams = 1;
     s->stream.id = (uint32_t)s->session.requests;
     s->stream_open = true;
-    s->paused = s->full = s->skipped_line = s->told_reset = false;
+    s->paused = s->full = s->told_reset = false;
+    s->empty_lines = 0;
     s->method = head->method;
     s->is_http10 = head->version == HTTP_1_0;
     s->body_bytes = 0;
@@ -199,7 +200,14 @@ static void take_head(struct h1_server *s, struct head *head)
 
 enum { EMPTY_LINE_LEN = 2 };
 
-/* An empty line in front of a request line is ignored (RFC 9112 section 2.2), one only. */
+static unsigned max_empty_lines(const struct h1_server *s)
+{
+    unsigned max = s->session.limits.max_empty_lines;
+
+    return max > 0 ? max : SESSION_EMPTY_LINES_MAX;
+}
+
+/* Empty lines in front of a request line are ignored (RFC 9112 section 2.2), a few of them. */
 static size_t skip_empty_line(struct h1_server *s, struct str data)
 {
     if (data.len == 1 && data.ptr[0] == '\r') {
@@ -210,11 +218,10 @@ static size_t skip_empty_line(struct h1_server *s, struct str data)
         refuse(s, REASON_BAD_LINE_END);
         return data.len;
     }
-    if (s->skipped_line) {
-        refuse(s, REASON_BAD_REQUEST_LINE);
+    if (++s->empty_lines > max_empty_lines(s)) {
+        refuse(s, REASON_EMPTY_LINES);
         return data.len;
     }
-    s->skipped_line = true;
     set_phase(s, SESSION_IDLE); /* perhaps its CR came alone */
     return EMPTY_LINE_LEN;
 }
@@ -289,6 +296,9 @@ static size_t feed_chunked(struct h1_server *s, struct slice data)
         break;
     case H1_CHUNK_BAD:
         fail_body(s, REASON_BAD_CHUNK);
+        break;
+    case H1_CHUNK_LONG:
+        fail_body(s, REASON_CHUNK_EXTENSION_TOO_LARGE);
         break;
     }
     return used;

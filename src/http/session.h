@@ -89,6 +89,12 @@ enum { SESSION_INTERIM_MAX = 16 }; /* clients: 1xx heads before the final one */
 
 enum { SESSION_OUT_HIGH = 64 * 1024, SESSION_OUT_LOW = 16 * 1024 }; /* marks of `out`, in bytes */
 
+enum {
+    SESSION_CHUNK_EXTENSION_MAX = 4096,
+    SESSION_CONNECTION_OPTIONS_MAX = 64,
+    SESSION_EMPTY_LINES_MAX = 4,
+};
+
 struct session_limits {
     uint32_t max_header_bytes, max_header_count, max_line_bytes, max_uri_bytes;
     uint32_t max_held_header_bytes; /* h2: of all open streams */
@@ -96,7 +102,11 @@ struct session_limits {
     uint32_t max_streams;           /* h2 server: advertised */
     uint32_t max_held_bytes;        /* h2 server: body bytes of all streams, in each direction */
     uint32_t max_requests;          /* per connection; 0: none */
-    uint32_t max_cancels;       /* h2 client: RST_STREAMs that we send, less one a second; 0: any */
+    uint32_t max_cancels; /* h2 client: RST_STREAMs that we send, less one a second; 0: any */
+    /* h1 only; 0: what the enum above says */
+    uint32_t max_chunk_extension_bytes; /* of one body, all chunks together */
+    uint16_t max_connection_options;    /* in Connection, all lines together */
+    uint16_t max_empty_lines;           /* in front of a request line */
     uint32_t out_high, out_low; /* marks of `out`; 0: SESSION_OUT_HIGH and SESSION_OUT_LOW */
     bool allow_websocket;
 };

@@ -44,6 +44,10 @@ static struct session_limits limits_of(const struct listener_conf *conf)
                                    .max_header_count = limits->max_header_count,
                                    .max_line_bytes = limits->max_line_bytes,
                                    .max_uri_bytes = limits->max_uri_bytes,
+                                   .max_chunk_extension_bytes = limits->max_chunk_extension_bytes,
+                                   .max_connection_options =
+                                       (uint16_t)limits->max_connection_options,
+                                   .max_empty_lines = (uint16_t)limits->max_empty_lines,
                                    .max_body_bytes = limits->max_body_bytes,
                                    .max_streams = limits->max_streams,
                                    .max_held_header_bytes = limits->max_held_header_bytes,

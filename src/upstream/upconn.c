@@ -354,8 +354,10 @@ static struct session_limits session_limits_of(const struct group_conf *group)
     return (struct session_limits){
         .max_header_bytes = group->max_response_header_bytes,
         .max_header_count = RESPONSE_MAX_FIELDS,
-        .max_line_bytes = group->max_response_header_bytes / RESPONSE_LINE_SHARE,
-        .max_uri_bytes = group->max_response_header_bytes / RESPONSE_LINE_SHARE,
+        .max_line_bytes = group->max_response_header_bytes,
+        .max_uri_bytes = RESPONSE_START_ROOM,
+        .max_chunk_extension_bytes = group->max_response_header_bytes,
+        .max_connection_options = RESPONSE_MAX_OPTIONS,
         .max_held_header_bytes = group->max_held_header_bytes,
         .max_streams = H2_STREAMS,
         .max_cancels = group->max_cancels,

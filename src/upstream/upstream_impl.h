@@ -14,10 +14,11 @@
 #include "upstream/upstream.h"
 
 enum {
-    CONNECT_BACKOFF_MS = 1000, /* an endpoint that refused is left alone for that long */
-    H2_STREAMS = 100,          /* at once on one h2 connection, as far as the origin allows */
-    RESPONSE_MAX_FIELDS = 256, /* header fields of a response */
-    RESPONSE_LINE_SHARE = 2,   /* one field line may take 1/2 of max_response_header_bytes */
+    CONNECT_BACKOFF_MS = 1000,  /* an endpoint that refused is left alone for that long */
+    H2_STREAMS = 100,           /* at once on one h2 connection, as far as the origin allows */
+    RESPONSE_MAX_FIELDS = 256,  /* header fields of a response */
+    RESPONSE_MAX_OPTIONS = 64,  /* named in Connection */
+    RESPONSE_START_ROOM = 8192, /* for the status line, beside max_response_header_bytes */
 };
 
 struct upstream {

@@ -10,6 +10,7 @@ static const struct session_limits wide = {
     .max_header_count = 128,
     .max_line_bytes = 16384,
     .max_uri_bytes = 8192,
+    .max_chunk_extension_bytes = 4096,
     .allow_websocket = true,
 };
 
@@ -18,6 +19,7 @@ static const struct session_limits narrow = {
     .max_header_count = 4,
     .max_line_bytes = 60,
     .max_uri_bytes = 30,
+    .max_chunk_extension_bytes = 20,
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

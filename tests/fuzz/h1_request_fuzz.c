@@ -8,6 +8,7 @@ static const struct session_limits limits = {
     .max_header_count = 20,
     .max_line_bytes = 1024,
     .max_uri_bytes = 256,
+    .max_chunk_extension_bytes = 4096,
     .max_body_bytes = 4096,
     .max_requests = 8,
     .out_high = 1000,

@@ -34,7 +34,7 @@ static bool h1_message_over(struct h1_reader *r)
         r->place = r->canonical ? AT_RAW : AT_ASKING;
     else
         r->place = AT_START;
-    r->skipped_line = false;
+    r->empty_lines = 0;
     return true;
 }
 
@@ -80,8 +80,8 @@ static bool h1_status_line(struct h1_reader *r, const char *line, size_t len)
 
 static bool h1_start(struct h1_reader *r, const char *line, size_t len)
 {
-    if (len == 0 && !r->canonical && !r->skipped_line) {
-        r->skipped_line = true;
+    if (len == 0 && !r->canonical && r->empty_lines < (r->is_response ? 1u : 4u)) {
+        r->empty_lines++;
         return true;
     }
     if (!(r->is_response ? h1_status_line(r, line, len) : h1_request_line(r, line, len)))
@@ -125,8 +125,10 @@ static bool h1_framing_field(struct h1_reader *r, const char *name, size_t name_
     struct message *m = h1_last(r);
 
     if (strict_is_named(name, name_len, "content-length")) {
+        int64_t before = m->content_length;
         m->content_length = strict_number(value, len);
-        if (m->content_length < 0 || ++r->lengths > 1)
+        bool may_repeat = r->is_response && !r->canonical && before == m->content_length;
+        if (m->content_length < 0 || (++r->lengths > 1 && !may_repeat))
             return h1_is_wrong(r, "a Content-Length that is none, or two");
     } else if (strict_is_named(name, name_len, "transfer-encoding")) {
         if (!strict_is_named(value, len, "chunked") || ++r->codings > 1 || m->is_http10)
@@ -257,7 +259,8 @@ static bool h1_chunk_size(struct h1_reader *r, const char *line, size_t len)
         int value = (int)(at - hex);
         r->left = r->left << 4 | (unsigned)(value > 15 ? value - 6 : value);
     }
-    if (digits == 0 || digits > 15 || (digits < len && line[digits] != ';') ||
+    if (digits == 0 || digits > 15 ||
+        (digits < len && line[digits] != ';' && line[digits] != ' ' && line[digits] != '\t') ||
         (r->canonical && (digits < len || (line[0] == '0' && digits > 1))))
         return h1_is_wrong(r, "a chunk size that is none");
     if (!strict_is_value(line, len))

@@ -23,7 +23,8 @@ enum h1_place {
 
 struct h1_reader {
     enum h1_place place;
-    bool is_response, canonical, skipped_line;
+    bool is_response, canonical;
+    unsigned empty_lines; /* in front of the next start line */
     struct messages messages;
     const struct messages *asked; /* responses: the requests they answer */
     const char *wrong;            /* NULL: nothing is */

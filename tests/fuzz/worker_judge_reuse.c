@@ -42,7 +42,7 @@ static bool says_too_much(const struct peer *p)
 
     return messages_whole(&said->messages) >= asked &&
            (said->messages.count > asked || !is_at_end || said->len > 0 || said->interims > 0 ||
-            said->skipped_line);
+            said->empty_lines > 0);
 }
 
 void judge_surplus(void)

@@ -68,7 +68,7 @@ static size_t feed_body(struct feeding *f, struct str data, struct reading *r)
         add_payload(r, payload);
     if (news == H1_CHUNK_LAST)
         f->part = PART_TRAILERS;
-    if (news == H1_CHUNK_BAD)
+    if (news == H1_CHUNK_BAD || news == H1_CHUNK_LONG)
         r->reason = REASON_BAD_CHUNK;
     return used;
 }
@@ -108,8 +108,10 @@ static void read_ours(const struct source *s, uint64_t seed, struct reading *r)
 
     r->payload = arena_alloc(s->arena, s->text.len + 1);
     do {
-        if (seed != 0)
-            shown = MIN(s->text.len, shown + 1 + rand_next(&seed) % 40);
+        if (seed != 0) {
+            size_t more = 1 + rand_next(&seed) % 40;
+            shown = MIN(s->text.len, shown + more);
+        }
         size_t n;
         do {
             struct str rest = str_make(s->text.ptr + r->used, shown - r->used);
@@ -136,7 +138,8 @@ static struct head *new_head(struct arena *arena)
 
 static bool oracle_body(const struct source *s, struct reading *r)
 {
-    struct oracle_chunks chunks = {0};
+    struct oracle_chunks chunks = {.is_response = s->kind == H1_RESPONSE,
+                                   .extension_max = s->limits->max_chunk_extension_bytes};
 
     for (;;) {
         struct str payload = {0};

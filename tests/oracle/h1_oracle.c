@@ -256,7 +256,7 @@ enum reason oracle_parse_response(struct head *head, struct str block, enum meth
         return REASON_UPSTREAM_PROTOCOL;
     if ((reason = parse_status_line(head, line)) != REASON_NONE ||
         (reason = parse_fields(head, rest, limits)) != REASON_NONE ||
-        (reason = h1_rules_response(head, method)) != REASON_NONE)
+        (reason = h1_rules_response(head, method, limits)) != REASON_NONE)
         return reason;
     return check_framing(head, H1_RESPONSE, is_chunked);
 }

@@ -26,11 +26,14 @@ enum reason oracle_parse_response(struct head *head, struct str block, enum meth
 enum reason oracle_parse_trailers(struct head *head, struct str block,
                                   const struct session_limits *limits);
 
+/* Zero it but for the two at the end. */
 struct oracle_chunks {
     uint64_t left;      /* payload bytes of the current chunk still to come */
     uint32_t extension; /* bytes of extensions seen in this body */
     uint8_t state;      /* private to h1_oracle_chunk.c */
     uint8_t digits;
+    bool is_response;
+    uint32_t extension_max;
 };
 
 /* Takes the next step through `data`; *used says how far. */

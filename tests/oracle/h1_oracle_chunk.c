@@ -12,10 +12,12 @@ enum {
 
 /* What the next byte must be. */
 enum state {
-    SIZE = 0,        /* a hexadecimal digit; after one: ";" or CR too */
-    EXT_NAME_FIRST,  /* first byte of an extension's name */
-    EXT_NAME,        /* more of it, "=", ";" or CR */
-    EXT_VALUE_FIRST, /* a token or a quoted string */
+    SIZE = 0,        /* a hexadecimal digit; after one: a blank, ";" or CR too */
+    EXT_SEMICOLON,   /* blanks, then ";" */
+    EXT_NAME_FIRST,  /* blanks, then the first byte of an extension's name */
+    EXT_NAME,        /* more of it, a blank, "=", ";" or CR */
+    EXT_EQUALS,      /* blanks, then "=" or ";" */
+    EXT_VALUE_FIRST, /* blanks, then a token or a quoted string */
     EXT_TOKEN,
     EXT_QUOTED,
     EXT_ESCAPED,
@@ -26,8 +28,15 @@ enum state {
     DATA_LF,
 };
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
 static int after_extension_part(char c)
 {
+    if (is_blank(c))
+        return EXT_SEMICOLON;
     if (c == ';')
         return EXT_NAME_FIRST;
     return c == '\r' ? SIZE_LF : -1;
@@ -47,6 +56,16 @@ static int on_size(struct oracle_chunks *chunks, char c)
     return chunks->digits > 0 ? after_extension_part(c) : -1;
 }
 
+/* Blanks that end the line are taken in responses only. */
+static int after_blanks(const struct oracle_chunks *chunks, char c, int same)
+{
+    if (is_blank(c))
+        return same;
+    if (c == ';')
+        return EXT_NAME_FIRST;
+    return c == '\r' && chunks->is_response ? SIZE_LF : -1;
+}
+
 static int on_quoted(char c)
 {
     if (c == '"')
@@ -62,13 +81,23 @@ static int step(struct oracle_chunks *chunks, char c)
     switch ((enum state)chunks->state) {
     case SIZE:
         return on_size(chunks, c);
+    case EXT_SEMICOLON:
+        return after_blanks(chunks, c, EXT_SEMICOLON);
     case EXT_NAME_FIRST:
+        if (is_blank(c))
+            return EXT_NAME_FIRST;
         return char_is(c, CHAR_TOKEN) ? EXT_NAME : -1;
     case EXT_NAME:
         if (c == '=')
             return EXT_VALUE_FIRST;
+        if (is_blank(c))
+            return EXT_EQUALS;
         return char_is(c, CHAR_TOKEN) ? EXT_NAME : after_extension_part(c);
+    case EXT_EQUALS:
+        return c == '=' ? EXT_VALUE_FIRST : after_blanks(chunks, c, EXT_EQUALS);
     case EXT_VALUE_FIRST:
+        if (is_blank(c))
+            return EXT_VALUE_FIRST;
         if (c == '"')
             return EXT_QUOTED;
         return char_is(c, CHAR_TOKEN) ? EXT_TOKEN : -1;
@@ -94,7 +123,7 @@ static int step(struct oracle_chunks *chunks, char c)
 
 static bool is_extension(int state)
 {
-    return state >= EXT_NAME_FIRST && state <= EXT_AFTER_QUOTED;
+    return state >= EXT_SEMICOLON && state <= EXT_AFTER_QUOTED;
 }
 
 static enum h1_chunk_news take_payload(struct oracle_chunks *chunks, struct str rest, size_t *used,
@@ -119,7 +148,7 @@ enum h1_chunk_news oracle_chunks_next(struct oracle_chunks *chunks, struct str d
             return take_payload(chunks, str_skip(data, *used), used, payload);
 
         int next = step(chunks, data.ptr[(*used)++]);
-        if (next < 0 || (is_extension(next) && ++chunks->extension > H1_CHUNK_EXTENSION_MAX))
+        if (next < 0 || (is_extension(next) && ++chunks->extension > chunks->extension_max))
             return H1_CHUNK_BAD;
         bool size_line_is_over = next == DATA;
         if (next == SIZE && chunks->state == DATA_LF)

@@ -16,6 +16,7 @@ static const struct session_limits usual = {
     .max_header_count = 128,
     .max_line_bytes = 16384,
     .max_uri_bytes = 8192,
+    .max_chunk_extension_bytes = 4096,
     .allow_websocket = true,
 };
 
@@ -546,6 +547,8 @@ static const struct session_limits small = {
     .max_header_count = 5,
     .max_line_bytes = 100,
     .max_uri_bytes = 50,
+    .max_connection_options = 7,
+    .max_chunk_extension_bytes = 4096,
 };
 
 static struct str times(const char *text, size_t n)
@@ -646,6 +649,23 @@ static void white_space_around_values_is_limited_too(void **state UNUSED)
     assert_int_equal(read_as(H1_REQUEST, text, METHOD_GET, &many).reason, REASON_HEADERS_TOO_LARGE);
 }
 
+static struct str with_options(const char *start, unsigned count)
+{
+    return with_fields(start, arena_join(&arena, STR("Connection: a"),
+                                         arena_join(&arena, times(",a", count - 1), STR("\r\n"))));
+}
+
+static void the_number_of_connection_options_is_limited(void **state UNUSED)
+{
+    assert_limit(H1_REQUEST, with_options("GET / HTTP/1.1\r\nHost: a\r\n", 7),
+                 with_options("GET / HTTP/1.1\r\nHost: a\r\n", 8), REASON_TOO_MANY_OPTIONS);
+    assert_limit(H1_REQUEST, with_options("GET / HTTP/1.1\r\nHost: a\r\nConnection: b, c\r\n", 5),
+                 with_options("GET / HTTP/1.1\r\nHost: a\r\nConnection: b, c\r\n", 6),
+                 REASON_TOO_MANY_OPTIONS);
+    assert_limit(H1_RESPONSE, with_options("HTTP/1.1 200 OK\r\n", 7),
+                 with_options("HTTP/1.1 200 OK\r\n", 8), REASON_TOO_MANY_OPTIONS);
+}
+
 static void a_body_that_is_announced_too_large_is_refused(void **state UNUSED)
 {
     struct session_limits limits = usual;
@@ -698,7 +718,17 @@ static const struct head_case responses[] = {
     {RESPONSE("A: b\rc\r\n"), REASON_UPSTREAM_PROTOCOL},
     {RESPONSE("A: b\0\r\n"), REASON_UPSTREAM_PROTOCOL},
     {RESPONSE(": b\r\n"), REASON_UPSTREAM_PROTOCOL},
-    {RESPONSE("Content-Length: 5\r\nContent-Length: 5\r\n"), REASON_UPSTREAM_PROTOCOL},
+    {RESPONSE("Content-Length: 5\r\nContent-Length: 5\r\n"), REASON_NONE},
+    {RESPONSE("Content-Length: 5\r\nA: b\r\ncontent-length: 5 \r\nContent-Length: 05\r\n"),
+     REASON_NONE},
+    {RESPONSE("Content-Length: 5\r\nContent-Length: 6\r\n"), REASON_UPSTREAM_PROTOCOL},
+    {RESPONSE("Content-Length: 5\r\nContent-Length:\r\n"), REASON_UPSTREAM_PROTOCOL},
+    {RESPONSE("Content-Length: 5\r\nContent-Length: x\r\n"), REASON_UPSTREAM_PROTOCOL},
+    {RESPONSE("Content-Length: 5\r\nContent-Length: 5\r\nContent-Length: 55\r\n"),
+     REASON_UPSTREAM_PROTOCOL},
+    {RESPONSE("Content-Length: 5\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n"),
+     REASON_UPSTREAM_PROTOCOL},
+    {RESPONSE("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), REASON_UPSTREAM_PROTOCOL},
     {RESPONSE("Content-Length: 5, 5\r\n"), REASON_UPSTREAM_PROTOCOL},
     {RESPONSE("Content-Length: +5\r\n"), REASON_UPSTREAM_PROTOCOL},
     {RESPONSE("Content-Length:\r\n"), REASON_UPSTREAM_PROTOCOL},
@@ -814,6 +844,7 @@ int main(void)
         cmocka_unit_test(the_number_of_fields_is_limited),
         cmocka_unit_test(the_sum_of_all_fields_is_limited),
         cmocka_unit_test(white_space_around_values_is_limited_too),
+        cmocka_unit_test(the_number_of_connection_options_is_limited),
         cmocka_unit_test(a_body_that_is_announced_too_large_is_refused),
         cmocka_unit_test(responses_are_read_strictly),
         cmocka_unit_test(a_response_becomes_its_parts),

@@ -91,7 +91,9 @@ static const struct refusal_case {
      "bad_framing"},
     {"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "unknown_coding"},
     {"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: x\r\n\r\n", 417, "bad_expect"},
-    {"\r\n\r\n" GET("/"), 400, "bad_request_line"}, /* one empty line, not two */
+    {"\r\n\r\n\r\n\r\n\r\n" GET("/"), 400, "empty_lines"}, /* four, not five */
+    {"\r\n\r" GET("/"), 400, "bad_line_end"},
+    {"\n" GET("/"), 400, "bad_line_end"},
 };
 
 static void assert_refused(struct peer *p, int status, const char *word)

@@ -17,6 +17,7 @@ static const struct session_limits usual = {
     .max_header_count = 128,
     .max_line_bytes = 16384,
     .max_uri_bytes = 8192,
+    .max_chunk_extension_bytes = 4096,
     .allow_websocket = true,
 };
 
