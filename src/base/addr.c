@@ -207,6 +207,23 @@ int cidr_parse(struct str text, struct cidr *cidr)
     return 0;
 }
 
+size_t cidr_without_host_bits(const struct cidr *cidr, char *out)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    bool is_ipv4 = cidr->bits >= 96 && memcmp(cidr->ip, mapped, sizeof(mapped)) == 0;
+    uint8_t network[16];
+
+    for (unsigned i = 0; i < 16; i++) {
+        unsigned kept = cidr->bits > i * 8 ? MIN(cidr->bits - i * 8, 8u) : 0;
+        network[i] = cidr->ip[i] & (uint8_t)(0xff00 >> kept);
+    }
+    if (memcmp(network, cidr->ip, sizeof(network)) == 0 ||
+        inet_ntop(is_ipv4 ? AF_INET : AF_INET6, network + (is_ipv4 ? 12 : 0), out, ADDR_TEXT_MAX) ==
+            NULL)
+        return 0;
+    return strlen(out) + (size_t)sprintf(out + strlen(out), "/%u", cidr->bits - (is_ipv4 ? 96 : 0));
+}
+
 bool cidr_contains(const struct cidr *cidr, const uint8_t ip[16])
 {
     unsigned whole = cidr->bits / 8, rest = cidr->bits % 8;

@@ -59,5 +59,8 @@ struct cidr {
 
 /* "10.0.0.0/8", "2001:db8::/32", or a single address. */
 MUST_USE int cidr_parse(struct str text, struct cidr *cidr);
+/* Whether bits behind the prefix are set, as in 10.1.2.3/8; the network alone, as text, into `out`
+ * (ADDR_TEXT_MAX), whose length is the answer; 0 when there are none. */
+size_t cidr_without_host_bits(const struct cidr *cidr, char *out);
 bool cidr_contains(const struct cidr *cidr, const uint8_t ip[16]);
 bool cidrs_contain(const struct cidr *cidrs, size_t count, const uint8_t ip[16]); /* any of them */

@@ -3,7 +3,6 @@
  * hides behind it. */
 #include "cli/check_tests.h"
 
-#include "cli/complain.h"
 #include "cli/question.h"
 #include "config/cases.h"
 #include "config/units.h"
@@ -52,46 +51,52 @@ static void coverage_count(struct coverage *coverage, const struct decision *dec
         coverage->dc_rules[decision->dc_rule] = true;
 }
 
-static size_t uncovered(struct place place, const char *what, struct str name, bool is_reached)
+static size_t uncovered(struct check_report *report, struct place place, const char *what,
+                        struct str name, bool is_reached)
 {
     if (is_reached)
         return 0;
-    printf("%s:%d:%d: no case reaches %s %.*s\n", place.file, place.line, place.column, what,
-           STR_FMT(name));
+    check_report_add(report, REPORT_COVERAGE, place, "no case reaches %s %.*s", what,
+                     STR_FMT(name));
     return 1;
 }
 
 /* A list by its file, the hosts of an entry by the line that has them. */
-static size_t uncovered_entry(const struct split_entry_conf *entry, bool is_reached)
+static size_t uncovered_entry(struct check_report *report, const struct split_entry_conf *entry,
+                              bool is_reached)
 {
     if (entry->place.line == 0)
         return 0;
     switch (entry->level) {
     case SPLIT_LIST:
-        return uncovered(entry->place, "list", entry->name, is_reached);
+        return uncovered(report, entry->place, "list", entry->name, is_reached);
     case SPLIT_HOST:
-        return uncovered(entry->place, "the share of these", entry->name, is_reached);
+        return uncovered(report, entry->place, "the share of these", entry->name, is_reached);
     case SPLIT_DEFAULT:
-        return uncovered(entry->place, "the share", entry->name, is_reached);
+        return uncovered(report, entry->place, "the share", entry->name, is_reached);
     }
     UNREACHABLE("uncovered_entry");
 }
 
-static void coverage_print(const struct coverage *coverage, const struct router_conf *conf)
+static void coverage_print(const struct coverage *coverage, const struct router_conf *conf,
+                           struct check_report *report)
 {
     size_t missing = 0, total = conf->rule_count + conf->split.entry_count +
                                 conf->debug.backend_count + conf->multi_dc.primary_if_count;
 
     for (size_t i = 0; i < conf->rule_count; i++)
-        missing += uncovered(conf->rules[i].place, "rule", conf->rules[i].name, coverage->rules[i]);
+        missing += uncovered(report, conf->rules[i].place, "rule", conf->rules[i].name,
+                             coverage->rules[i]);
     for (size_t i = 0; i < conf->split.entry_count; i++)
-        missing += uncovered_entry(&conf->split.entries[i], coverage->entries[i]);
+        missing += uncovered_entry(report, &conf->split.entries[i], coverage->entries[i]);
     for (size_t i = 0; i < conf->debug.backend_count; i++)
-        missing += uncovered(conf->debug.backends[i].place, "debug backend",
+        missing += uncovered(report, conf->debug.backends[i].place, "debug backend",
                              conf->debug.backends[i].name, coverage->backends[i]);
     for (size_t i = 0; i < conf->multi_dc.primary_if_count; i++)
-        missing += uncovered(conf->multi_dc.primary_if[i].place, "multi_dc rule",
+        missing += uncovered(report, conf->multi_dc.primary_if[i].place, "multi_dc rule",
                              conf->multi_dc.primary_if[i].name, coverage->dc_rules[i]);
+    if (report->is_json)
+        return;
     printf("router %.*s: the cases reach %zu of %zu rules, shares, debug backends and multi_dc "
            "rules\n",
            STR_FMT(conf->name), total - missing, total);
@@ -108,7 +113,8 @@ struct runner {
     struct judge judge;
     struct coverage *coverage; /* borrows: of the judge's router */
     struct question question;
-    struct arena arena; /* texts of outcomes; of one case */
+    struct arena arena;          /* texts of outcomes; of one case */
+    struct check_report *report; /* borrows */
     size_t failed, ran;
 };
 
@@ -253,12 +259,14 @@ static bool outcomes_eq(const struct outcomes *a, const struct outcomes *b)
     return true;
 }
 
-static void outcomes_print(const char *label, const struct outcomes *outcomes)
+static struct str outcomes_text(struct arena *arena, const struct outcomes *outcomes)
 {
-    printf("    %s ", label);
+    struct str text = {"", 0};
+
     for (size_t i = 0; i < outcomes->count; i++)
-        printf("%s%.*s", i > 0 ? " or " : "", STR_FMT(outcomes->values[i]));
-    putchar('\n');
+        text = arena_printf(arena, "%.*s%s%.*s", STR_FMT(text), i > 0 ? " or " : "",
+                            STR_FMT(outcomes->values[i]));
+    return text;
 }
 
 static void print_head(const struct case_conf *wanted)
@@ -269,7 +277,26 @@ static void print_head(const struct case_conf *wanted)
         printf("    %.*s\n", STR_FMT(wanted->request));
 }
 
-static bool compare(const struct case_conf *wanted, const struct outcomes got[EXPECT_COUNT])
+static void report_difference(struct runner *runner, const struct case_conf *wanted,
+                              enum expectation what, const struct outcomes *expected,
+                              const struct outcomes *got)
+{
+    const struct expect_conf *expect = &wanted->expect[what];
+    struct str want = outcomes_text(&runner->arena, expected);
+    struct str have = outcomes_text(&runner->arena, got);
+
+    check_report_add(runner->report, REPORT_CASE, expect->place,
+                     "case \"%.*s\": %s: expected %.*s, got %.*s", STR_FMT(wanted->name),
+                     expectation_word(what), STR_FMT(want), STR_FMT(have));
+    if (runner->report->is_json)
+        return;
+    printf("  %s  (%s:%d:%d)\n", expectation_word(what), expect->place.file, expect->place.line,
+           expect->place.column);
+    printf("    expected %.*s\n    got      %.*s\n", STR_FMT(want), STR_FMT(have));
+}
+
+static bool compare(struct runner *runner, const struct case_conf *wanted,
+                    const struct outcomes got[EXPECT_COUNT])
 {
     bool is_good = true;
 
@@ -280,13 +307,10 @@ static bool compare(const struct case_conf *wanted, const struct outcomes got[EX
         struct outcomes expected = expected_of(expect, (enum expectation)what);
         if (outcomes_eq(&expected, &got[what]))
             continue;
-        if (is_good)
+        if (is_good && !runner->report->is_json)
             print_head(wanted);
         is_good = false;
-        printf("  %s  (%s:%d:%d)\n", expectation_word((enum expectation)what), expect->place.file,
-               expect->place.line, expect->place.column);
-        outcomes_print("expected", &expected);
-        outcomes_print("got     ", &got[what]);
+        report_difference(runner, wanted, (enum expectation)what, &expected, &got[what]);
     }
     return is_good;
 }
@@ -337,15 +361,19 @@ static void run_case(struct runner *runner, const struct case_conf *wanted)
 
     runner->ran++;
     if (error != NULL) {
-        print_head(wanted);
-        printf("    %s\n", error);
+        check_report_add(runner->report, REPORT_CASE, wanted->place, "case \"%.*s\": %s",
+                         STR_FMT(wanted->name), error);
+        if (!runner->report->is_json) {
+            print_head(wanted);
+            printf("    %s\n", error);
+        }
         runner->failed++;
         return;
     }
     for (unsigned what = 0; what < EXPECT_COUNT; what++)
         outcomes[what].count = 0;
     look_at_all(runner, wanted, outcomes);
-    if (!compare(wanted, outcomes))
+    if (!compare(runner, wanted, outcomes))
         runner->failed++;
     arena_reset(&runner->arena);
 }
@@ -387,59 +415,56 @@ static void runner_deinit(struct runner *runner)
     judge_deinit(&runner->judge);
 }
 
-static int run_cases(struct config *config, const struct cases_conf *cases, const char *file,
-                     const struct tests_options *options, struct coverage *coverage)
+static void run_cases(struct config *config, const struct cases_conf *cases, const char *file,
+                      const struct tests_options *options, struct coverage *coverage,
+                      struct check_report *report)
 {
-    struct runner runner = {.coverage = coverage};
+    struct runner runner = {.coverage = coverage, .report = report};
     int configured = config->datacenters.local;
     struct err err = {0};
 
     if (runner_init(&runner, config, cases, &err) < 0) {
-        fprintf(stderr, "%s: %s\n", file, err.text);
+        check_report_add(report, REPORT_ERROR, (struct place){.file = file}, "%s", err.text);
         config->datacenters.local = configured;
-        return 1;
+        return;
     }
     for (size_t i = 0; i < cases->count; i++)
         run_case(&runner, &cases->items[i]);
-    if (runner.failed > 0)
+    if (runner.failed > 0 && !report->is_json)
         printf("%s: %zu of %zu cases failed\n", file, runner.failed, runner.ran);
-    else if (!options->is_quiet)
+    else if (!options->is_quiet && !report->is_json)
         printf("%s: ok (%zu cases)\n", file, runner.ran);
     runner_deinit(&runner);
     config->datacenters.local = configured;
-    return runner.failed > 0 ? 1 : 0;
 }
 
-static int run_file(struct config *config, const char *file, const struct tests_options *options,
-                    struct coverage *coverage)
+static void run_file(struct config *config, const char *file, const struct tests_options *options,
+                     struct coverage *coverage, struct check_report *report)
 {
     struct complaints complaints;
-    int status = 1;
 
     complaints_init(&complaints);
     struct cases_conf *cases = cases_load(file, &complaints);
-    complaints_print(&complaints, COMPLAINTS_ERRORS_ONLY);
+    check_report_complaints(report, &complaints);
     complaints_deinit(&complaints);
     if (cases != NULL)
-        status = run_cases(config, cases, file, options, coverage);
+        run_cases(config, cases, file, options, coverage, report);
     cases_free(cases);
-    return status;
 }
 
-int check_tests(struct config *config, const struct tests_options *options)
+void check_tests(struct config *config, const struct tests_options *options,
+                 struct check_report *report)
 {
     struct coverage *coverage = mem_new((config->router_count + 1) * sizeof(*coverage));
-    int status = 0;
 
     for (size_t i = 0; i < config->router_count; i++)
         coverage_init(&coverage[i], &config->routers[i]);
     for (size_t i = 0; i < options->file_count; i++)
-        status |= run_file(config, options->files[i], options, coverage);
+        run_file(config, options->files[i], options, coverage, report);
     for (size_t i = 0; i < config->router_count; i++) {
         if (options->coverage && coverage[i].is_used)
-            coverage_print(&coverage[i], &config->routers[i]);
+            coverage_print(&coverage[i], &config->routers[i], report);
         coverage_deinit(&coverage[i]);
     }
     free(coverage);
-    return status;
 }

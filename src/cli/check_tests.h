@@ -1,14 +1,15 @@
 /* weir check --tests: what the configuration promises, written down as requests. */
 #pragma once
 
-#include "config/config.h"
+#include "cli/check_report.h"
 
 struct tests_options {
     const char *const *files;
     size_t file_count;
     bool is_quiet;
-    bool coverage; /* tell what no case reaches */
+    bool coverage; /* report what no case reaches */
 };
 
-/* Prints what fails; 0 when nothing does, 1 when something does or a file cannot be read. */
-int check_tests(struct config *config, const struct tests_options *options);
+/* Reports what fails, and files that cannot be read. */
+void check_tests(struct config *config, const struct tests_options *options,
+                 struct check_report *report);

@@ -116,6 +116,7 @@ const char *complaint_line(const struct complaint *complaint, char *out, size_t 
     else if (place->line > 0)
         snprintf(out, size, "%s:%d: %s%.*s", file, place->line, kind, STR_FMT(complaint->text));
     else
-        snprintf(out, size, "%s: %s%.*s", file, kind, STR_FMT(complaint->text));
+        snprintf(out, size, "%s%s%s%.*s", file, file[0] != '\0' ? ": " : "", kind,
+                 STR_FMT(complaint->text));
     return out;
 }

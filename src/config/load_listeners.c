@@ -197,6 +197,17 @@ static int load_server_tls(struct loader *loader, const struct node *node, void 
 
 /* --- networks -------------------------------------------------------------------------------- */
 
+static void warn_host_bits(struct loader *loader, const struct node *node, const struct cidr *cidr)
+{
+    char network[ADDR_TEXT_MAX];
+
+    if (cidr_without_host_bits(cidr, network) > 0)
+        warn_place(loader, node->place,
+                   "network \"%s\" has bits set behind its prefix: it means %s (did you mean "
+                   "\"%.*s\"?)",
+                   node->text.ptr, network, (int)strcspn(node->text.ptr, "/"), node->text.ptr);
+}
+
 /* A list of networks into *cidrs and *cidr_count. */
 static int load_cidrs(struct loader *loader, const struct node *node, struct cidr **cidrs,
                       size_t *cidr_count)
@@ -211,7 +222,7 @@ static int load_cidrs(struct loader *loader, const struct node *node, struct cid
         if (!expect_scalar(loader, items[i], "a network"))
             result = -1;
         else if (cidr_parse(items[i]->text, &(*cidrs)[*cidr_count]) == 0)
-            (*cidr_count)++;
+            warn_host_bits(loader, items[i], &(*cidrs)[(*cidr_count)++]);
         else
             result = complain(loader, items[i],
                               "expected a network such as 10.0.0.0/8 or 2001:db8::/32, got \"%s\"",

@@ -71,15 +71,32 @@ static const char *character_problem(struct str path)
         if (path.ptr[i] == '?' || path.ptr[i] == '#')
             return "is a path, without query (see the condition \"query\")";
         if (path.ptr[i] == '*')
-            return "has a star that is not a whole last segment";
+            return "has a star that is not a whole last segment (a pattern begins with \"~\")";
         if (path.ptr[i] == '%' && escape_at(path, i) < 0)
             return "has a broken percent-encoding";
     }
     return NULL;
 }
 
+/* What is common in patterns and hardly ever part of a path. A path that has it on purpose can be
+ * written percent-encoded. */
+static bool looks_like_pattern(struct str path)
+{
+    static const struct str marks[] = {STR_INIT("|"), STR_INIT("\\"), STR_INIT(".+"),
+                                       STR_INIT(")+"), STR_INIT("(?")};
+
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
+        if (str_find(path, marks[i]) >= 0)
+            return true;
+    }
+    ptrdiff_t open = str_find_char(path, '[');
+    return str_ends(path, STR("$")) || (open >= 0 && str_find_char(path, ']') > open);
+}
+
 static const char *path_problem(struct str path)
 {
+    if (path.len > 0 && (path.ptr[0] == '^' || path.ptr[0] == '('))
+        return "must begin with a slash, and a pattern with \"~\"";
     if (path.len == 0 || path.ptr[0] != '/')
         return "must begin with a slash";
     if (path.len > RULE_PATH_MAX)
@@ -130,6 +147,11 @@ int load_path_match(struct loader *loader, const struct node *node, void *out)
     const char *problem = path_problem(path);
     if (problem != NULL)
         return complain(loader, node, "path \"%s\" %s", node->text.ptr, problem);
+    if (looks_like_pattern(path))
+        warn_place(loader, node->place,
+                   "path \"%s\" looks like a pattern and is compared as it is written: a pattern "
+                   "begins with \"~\"",
+                   node->text.ptr);
     /* "/x/" names everything below, too; only as an exact path the slash counts. */
     if (path.ptr[path.len - 1] == '/' && match->kind != PATH_EXACT) {
         if (path.len > 1)

@@ -226,8 +226,6 @@ static int load_rules(struct loader *loader, const struct node *node, struct rou
         if (load_rule(loader, items[i], rule) < 0)
             result = -1;
     }
-    if (result == 0)
-        check_rules(loader, router);
     return result;
 }
 

@@ -165,6 +165,3 @@ load_fn load_host_match;
 
 /* Complains about addresses that two listeners, or a listener and the admin port, have. */
 void check_binds(struct loader *loader);
-
-/* Warns of rules that cannot match because an earlier one takes everything. */
-void check_rules(struct loader *loader, const struct router_conf *router);

@@ -1,6 +1,7 @@
 /* libweir-route's door: the public structs in, those of this room out again. */
 #include "weir/route.h"
 
+#include "config/review.h"
 #include "route/arrival.h"
 #include "route/route_impl.h"
 
@@ -67,6 +68,8 @@ static struct weir_routing *compile(struct config *config, weir_complaint_fn *co
 static struct weir_routing *finish(struct config *config, struct complaints *complaints,
                                    weir_complaint_fn *complain, void *arg)
 {
+    if (config != NULL && complain != NULL)
+        config_review(config, complaints);
     tell(complaints, complain, arg);
     complaints_deinit(complaints);
     return config != NULL ? compile(config, complain, arg) : NULL;

@@ -1,6 +1,6 @@
 /* Bad configurations: every mistake is told, with its place, its value and the nearest valid name.
  */
-#include "config/config.h"
+#include "config/review.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -336,6 +336,77 @@ static const struct {
      "t:7:25: note: the emergency brake is on: all-legacy, whatever the shares say"},
     {ROUTER("    split: { wikis: [{ hosts: [a.org, a.org], k8s: 0% }] }\n" RULES),
      "t:7:39: note: \"a.org\" is listed twice at 0%, first at t:7:32"},
+
+/* shadowed by value */
+#define NEVER(place)                                                                               \
+    "t:" place ": warning: rule \"#2\" can never match: rule \"#1\" at t:7:13 takes all of its "   \
+    "requests"
+    {ROUTER(
+         "    rules: [{ header: { X: 'a*' }, group: old }, { header: { X: abc }, group: new }]\n"),
+     NEVER("7:50")},
+    {ROUTER(
+         "    rules: [{ header: { X: '*' }, group: old }, { header: { x: 'a*' }, group: new }]\n"),
+     NEVER("7:49")},
+    {ROUTER(
+         "    rules: [{ header: { X: [a, b] }, group: old }, { header: { X: b }, group: new }]\n"),
+     NEVER("7:52")},
+    {ROUTER("    rules: [{ cookie: { '*Session': '*' }, group: old },\n"
+            "      { cookie: { enSession: a, b: c }, group: new }]\n"),
+     NEVER("8:7")},
+    {ROUTER("    rules: [{ query: { a: 'x*' }, group: old },\n"
+            "      { query: { a: [xy, xz] }, path: /w, group: new }]\n"),
+     NEVER("8:7")},
+    {ROUTER("    rules: [{ unless_header: { X: abc }, group: old },\n"
+            "      { unless_header: { X: 'a*' }, group: new }]\n"),
+     NEVER("8:7")},
+    {ROUTER("    rules: [{ host: [a.org, b.org, '*.c.org'], group: old },\n"
+            "      { host: [b.org, x.c.org], group: new }]\n"),
+     NEVER("8:7")},
+
+    /* what looks like a pattern */
+    {ROUTER("    rules: [{ path: '/w/(rest|api).php', group: old }]\n"),
+     "t:7:21: warning: path \"/w/(rest|api).php\" looks like a pattern and is compared as it is "
+     "written: a pattern begins with \"~\""},
+    {ROUTER("    rules: [{ path: '/w/[a-z].php', group: old }]\n"),
+     "t:7:21: warning: path \"/w/[a-z].php\" looks like a pattern and is compared as it is "
+     "written: "
+     "a pattern begins with \"~\""},
+    {ROUTER("    rules: [{ path: '=/w/api[.]php$', group: old }]\n"),
+     "t:7:21: warning: path \"=/w/api[.]php$\" looks like a pattern and is compared as it is "
+     "written: a pattern begins with \"~\""},
+
+    /* networks */
+    {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, trusted_proxies: [10.1.2.3/8] }"),
+     "t:3:65: warning: network \"10.1.2.3/8\" has bits set behind its prefix: it means 10.0.0.0/8 "
+     "(did you mean \"10.1.2.3\"?)"},
+    {LISTENER(
+         "{ name: a, bind: '127.0.0.1:0', group: g, per_client: { exempt: '2001:db8::1/33' } }"),
+     "t:3:69: warning: network \"2001:db8::1/33\" has bits set behind its prefix: it means "
+     "2001:db8::/33 (did you mean \"2001:db8::1\"?)"},
+
+    /* shares that never apply */
+    {ROUTER("    services: { web: { legacy: old, k8s: new } }\n"
+            "    rules: [{ name: pin, host: a.org, group: old }, { service: web }]\n"
+            "    split: { wikis: [{ hosts: [a.org, b.org], k8s: 100% }] }\n"),
+     "t:9:32: warning: the share of \"a.org\" never applies: rule \"pin\" at t:8:13 takes all of "
+     "its "
+     "requests"},
+    {ROUTER("    services: { web: { legacy: old, k8s: new } }\n"
+            "    rules: [{ name: pin, host: '*.org', answer: 404 }, { service: web }]\n"
+            "    split: { wikis: [{ hosts: [b.org, a.org, a.com], k8s: 100% }] }\n"),
+     "t:9:32: warning: the share of \"b.org\" (and of 1 more here) never applies: rule "
+     "\"pin\" "
+     "at t:8:13 answers all of its requests"},
+    {ROUTER("    rules: [{ path: /x, group: old }, { group: new }]\n"
+            "    split: { wikis: [{ hosts: a.org, k8s: 100% }] }\n"),
+     "t:8:31: warning: the share of \"a.org\" never applies: rule \"#2\" at t:7:39 takes all of "
+     "its "
+     "requests"},
+    {ROUTER("    rules: [{ path: /x, group: old }]\n"
+            "    split: { wikis: [{ hosts: a.org, k8s: 100% }] }\n"),
+     "t:8:31: warning: the share of \"a.org\" never applies: no rule sends its requests to a "
+     "service "
+     "with legacy and k8s"},
 };
 
 /* What each of these gets wrong once is reported once, whatever follows from it. */
@@ -399,12 +470,21 @@ static void one_cause_is_reported_once(void **state UNUSED)
     }
 }
 
+static struct config *load_and_review(const char *text, struct complaints *complaints)
+{
+    struct config *config = config_load_text(str_of(text), "t", complaints);
+
+    if (config != NULL)
+        config_review(config, complaints);
+    return config;
+}
+
 static void what_is_only_odd_is_a_note(void **state UNUSED)
 {
     for (size_t i = 0; i < ARRAY_LEN(notes); i++) {
         struct complaints complaints;
         complaints_init(&complaints);
-        struct config *config = config_load_text(str_of(notes[i].text), "t", &complaints);
+        struct config *config = load_and_review(notes[i].text, &complaints);
         if (config == NULL || !has_line(&complaints, notes[i].want)) {
             print_all(&complaints);
             fail_msg("wanted: %s", notes[i].want);
@@ -424,11 +504,35 @@ static void rules_that_can_match_are_not_complained_about(void **state UNUSED)
         ROUTER("    rules: [{ method: POST, group: old }, { group: new }]\n"),
         ROUTER("    rules: [{ header: { A: b }, group: old }, { header: { A: c }, group: new }]\n"),
         ROUTER("    rules: [{ path: '=/w', group: old }, { path: /w, group: new }]\n"),
+        ROUTER("    rules: [{ header: { X: abc }, group: old }, { header: { X: 'a*' }, group: new "
+               "}]\n"),
+        ROUTER("    rules: [{ header: { X: 'ab*' }, group: old }, { header: { X: 'a*' }, group: "
+               "new }]\n"),
+        ROUTER("    rules: [{ header: { X: 'a*' }, group: old }, { cookie: { X: abc }, group: new "
+               "}]\n"),
+        ROUTER(
+            "    rules: [{ header: { X: a }, group: old }, { header: { X: '*' }, group: new }]\n"),
+        ROUTER("    rules: [{ unless_header: { X: 'a*' }, group: old },\n"
+               "      { unless_header: { X: abc }, group: new }]\n"),
+        ROUTER("    rules: [{ cookie: { aSession: b }, group: old },\n"
+               "      { cookie: { '*Session': b }, group: new }]\n"),
+        ROUTER("    rules: [{ path: /w, group: old }, { path: /w/x, answer: 403 }]\n"),
+        ROUTER("    rules: [{ path: '/wiki/Foo_(bar)', group: old }, { path: '/w/a%7Cb', group: "
+               "new }]\n"),
+        ROUTER("    services: { web: { legacy: old, k8s: new } }\n"
+               "    rules: [{ path: /x, host: a.org, group: old }, { host: '~a[.].*', service: web "
+               "},\n"
+               "      { host: a.org, group: old }]\n"
+               "    split: { wikis: [{ hosts: a.org, k8s: 100% }] }\n"),
+        ROUTER(
+            "    services: { web: { legacy: old, k8s: new } }\n"
+            "    rules: [{ service: web, host: a.org, method: GET }, { host: a.org, group: old }]\n"
+            "    split: { wikis: [{ hosts: a.org, k8s: 100% }] }\n"),
     };
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         struct complaints complaints;
         complaints_init(&complaints);
-        struct config *config = config_load_text(str_of(texts[i]), "t", &complaints);
+        struct config *config = load_and_review(texts[i], &complaints);
         print_all(&complaints);
         assert_non_null(config);
         assert_int_equal(complaints.count, 0);

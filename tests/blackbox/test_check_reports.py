@@ -1,0 +1,100 @@
+"""weir check beyond errors: warnings, --strict, --json, hosts that nothing names."""
+
+import json
+import time
+
+import pytest
+
+from harness import weir as h
+
+GOOD = """\
+listeners:
+  - { name: main, bind: "127.0.0.1:8080", router: r }
+groups:
+  old: { endpoints: ["127.0.0.1:8081"] }
+  new: { endpoints: ["127.0.0.1:8082"] }
+wikis: wikis.txt
+routers:
+  r:
+    services: { web: { legacy: old, k8s: new } }
+    rules:
+      - { name: special, host: "*.special.example", group: old }
+      - { name: web, service: web }
+    split:
+      default: 4%
+      wikis:
+        - { list: closed.txt, k8s: 100% }
+"""
+WIKIS = "aawiki aa.example aa.m.example\nbbwiki bb.example -\nccwiki cc.special.example -\n"
+
+
+@pytest.fixture
+def check(tmp_path):
+    def run(text=GOOD, *arguments, closed="aawiki\n", wikis=WIKIS):
+        (tmp_path / "edge.yaml").write_text(text)
+        (tmp_path / "closed.txt").write_text(closed)
+        (tmp_path / "wikis.txt").write_text(wikis)
+        return h.run("check", "-c", "edge.yaml", *arguments, cwd=tmp_path)
+
+    return run
+
+
+def test_a_warning_does_not_fail_a_check_unless_it_is_strict(check):
+    shadowed = GOOD.replace("      - { name: web,", "      - { name: first, path: /, group: old }\n      - { name: web,")
+    done = check(shadowed)
+    assert done.returncode == 0 and "warning: rule \"web\" can never match" in done.stderr, done.stderr
+    assert check(shadowed, "--strict").returncode == 1
+    assert check(GOOD, "--strict").returncode == 0
+
+
+def test_a_share_that_a_rule_makes_void_is_reported(check):
+    done = check(closed="aawiki\ncc.special.example\n")
+    assert "closed.txt:2:1: warning: the share of \"cc.special.example\" never applies: rule \"special\"" in done.stderr
+
+
+def test_a_host_that_no_wiki_has_is_reported(check):
+    done = check(closed="aawiki\naaa.example\nx.special.example\n")
+    assert "closed.txt:2:1: warning: \"aaa.example\" has a share, but no wiki" in done.stderr, done.stderr
+    assert "no wiki" not in done.stderr.replace("aaa.example", "", 1).split("no wiki", 1)[1], done.stderr
+
+
+def test_coverage_reports_hosts_that_no_rule_and_no_list_names(check):
+    done = check(GOOD, "--coverage")
+    assert done.returncode == 0
+    assert [line for line in done.stdout.splitlines() if "no rule and no list" in line] == [
+        "wikis.txt:2:1: no rule and no list names bb.example (bbwiki)"
+    ]
+
+
+def test_json_has_what_the_lines_say(check, tmp_path):
+    (tmp_path / "cases.yaml").write_text("cases:\n  - request: https://aa.example/\n    expect: { side: legacy }\n")
+    done = check(GOOD, "--json", "--tests", "cases.yaml", "--coverage", closed="aawiki\naaa.example\n")
+    answer = json.loads(done.stdout)
+    assert done.returncode == 1 and not done.stderr
+    assert (answer["config"], answer["ok"], answer["errors"], answer["warnings"], answer["failed_cases"]) == ("edge.yaml", False, 0, 1, 1)
+    kinds = [report["kind"] for report in answer["reports"]]
+    assert kinds.count("warning") == 1 and kinds.count("case") == 1 and kinds.count("coverage") >= 2
+    warning = next(report for report in answer["reports"] if report["kind"] == "warning")
+    assert (warning["file"], warning["line"], warning["column"]) == ("closed.txt", 2, 1)
+    case = next(report for report in answer["reports"] if report["kind"] == "case")
+    assert (case["file"], case["line"]) == ("cases.yaml", 3) and "expected legacy, got k8s" in case["text"]
+
+
+def test_json_of_errors_and_certificates(check):
+    done = check(GOOD.replace("k8s: new", "k8s: nwe"), "--json")
+    report = json.loads(done.stdout)
+    assert done.returncode == 1 and report["errors"] == 1 and not report["ok"]
+    assert report["reports"][0]["line"] == 9 and '"nwe"' in report["reports"][0]["text"]
+    tls = 'router: r, tls: { certificates: [{ chain: "a b:c.pem", key: k }] }'
+    done = check(GOOD.replace("router: r", tls, 1), "--json")
+    report = json.loads(done.stdout)["reports"][0]
+    assert (report["kind"], report["file"], report["line"]) == ("error", "edge.yaml", 2) and "a b:c.pem" in report["text"]
+
+
+def test_a_large_configuration_is_checked_quickly(check):
+    rules = "".join('      - { name: r%d, host: [%s], path: /x, group: old }\n' % (n, ", ".join("h%d-%d.example" % (n, m) for m in range(100))) for n in range(1000))
+    hosts = "".join("h%d-%d.example\n" % (n, m) for n in range(1000) for m in range(100))
+    start = time.monotonic()
+    done = check(GOOD.replace("      - { name: special", rules + "      - { name: special"), "--coverage", closed=hosts)
+    assert done.returncode == 0, done.stderr[:2000]
+    assert time.monotonic() - start < 10
