@@ -48,6 +48,7 @@
     X(HANDSHAKE_TIMEOUT, 0, "handshake_timeout", RETRY_NEVER)                                      \
     X(HANDSHAKE_FAILED, 0, "handshake_failed", RETRY_NEVER)                                        \
     X(HANDSHAKE_OVERFLOW, 0, "handshake_overflow", RETRY_NEVER)                                    \
+    X(UNKNOWN_SNI, 0, "unknown_sni", RETRY_NEVER)                                                  \
     X(HANDSHAKE_CAP, 0, "handshake_cap", RETRY_NEVER)                                              \
     X(CONNECTION_CAP, 0, "connection_cap", RETRY_NEVER)                                            \
     X(DESCRIPTORS, 0, "descriptors", RETRY_NEVER)                                                  \

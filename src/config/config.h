@@ -32,6 +32,7 @@ struct client_certificate_conf {
     struct place place;
     enum client_auth mode; /* default none; with a `ca`: required */
     struct str ca;         /* PEM bundle of those who may issue it */
+    struct str crl;        /* PEM file of what they have revoked; "" = none beside those in ca */
     struct str *names;     /* subject alternative names let in, "*.x" for one label; none: all */
     size_t name_count;
 };
@@ -44,6 +45,9 @@ struct tls_host_conf {
     struct client_certificate_conf client_certificate;
 };
 
+/* What a client gets that asks for a name of no certificate and no host. */
+enum unknown_sni { UNKNOWN_SNI_DEFAULT, UNKNOWN_SNI_REJECT };
+
 struct tls_server_conf {
     struct certificate_conf
         *certificates; /* chosen by SNI and by the client's signature algorithms */
@@ -52,8 +56,9 @@ struct tls_server_conf {
     enum tls_version min_version; /* default 1.2 */
     struct str ciphers;           /* TLS 1.2 cipher list, "" = weir's default */
     struct str ciphersuites;      /* TLS 1.3 suites, "" = weir's default */
-    struct str curves;            /* "" = X25519:P-256 */
+    struct str curves;            /* "" = weir's default */
     bool tickets;                 /* session resumption by ticket, default true */
+    enum unknown_sni unknown_sni; /* default: the first certificate */
     struct client_certificate_conf client_certificate;
     struct tls_host_conf *hosts;
     size_t host_count;
@@ -167,6 +172,7 @@ struct upstream_tls_conf {
     bool verify;            /* chain and name; default true */
     struct str ca;          /* PEM bundle; "" = the system's */
     struct str ca_pem;      /* or its text (weir demo) */
+    struct str crl;         /* PEM file of revoked certificates; "" = none beside those in ca */
     struct str server_name; /* SNI and the name verified; "" = the endpoint's host name */
     enum tls_version min_version;
     struct str ciphers;

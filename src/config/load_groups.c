@@ -186,6 +186,7 @@ static int load_upstream_tls(struct loader *loader, const struct node *node, voi
         {"verify", load_bool, offsetof(struct upstream_tls_conf, verify), false},
         {"ca", load_path, offsetof(struct upstream_tls_conf, ca), false},
         {"ca_pem", load_text, offsetof(struct upstream_tls_conf, ca_pem), false},
+        {"crl", load_path, offsetof(struct upstream_tls_conf, crl), false},
         {"server_name", load_host_name, offsetof(struct upstream_tls_conf, server_name), false},
         {"min_version", load_tls_version, offsetof(struct upstream_tls_conf, min_version), false},
         {"ciphers", load_str, offsetof(struct upstream_tls_conf, ciphers), false},

@@ -101,6 +101,7 @@ static int load_client_certificate(struct loader *loader, const struct node *nod
     static const struct field fields[] = {
         {"mode", load_client_auth, offsetof(struct client_certificate_conf, mode), false},
         {"ca", load_path, offsetof(struct client_certificate_conf, ca), false},
+        {"crl", load_path, offsetof(struct client_certificate_conf, crl), false},
         {"names", load_client_names, 0, false},
     };
     struct client_certificate_conf *conf = out;
@@ -169,6 +170,17 @@ static int load_tls_hosts(struct loader *loader, const struct node *node,
     return result;
 }
 
+static int load_unknown_sni(struct loader *loader, const struct node *node, void *out)
+{
+    static const char *const words[] = {"default", "reject"};
+    int word = LOAD_WORD(loader, node, words);
+
+    if (word < 0)
+        return -1;
+    *(enum unknown_sni *)out = (enum unknown_sni)word;
+    return 0;
+}
+
 static int load_server_tls(struct loader *loader, const struct node *node, void *out)
 {
     static const struct field fields[] = {
@@ -179,6 +191,7 @@ static int load_server_tls(struct loader *loader, const struct node *node, void 
         {"ciphersuites", load_str, offsetof(struct tls_server_conf, ciphersuites), false},
         {"curves", load_str, offsetof(struct tls_server_conf, curves), false},
         {"tickets", load_bool, offsetof(struct tls_server_conf, tickets), false},
+        {"unknown_sni", load_unknown_sni, offsetof(struct tls_server_conf, unknown_sni), false},
         {"client_certificate", load_client_certificate,
          offsetof(struct tls_server_conf, client_certificate), false},
         {"hosts", load_ignored, 0, false},

@@ -56,17 +56,15 @@ static struct session_limits limits_of(const struct listener_conf *conf)
                                    .allow_websocket = conf->websocket};
 }
 
-static int load_listener(struct proxy *proxy, const struct listener_conf *conf,
-                         struct serving_listener *listener, struct err *err)
+static void make_listener(struct proxy *proxy, const struct listener_conf *conf,
+                          struct tls_server_plan *plan, struct serving_listener *listener)
 {
     *listener = (struct serving_listener){.conf = conf, .limits = limits_of(conf)};
     untrusted_compile(conf, listener->removed_untrusted);
     if (proxy->quotas != NULL)
         listener->key = quotas_key(proxy->quotas, conf->name.ptr, conf->name.len, 0);
-    if (conf->tls == NULL)
-        return 0;
-    listener->tls = tls_server_new(proxy->library, proxy->tickets, conf->tls, err);
-    return listener->tls != NULL ? 0 : -1;
+    if (conf->tls != NULL)
+        listener->tls = tls_server_new(proxy->library, proxy->tickets, plan);
 }
 
 /* Room for the figures of each group and side; exchanges find them. */
@@ -81,7 +79,7 @@ static void make_group_metrics(struct serving *serving)
 }
 
 static struct serving *serving_new(struct proxy *proxy, const struct config *config,
-                                   const struct routers *routers, struct err *err)
+                                   const struct routers *routers, const struct tls_plans *tls)
 {
     struct serving *serving = mem_new(sizeof(*serving));
 
@@ -90,28 +88,19 @@ static struct serving *serving_new(struct proxy *proxy, const struct config *con
     serving->routers = routers;
     serving->listeners = mem_new(config->listener_count * sizeof(*serving->listeners));
     make_group_metrics(serving);
-    for (size_t i = 0; i < config->listener_count; i++) {
-        if (load_listener(proxy, &config->listeners[i], &serving->listeners[i], err) < 0) {
-            serving_unref(&serving);
-            return NULL;
-        }
-    }
+    for (size_t i = 0; i < config->listener_count; i++)
+        make_listener(proxy, &config->listeners[i], tls->listeners[i], &serving->listeners[i]);
     return serving;
 }
 
 /* --- adopting -------------------------------------------------------------------------------- */
 
-int proxy_adopt(struct proxy *proxy, const struct config *config, const struct routers *routers,
-                void (*release)(void *arg), void *arg, struct err *err)
+void proxy_adopt(struct proxy *proxy, const struct config *config, const struct routers *routers,
+                 const struct tls_plans *tls, void (*release)(void *arg), void *arg)
 {
-    struct serving *next = serving_new(proxy, config, routers, err);
+    struct serving *next = serving_new(proxy, config, routers, tls);
 
-    if (next == NULL)
-        return -1;
-    if (upstream_adopt(proxy->upstream, config, err) < 0) {
-        serving_unref(&next);
-        return -1;
-    }
+    upstream_adopt(proxy->upstream, config, tls->groups);
     next->release = release;
     next->release_arg = arg;
 
@@ -120,7 +109,6 @@ int proxy_adopt(struct proxy *proxy, const struct config *config, const struct r
     LIST_EACH(node, &proxy->downstreams)
     downstream_rebind(CONTAINER_OF(node, struct downstream, node));
     serving_unref(&old);
-    return 0;
 }
 
 /* --- life ------------------------------------------------------------------------------------ */

@@ -34,10 +34,9 @@ void proxy_free(struct proxy *proxy);
 
 /* Takes over a configuration for all connections to come and for the next request of open ones;
  * running exchanges finish on theirs. `release(arg)` is called once, when nothing uses `config` and
- * `routers` any more. On failure nothing has changed and `release` is not called. */
-MUST_USE int proxy_adopt(struct proxy *proxy, const struct config *config,
-                         const struct routers *routers, void (*release)(void *arg), void *arg,
-                         struct err *err);
+ * `routers` any more. `tls` has the plans of `config`. */
+void proxy_adopt(struct proxy *proxy, const struct config *config, const struct routers *routers,
+                 const struct tls_plans *tls, void (*release)(void *arg), void *arg);
 
 /* An accepted connection, for config.listeners[listener] of the configuration last adopted. */
 void proxy_accept(struct proxy *proxy, size_t listener, int fd, const struct addr *peer);

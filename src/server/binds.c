@@ -360,24 +360,6 @@ void binds_commit(struct binds *current, struct binds *next)
     binds_free_memory(current);
 }
 
-int binds_reopen(struct binds *current, const struct binds *next, size_t worker, struct err *err)
-{
-    for (size_t i = 0; i < current->count; i++) {
-        struct bind *bind = &current->items[i];
-        if (bind->is_admin || binds_find(next, bind) != NULL)
-            continue;
-        close_fd(&bind->fds[worker]);
-        if (bind->unix_fd >= 0 && duplicate(bind->unix_fd, &bind->fds[worker], err) < 0)
-            return -1;
-        if (bind->unix_fd >= 0)
-            continue;
-        bind->fds[worker] = listener_open(&bind->bound, err);
-        if (bind->fds[worker] < 0)
-            return -1;
-    }
-    return 0;
-}
-
 void binds_remove_files(struct binds *binds)
 {
     for (size_t i = 0; i < binds->count; i++) {

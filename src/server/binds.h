@@ -49,10 +49,6 @@ MUST_USE int binds_listen(const struct binds *next, struct err *err);
  * unix sockets that are gone. */
 void binds_commit(struct binds *current, struct binds *next);
 
-/* Worker `worker` has adopted `next` and must go back: opens for it again what it has closed. */
-MUST_USE int binds_reopen(struct binds *current, const struct binds *next, size_t worker,
-                          struct err *err);
-
 /* The sockets belong to this user from now on: the kernel lets only one user's sockets share a
  * port, and those that a reload opens will be this user's. */
 MUST_USE int binds_give_to(const struct binds *binds, uid_t uid, struct err *err);

@@ -1,7 +1,8 @@
 /* From a configuration file to what runs, at the start and at every reload. First everything that
- * can fail: loading, checking, opening sockets and logs; then waiting, bounded, until new names
- * have their addresses; then the workers adopt one after the other; and only then does anything old
- * go away. A reload that fails at any step leaves everything as it was and says why. */
+ * can fail: loading and checking, with all certificates, on the job thread; opening sockets and
+ * logs; then waiting, bounded, until new names have their addresses; then the workers adopt one
+ * after the other, which cannot fail; and only then does anything old go away. A reload that fails
+ * at any step leaves everything as it was and says why. */
 #include "server/server_impl.h"
 
 #include "base/clock.h"
@@ -89,25 +90,19 @@ static void count_workers(struct server *server, const struct config *config)
     server->worker_count = MIN(wanted > 0 ? wanted : workers_default(), (unsigned)WORKERS_MAX);
 }
 
-/* Everything that may fail without a worker knowing of it. NULL: it was reported. */
-static struct reload *prepare(struct server *server, snapshot_report *report)
+/* Opens what `snapshot` (owned from now on) needs. NULL: it cannot be had, which was reported. */
+static struct reload *prepare(struct server *server, struct snapshot *snapshot,
+                              snapshot_report *report)
 {
     struct reload *reload = mem_new(sizeof(*reload));
     struct err err;
 
-    reload->snapshot =
-        snapshot_load(server->options.source, server->options.source_arg, report, server);
-    if (reload->snapshot == NULL)
-        goto fail;
+    reload->snapshot = snapshot;
     if (server->workers == NULL)
         count_workers(server, snapshot_config(reload->snapshot));
-    if (prepare_sockets(server, reload, &err) < 0) {
-        report_err(report, server, &err);
-        goto fail;
-    }
-    return reload;
-
-fail:
+    if (prepare_sockets(server, reload, &err) == 0)
+        return reload;
+    report_err(report, server, &err);
     reload_free(reload);
     return NULL;
 }
@@ -182,27 +177,10 @@ static void commit(struct server *server, struct reload *reload)
     free(reload);
 }
 
-static void go_back(struct server *server, const struct reload *reload, size_t adopted)
+static void adopt_everywhere(struct server *server, struct reload *reload)
 {
-    struct err err;
-
-    for (size_t w = 0; w < adopted; w++) {
-        if (binds_reopen(server->binds, reload->binds, w, &err) < 0)
-            LOG_ERROR("reload_roll_back", "worker=%zu error=\"%s\"", w, err.text);
-        if (worker_adopt_and_listen(server->workers[w], server->snapshot, server->binds, &err) < 0)
-            LOG_ERROR("reload_roll_back", "worker=%zu error=\"%s\"", w, err.text);
-    }
-}
-
-static int adopt_everywhere(struct server *server, struct reload *reload, struct err *err)
-{
-    for (size_t w = 0; w < server->worker_count; w++) {
-        if (worker_adopt_and_listen(server->workers[w], reload->snapshot, reload->binds, err) < 0) {
-            go_back(server, reload, w);
-            return -1;
-        }
-    }
-    return 0;
+    for (size_t w = 0; w < server->worker_count; w++)
+        worker_adopt_and_listen(server->workers[w], reload->snapshot, reload->binds);
 }
 
 /* --- the start ------------------------------------------------------------------------------- */
@@ -225,11 +203,12 @@ static void wake_log_writer(void *arg)
 }
 
 /* Each thread has an arena of malloc's to itself, with pages of its own. With one worker, who else
- * allocates does so too rarely for a lock to be in anybody's way. */
+ * allocates does so too rarely for a lock to be in anybody's way; but for the job thread, which
+ * starts first and so has the second arena. */
 static void share_arena(const struct server *server)
 {
     if (server->worker_count == 1)
-        mallopt(M_ARENA_MAX, 1);
+        mallopt(M_ARENA_MAX, 2);
 }
 
 static int start_helpers(struct server *server, const struct config *config, struct err *err)
@@ -275,6 +254,12 @@ static int start_workers(struct server *server, struct reload *reload, struct er
     return 0;
 }
 
+static int start_jobs(struct server *server, struct err *err)
+{
+    server->jobs = jobs_new(server->loop, err);
+    return server->jobs != NULL ? 0 : -1;
+}
+
 /* What was opened as root and is opened again, or added to, by the user that we become. */
 static int give_to_user(const struct reload *reload, struct err *err)
 {
@@ -287,19 +272,18 @@ static int give_to_user(const struct reload *reload, struct err *err)
     return binds_give_to(reload->binds, identity.uid, err);
 }
 
-static int adopt_first(struct server *server, struct reload *reload, struct err *err)
+static void adopt_first(struct server *server, struct reload *reload)
 {
-    for (size_t w = 0; w < server->worker_count; w++) {
-        if (worker_adopt(server->workers[w], reload->snapshot, err) < 0)
-            return -1;
-    }
-    return 0;
+    for (size_t w = 0; w < server->worker_count; w++)
+        worker_adopt(server->workers[w], reload->snapshot);
 }
 
 int server_load_first(struct server *server)
 {
     struct err err;
-    struct reload *reload = prepare(server, report_to_terminal);
+    struct snapshot *snapshot = snapshot_load(server->options.source, server->options.source_arg,
+                                              report_to_terminal, server);
+    struct reload *reload = snapshot != NULL ? prepare(server, snapshot, report_to_terminal) : NULL;
 
     if (reload == NULL)
         return -1;
@@ -307,17 +291,93 @@ int server_load_first(struct server *server)
     share_arena(server);
     if (give_to_user(reload, &err) < 0 ||
         privileges_drop(&snapshot_config(reload->snapshot)->privileges, &err) < 0 ||
+        start_jobs(server, &err) < 0 ||
         start_helpers(server, snapshot_config(reload->snapshot), &err) < 0 ||
-        start_workers(server, reload, &err) < 0 || adopt_first(server, reload, &err) < 0) {
+        start_workers(server, reload, &err) < 0) {
         report_err(report_to_terminal, server, &err);
         reload_free(reload);
         return -1;
     }
+    adopt_first(server, reload);
     server_watch_names(server, snapshot_config(reload->snapshot));
     commit(server, reload);
     server->last_reload.successful = true;
     server->last_reload.at_wall_us = clock_wall_us();
     return 0;
+}
+
+/* --- loading on the job thread ---------------------------------------------------------------- */
+
+/* A configuration being loaded. The job thread fills it while the control thread goes on; what
+ * there is to report waits until that has it back. */
+struct load {
+    struct job job;
+    struct server *server; /* borrows */
+    bool is_abandoned;     /* control thread: the process ends */
+    struct snapshot *snapshot;
+    struct text lines; /* owns: "E" or "W", the line, a line feed */
+};
+
+static void remember_line(void *arg, bool is_error, const char *line)
+{
+    struct load *load = arg;
+
+    text_add(&load->lines, "%c%s\n", is_error ? 'E' : 'W', line);
+}
+
+static void run_load(struct job *job)
+{
+    struct load *load = CONTAINER_OF(job, struct load, job);
+    const struct server_options *options = &load->server->options;
+
+    load->snapshot = snapshot_load(options->source, options->source_arg, remember_line, load);
+}
+
+static void report_lines(struct load *load)
+{
+    struct str rest = str_make(load->lines.ptr, load->lines.len), line;
+    char text[1024];
+
+    while (str_next(&rest, '\n', &line)) {
+        if (line.len == 0)
+            continue;
+        snprintf(text, sizeof(text), "%.*s", STR_FMT(str_skip(line, 1)));
+        report_to_log(load->server, line.ptr[0] == 'E', text);
+    }
+}
+
+static void load_free(struct load *load)
+{
+    snapshot_unref(&load->snapshot);
+    text_free(&load->lines);
+    free(load);
+}
+
+static void load_arrived(struct server *server, struct snapshot *snapshot);
+
+static void on_loaded(struct job *job)
+{
+    struct load *load = CONTAINER_OF(job, struct load, job);
+    struct server *server = load->server;
+    struct snapshot *snapshot = load->snapshot;
+
+    if (!load->is_abandoned) {
+        load->snapshot = NULL;
+        server->load = NULL;
+        report_lines(load);
+        load_arrived(server, snapshot);
+    }
+    load_free(load);
+}
+
+static void load_begin(struct server *server)
+{
+    struct load *load = mem_new(sizeof(*load));
+
+    load->job = (struct job){.run = run_load, .done = on_loaded};
+    load->server = server;
+    server->load = load;
+    jobs_submit(server->jobs, &load->job);
 }
 
 /* --- the reload ------------------------------------------------------------------------------ */
@@ -343,9 +403,10 @@ static void end_reload(struct server *server, bool successful)
     }
 }
 
+/* Requests that come while one is on its way become one more, after it. */
 void server_reload(struct server *server)
 {
-    if (server->state != SERVER_RUNNING || server->reload != NULL) {
+    if (server->state != SERVER_RUNNING || server->load != NULL || server->reload != NULL) {
         server->reload_again = server->state <= SERVER_RUNNING;
         return;
     }
@@ -353,7 +414,13 @@ void server_reload(struct server *server)
     notify_reloading();
     server_reopen_logs(server);
     text_free(&server->last_reload.complaints);
-    server->reload = prepare(server, report_to_log);
+    load_begin(server);
+}
+
+/* NULL: the configuration cannot be used. */
+static void load_arrived(struct server *server, struct snapshot *snapshot)
+{
+    server->reload = snapshot != NULL ? prepare(server, snapshot, report_to_log) : NULL;
     if (server->reload == NULL) {
         end_reload(server, false);
         return;
@@ -370,13 +437,14 @@ void server_reload_step(struct server *server)
     if (server_waits_for_names(server))
         return;
     server->reload = NULL;
-    if (binds_listen(reload->binds, &err) < 0 || adopt_everywhere(server, reload, &err) < 0) {
+    if (binds_listen(reload->binds, &err) < 0) {
         report_err(report_to_log, server, &err);
         resolver_watch(server->resolver, snapshot_config(server->snapshot));
         reload_free(reload);
         end_reload(server, false);
         return;
     }
+    adopt_everywhere(server, reload);
     commit(server, reload);
     end_reload(server, true);
 }
@@ -384,6 +452,9 @@ void server_reload_step(struct server *server)
 /* The process ends while one is on its way. */
 void server_reload_forget(struct server *server)
 {
+    if (server->load != NULL)
+        server->load->is_abandoned = true;
+    server->load = NULL;
     reload_free(server->reload);
     server->reload = NULL;
 }

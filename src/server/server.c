@@ -397,6 +397,7 @@ void server_free(struct server *server)
     if (server->writer != NULL && server->workers != NULL)
         empty_rings(server); /* the last entries */
     server_reload_forget(server);
+    jobs_free(server->jobs);
     admin_free(server->admin);
     access_writer_free(server->writer);
     free_workers(server);

@@ -16,7 +16,7 @@
 struct server;
 
 struct server_options {
-    snapshot_source *source; /* asked at the start and at each reload, on the control thread */
+    snapshot_source *source; /* asked at the start, and at each reload on the job thread */
     void *source_arg;
     unsigned workers;  /* 0: as configured */
     bool hangup_stops; /* SIGHUP means that the terminal is gone, not "reload" */

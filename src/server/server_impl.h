@@ -2,6 +2,7 @@
 #pragma once
 
 #include "admin/admin.h"
+#include "server/jobs.h"
 #include "server/overload.h"
 #include "server/server.h"
 #include "server/trim.h"
@@ -60,7 +61,9 @@ struct server {
     struct deadline log_deadline; /* time to empty the rings */
     struct ticker *ticket_ticker;
 
-    struct reload *reload; /* owns; NULL: none on its way */
+    struct jobs *jobs;     /* owns */
+    struct load *load;     /* owned by its job: a configuration being loaded; NULL: none */
+    struct reload *reload; /* owns: one that was loaded and is on its way in; NULL: none */
     bool reload_again;     /* asked for while another was on its way */
     struct reload_result last_reload;
     struct deadline step;   /* what the state waits for is looked at */

@@ -17,19 +17,16 @@ typedef struct config *snapshot_source(void *arg, struct complaints *complaints)
  * there are; all of them were reported. */
 int snapshot_check(const struct config *config, snapshot_report *report, void *report_arg);
 
-/* Loads, checks and compiles; certificates and keys are opened and checked too. NULL when there was
- * an error; everything there is to complain about was reported then. One reference is the caller's.
- */
+/* Loads, checks and compiles, with all certificates and keys. May take long: any thread. NULL when
+ * there was an error; everything there is to complain about was reported then. One reference is the
+ * caller's. */
 MUST_USE struct snapshot *snapshot_load(snapshot_source *source, void *source_arg,
                                         snapshot_report *report, void *report_arg);
-
-/* Compiles a configuration, which it owns from now on, on failure too; certificates are not opened.
- */
-MUST_USE struct snapshot *snapshot_new(struct config *config, struct err *err);
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 void snapshot_unref(struct snapshot **snapshot);
 
 const struct config *snapshot_config(const struct snapshot *snapshot);
 const struct routers *snapshot_routers(const struct snapshot *snapshot);
+const struct tls_plans *snapshot_tls(const struct snapshot *snapshot);
 int64_t snapshot_loaded_wall_us(const struct snapshot *snapshot);

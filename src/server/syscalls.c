@@ -65,6 +65,7 @@ static const uint32_t allowed[] = {
     SYS_clock_getres,
     SYS_gettimeofday,
     SYS_sched_yield,
+    SYS_setpriority,
     SYS_inotify_init1,
     SYS_inotify_add_watch,
     SYS_inotify_rm_watch,

@@ -39,8 +39,6 @@ struct order {
     enum order_kind kind;
     struct snapshot *snapshot; /* borrows */
     struct binds *binds;       /* borrows */
-    struct err *err;           /* borrows; filled when result is -1 */
-    int result;
     struct worker_load load;
 };
 
@@ -221,27 +219,19 @@ static void release_snapshot(void *arg)
     snapshot_unref(&snapshot);
 }
 
-static int adopt(struct worker *worker, struct snapshot *snapshot, struct err *err)
+static void adopt(struct worker *worker, struct snapshot *snapshot)
 {
-    struct snapshot *held = snapshot_ref(snapshot);
-
-    if (proxy_adopt(worker->proxy, snapshot_config(snapshot), snapshot_routers(snapshot),
-                    release_snapshot, held, err) < 0) {
-        snapshot_unref(&held);
-        return -1;
-    }
+    proxy_adopt(worker->proxy, snapshot_config(snapshot), snapshot_routers(snapshot),
+                snapshot_tls(snapshot), release_snapshot, snapshot_ref(snapshot));
     worker->config = snapshot_config(snapshot);
-    return 0;
 }
 
-static int adopt_and_listen(struct worker *worker, struct order *order)
+static void adopt_and_listen(struct worker *worker, struct order *order)
 {
     accept_at_doors_not_in(worker, order->binds);
-    if (adopt(worker, order->snapshot, order->err) < 0)
-        return -1;
+    adopt(worker, order->snapshot);
     take_doors(worker, order->binds);
     remove_doors_not_in(worker, order->binds);
-    return 0;
 }
 
 static void carry_out(struct worker *worker, struct order *order)
@@ -250,13 +240,13 @@ static void carry_out(struct worker *worker, struct order *order)
     case ORDER_NONE:
         break;
     case ORDER_ADOPT:
-        order->result = adopt(worker, order->snapshot, order->err);
+        adopt(worker, order->snapshot);
         break;
     case ORDER_LISTEN:
         take_doors(worker, order->binds);
         break;
     case ORDER_ADOPT_AND_LISTEN:
-        order->result = adopt_and_listen(worker, order);
+        adopt_and_listen(worker, order);
         break;
     case ORDER_DRAIN:
         shut_inbound_doors(worker);
@@ -450,22 +440,15 @@ void worker_free(struct worker *worker)
     free(worker);
 }
 
-int worker_adopt(struct worker *worker, struct snapshot *snapshot, struct err *err)
+void worker_adopt(struct worker *worker, struct snapshot *snapshot)
 {
-    struct order order = {.kind = ORDER_ADOPT, .snapshot = snapshot, .err = err};
-
-    give_order(worker, &order);
-    return order.result;
+    give_order(worker, &(struct order){.kind = ORDER_ADOPT, .snapshot = snapshot});
 }
 
-int worker_adopt_and_listen(struct worker *worker, struct snapshot *snapshot, struct binds *binds,
-                            struct err *err)
+void worker_adopt_and_listen(struct worker *worker, struct snapshot *snapshot, struct binds *binds)
 {
-    struct order order = {
-        .kind = ORDER_ADOPT_AND_LISTEN, .snapshot = snapshot, .binds = binds, .err = err};
-
-    give_order(worker, &order);
-    return order.result;
+    give_order(worker, &(struct order){
+                           .kind = ORDER_ADOPT_AND_LISTEN, .snapshot = snapshot, .binds = binds});
 }
 
 void worker_listen(struct worker *worker, struct binds *binds)

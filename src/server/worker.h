@@ -34,14 +34,11 @@ MUST_USE struct worker *worker_start(const struct worker_conf *conf, struct err 
 void worker_stop(struct worker *worker);
 void worker_free(struct worker *worker);
 
-/* New connections and new requests are served by `snapshot` from now on. On failure nothing
- * changed. */
-MUST_USE int worker_adopt(struct worker *worker, struct snapshot *snapshot, struct err *err);
+/* New connections and new requests are served by `snapshot` from now on. */
+void worker_adopt(struct worker *worker, struct snapshot *snapshot);
 
-/* The same, and then listens to `binds` and to nothing else, taking its descriptors from there. On
- * failure it serves and listens as before. */
-MUST_USE int worker_adopt_and_listen(struct worker *worker, struct snapshot *snapshot,
-                                     struct binds *binds, struct err *err);
+/* The same, and then listens to `binds` and to nothing else, taking its descriptors from there. */
+void worker_adopt_and_listen(struct worker *worker, struct snapshot *snapshot, struct binds *binds);
 
 /* Listens to `binds` of the snapshot last adopted. */
 void worker_listen(struct worker *worker, struct binds *binds);

@@ -1,174 +1,31 @@
 /* TLS towards upstreams. What was verified is what is resumed: a saved session remembers under
  * which policy (authority, name, versions) it was made and is offered under no other, although its
- * slot may outlive a reload. CA stores are shared by all groups of a thread that name the same
- * bundle. */
+ * slot may outlive a reload. */
 #include "tls/client.h"
 
 #include "base/hash.h"
 #include "tls/tls_impl.h"
+#include "tls/trust_impl.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-struct ca_store {
-    struct list node;
-    unsigned refs;
-    uint64_t key; /* of path and state of the file, or of the text */
-    X509_STORE *store;
-};
 
 struct tls_client {
     unsigned refs;
-    struct tls_library *library; /* borrows */
-    SSL_CTX *ctx;                /* owns */
-    struct ca_store *ca;         /* shares; NULL when nothing is verified */
-    bool verify;
-    uint64_t policy;
+    struct tls_library *library;  /* borrows */
+    struct tls_client_plan *plan; /* shares */
+    SSL_CTX *ctx;                 /* owns; NULL: not made yet */
+    struct ca_store *ca;          /* shares; NULL when nothing is verified */
 };
 
 struct saved_session {
     SSL_SESSION *session; /* owns */
     uint64_t policy;
 };
-
-/* --- hashing what belongs together ----------------------------------------------------------- */
-
-static uint64_t mix(uint64_t seed, const void *ptr, size_t len)
-{
-    return hash_sip13((struct hash_key){seed, len}, ptr, len);
-}
-
-static uint64_t mix_str(uint64_t seed, struct str text)
-{
-    return mix(seed, text.ptr, text.len);
-}
-
-/* --- CA stores ------------------------------------------------------------------------------- */
-
-/* A file that was replaced is another key: a reload sees the new bundle. */
-static uint64_t ca_key(const struct upstream_tls_conf *conf)
-{
-    char path[PATH_MAX];
-    struct stat st = {0};
-    uint64_t key = mix_str(mix_str(1, conf->ca), conf->ca_pem);
-
-    if (conf->ca.len == 0)
-        return key;
-    snprintf(path, sizeof(path), "%.*s", STR_FMT(conf->ca));
-    if (stat(path, &st) == 0) {
-        key = mix(key, &st.st_ino, sizeof(st.st_ino));
-        key = mix(key, &st.st_size, sizeof(st.st_size));
-        key = mix(key, &st.st_mtim, sizeof(st.st_mtim));
-    }
-    return key;
-}
-
-static int store_add_text(X509_STORE *store, struct tls_library *library, struct str text,
-                          struct err *err)
-{
-    BIO *bio = BIO_new_mem_buf(text.ptr, (int)text.len);
-    int count = 0;
-
-    for (;; count++) {
-        X509 *x509 = X509_new_ex(library->ctx, NULL);
-        if (x509 == NULL || PEM_read_bio_X509(bio, &x509, NULL, NULL) == NULL) {
-            X509_free(x509);
-            break;
-        }
-        X509_STORE_add_cert(store, x509);
-        X509_free(x509);
-    }
-    BIO_free(bio);
-    ERR_clear_error();
-    return count > 0 ? 0 : err_set(err, "ca: no certificate in PEM form in the given text");
-}
-
-/* The system's authorities, from one file where there is one, so that no worker has to look for
- * files in the middle of a handshake; a directory of hashed names is only the last resort. */
-static bool store_fill_system(X509_STORE *store, struct tls_library *library)
-{
-    const char *const bundles[] = {
-        getenv(X509_get_default_cert_file_env()), X509_get_default_cert_file(),
-        "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"};
-
-    for (size_t i = 0; i < ARRAY_LEN(bundles); i++) {
-        if (bundles[i] != NULL && access(bundles[i], R_OK) == 0 &&
-            X509_STORE_load_file_ex(store, bundles[i], library->ctx, NULL) == 1)
-            return true;
-    }
-    ERR_clear_error();
-    return X509_STORE_set_default_paths_ex(store, library->ctx, NULL) == 1;
-}
-
-static int store_fill(X509_STORE *store, struct tls_library *library,
-                      const struct upstream_tls_conf *conf, struct err *err)
-{
-    char path[PATH_MAX], why[256];
-
-    if (conf->ca.len == 0 && conf->ca_pem.len > 0)
-        return store_add_text(store, library, conf->ca_pem, err);
-    if (conf->ca.len == 0) {
-        if (store_fill_system(store, library))
-            return 0;
-        return err_set(err, "ca: cannot use the system's CA certificates: %s",
-                       tls_error_text(why, sizeof(why)));
-    }
-    snprintf(path, sizeof(path), "%.*s", STR_FMT(conf->ca));
-    struct stat st;
-    if (stat(path, &st) < 0)
-        return err_set_errno(err, "ca: cannot read %s", path);
-    if (X509_STORE_load_file_ex(store, path, library->ctx, NULL) == 1)
-        return 0;
-    return err_set(err, "ca: no usable certificates in %s: %s", path,
-                   tls_error_text(why, sizeof(why)));
-}
-
-static struct ca_store *ca_store_get(struct tls_library *library,
-                                     const struct upstream_tls_conf *conf, struct err *err)
-{
-    uint64_t key = ca_key(conf);
-
-    LIST_EACH(node, &library->ca_stores)
-    {
-        struct ca_store *ca = CONTAINER_OF(node, struct ca_store, node);
-        if (ca->key == key) {
-            ca->refs++;
-            return ca;
-        }
-    }
-    X509_STORE *store = X509_STORE_new();
-    if (store == NULL)
-        assert_failed("out of memory", __FILE__, __LINE__);
-    if (store_fill(store, library, conf, err) < 0) {
-        X509_STORE_free(store);
-        return NULL;
-    }
-    /* A bundle may name an intermediate, or the very certificate, as what we trust. */
-    X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
-    struct ca_store *ca = mem_new(sizeof(*ca));
-    *ca = (struct ca_store){.refs = 1, .key = key, .store = store};
-    list_init(&ca->node);
-    list_push_back(&library->ca_stores, &ca->node);
-    return ca;
-}
-
-static void ca_store_unref(struct ca_store *ca)
-{
-    if (ca == NULL || --ca->refs > 0)
-        return;
-    list_remove(&ca->node);
-    X509_STORE_free(ca->store);
-    free(ca);
-}
 
 /* --- sessions -------------------------------------------------------------------------------- */
 
@@ -217,67 +74,65 @@ static void offer_session(struct tls_stream *s)
 
 /* --- the client ------------------------------------------------------------------------------ */
 
-static int set_ciphers(SSL_CTX *ctx, struct str ciphers, struct err *err)
+static int set_ciphers(SSL_CTX *ctx, const char *ciphers, struct err *err)
 {
-    char text[1024];
-
-    if (ciphers.len == 0)
-        return 0;
-    snprintf(text, sizeof(text), "%.*s", STR_FMT(ciphers));
-    if (SSL_CTX_set_cipher_list(ctx, text) == 1)
+    if (ciphers[0] == '\0' || SSL_CTX_set_cipher_list(ctx, ciphers) == 1)
         return 0;
     ERR_clear_error();
-    return err_set(err, "ciphers: no known cipher in \"%s\"", text);
+    return err_set(err, "ciphers: no known cipher in \"%s\"", ciphers);
 }
 
-static int set_up(struct tls_client *client, const struct upstream_tls_conf *conf, bool alpn_h2,
-                  struct err *err)
+/* All but the authorities. */
+static SSL_CTX *ctx_new(struct tls_library *library, const struct tls_client_plan *plan,
+                        struct err *err)
 {
     static const unsigned char h2_h1[] = "\x02h2\x08http/1.1", h1[] = "\x08http/1.1";
-    SSL_CTX *ctx = client->ctx;
+    SSL_CTX *ctx = SSL_CTX_new_ex(library->ctx, NULL, TLS_client_method());
 
-    tls_ctx_common(ctx, conf->min_version);
+    if (ctx == NULL)
+        assert_failed("out of memory", __FILE__, __LINE__);
+    tls_ctx_common(ctx, plan->min_version);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(ctx, on_session);
-    SSL_CTX_set_alpn_protos(ctx, alpn_h2 ? h2_h1 : h1,
-                            alpn_h2 ? sizeof(h2_h1) - 1 : sizeof(h1) - 1);
-    if (set_ciphers(ctx, conf->ciphers, err) < 0)
-        return -1;
-    SSL_CTX_set_verify(ctx, conf->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
-    if (!conf->verify)
-        return 0;
-    client->ca = ca_store_get(client->library, conf, err);
-    if (client->ca == NULL)
-        return -1;
-    SSL_CTX_set1_cert_store(ctx, client->ca->store);
-    return 0;
+    SSL_CTX_set_alpn_protos(ctx, plan->alpn_h2 ? h2_h1 : h1,
+                            plan->alpn_h2 ? sizeof(h2_h1) - 1 : sizeof(h1) - 1);
+    SSL_CTX_set_verify(ctx, plan->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    if (set_ciphers(ctx, plan->ciphers, err) == 0)
+        return ctx;
+    SSL_CTX_free(ctx);
+    return NULL;
 }
 
-static uint64_t policy_of(const struct tls_client *client, const struct upstream_tls_conf *conf,
-                          bool alpn_h2)
+int client_ctx_check(struct tls_library *library, const struct tls_client_plan *plan,
+                     struct err *err)
 {
-    const uint32_t facts[] = {conf->verify, (uint32_t)conf->min_version, alpn_h2};
-    uint64_t key = client->ca != NULL ? client->ca->key : 0;
+    SSL_CTX *ctx = ctx_new(library, plan, err);
 
-    return mix_str(mix(key, facts, sizeof(facts)), conf->ciphers);
+    SSL_CTX_free(ctx);
+    return ctx != NULL ? 0 : -1;
 }
 
-struct tls_client *tls_client_new(struct tls_library *library, const struct upstream_tls_conf *conf,
-                                  bool alpn_h2, struct err *err)
+static SSL_CTX *ctx_get(struct tls_client *client)
+{
+    struct err err;
+
+    if (LIKELY(client->ctx != NULL))
+        return client->ctx;
+    client->ctx = ctx_new(client->library, client->plan, &err);
+    if (client->ctx == NULL) /* it could be made when the plan was loaded */
+        assert_failed("out of memory", __FILE__, __LINE__);
+    if (client->plan->trust != NULL) {
+        client->ca = ca_store_get(client->library, client->plan->trust);
+        SSL_CTX_set1_cert_store(client->ctx, client->ca->store);
+    }
+    return client->ctx;
+}
+
+struct tls_client *tls_client_new(struct tls_library *library, struct tls_client_plan *plan)
 {
     struct tls_client *client = mem_new(sizeof(*client));
 
-    client->refs = 1;
-    client->library = library;
-    client->verify = conf->verify;
-    client->ctx = SSL_CTX_new_ex(library->ctx, NULL, TLS_client_method());
-    if (client->ctx == NULL)
-        assert_failed("out of memory", __FILE__, __LINE__);
-    if (set_up(client, conf, alpn_h2, err) < 0) {
-        tls_client_unref(&client);
-        return NULL;
-    }
-    client->policy = policy_of(client, conf, alpn_h2);
+    *client = (struct tls_client){.refs = 1, .library = library, .plan = tls_client_plan_ref(plan)};
     return client;
 }
 
@@ -295,7 +150,8 @@ void tls_client_unref(struct tls_client **slot)
     if (client == NULL || --client->refs > 0)
         return;
     SSL_CTX_free(client->ctx);
-    ca_store_unref(client->ca);
+    ca_store_unref(&client->ca);
+    tls_client_plan_unref(&client->plan);
     free(client);
 }
 
@@ -309,7 +165,7 @@ static void expect_name(const struct tls_client *client, SSL *ssl, const char *n
 
     if (!is_ip)
         SSL_set_tlsext_host_name(ssl, name);
-    if (!client->verify)
+    if (!client->plan->verify)
         return;
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     if (is_ip)
@@ -324,7 +180,7 @@ static void expect_name(const struct tls_client *client, SSL *ssl, const char *n
 void tls_connect(struct conn *conn, struct tls_client *client, struct str name,
                  struct tls_session_slot *slot)
 {
-    SSL *ssl = SSL_new(client->ctx);
+    SSL *ssl = SSL_new(ctx_get(client));
     struct tls_stream *s = tls_stream_new(conn, client->library, ssl);
     char text[256];
 
@@ -336,7 +192,8 @@ void tls_connect(struct conn *conn, struct tls_client *client, struct str name,
 
     s->client = tls_client_ref(client);
     s->slot = slot;
-    s->slot_policy = mix_str(client->policy, name);
+    s->slot_policy =
+        hash_sip13((struct hash_key){client->plan->policy, name.len}, name.ptr, name.len);
     SSL_set_connect_state(ssl);
     expect_name(client, ssl, text);
     offer_session(s);

@@ -8,10 +8,8 @@
 
 struct tls_client;
 
-/* One per group, worker and snapshot. Loads the CA bundle. `alpn_h2` offers h2 before http/1.1. */
-MUST_USE struct tls_client *tls_client_new(struct tls_library *library,
-                                           const struct upstream_tls_conf *conf, bool alpn_h2,
-                                           struct err *err);
+/* One per group, worker and snapshot. Its context is made with its first connection. */
+struct tls_client *tls_client_new(struct tls_library *library, struct tls_client_plan *plan);
 struct tls_client *tls_client_ref(struct tls_client *client);
 void tls_client_unref(struct tls_client **client);
 

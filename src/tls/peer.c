@@ -1,6 +1,7 @@
 /* The certificate that a client has shown, in words that are safe in a header field: printable
  * ASCII, and no separator that was not ours. */
 #include "tls/policy_impl.h"
+#include "tls/tls_impl.h"
 
 #include "base/addr.h"
 

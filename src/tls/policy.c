@@ -4,13 +4,13 @@
  * under no other. `auth` covers what the client has proved of itself: names that agree in it may
  * be asked for on one connection, others are misdirected (RFC 9110 section 15.5.20). */
 #include "tls/policy_impl.h"
+#include "tls/tls_impl.h"
+#include "tls/trust_impl.h"
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
 
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,19 +53,20 @@ static void digest_end(struct digest *digest, unsigned char out[SHA256_DIGEST_LE
     EVP_MD_free(digest->sha256);
 }
 
-/* The authorities themselves, not their file's name: a replaced bundle is another policy. */
-static void digest_add_store(struct digest *digest, X509_STORE *store)
+static void digest_add_ders(struct digest *digest, const struct der *items, size_t count)
 {
-    STACK_OF(X509_OBJECT) *objects = X509_STORE_get0_objects(store);
+    uint32_t number = (uint32_t)count;
 
-    for (int i = 0; i < sk_X509_OBJECT_num(objects); i++) {
-        X509 *x509 = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
-        unsigned char *der = NULL;
-        int len = x509 != NULL ? i2d_X509(x509, &der) : 0;
-        if (len > 0)
-            digest_add(digest, der, (size_t)len);
-        OPENSSL_free(der);
-    }
+    digest_add(digest, &number, sizeof(number));
+    for (size_t i = 0; i < count; i++)
+        digest_add(digest, items[i].bytes, items[i].len);
+}
+
+/* The authorities themselves, not their file's name: a replaced bundle is another policy. */
+static void digest_add_trust(struct digest *digest, const struct tls_trust *trust)
+{
+    digest_add_ders(digest, trust->anchors, trust->anchor_count);
+    digest_add_ders(digest, trust->crls, trust->crl_count);
 }
 
 static void make_auth(struct tls_policy *policy, struct tls_library *library)
@@ -76,8 +77,8 @@ static void make_auth(struct tls_policy *policy, struct tls_library *library)
     digest_add(&digest, facts, sizeof(facts));
     for (size_t i = 0; i < policy->name_count; i++)
         digest_add_str(&digest, str_of(policy->names[i]));
-    if (policy->store != NULL)
-        digest_add_store(&digest, policy->store);
+    if (policy->trust != NULL)
+        digest_add_trust(&digest, policy->trust);
     digest_end(&digest, policy->auth);
 }
 
@@ -96,25 +97,6 @@ static void make_id(struct tls_policy *policy, struct tls_library *library,
 }
 
 /* --- client certificates --------------------------------------------------------------------- */
-
-static int load_authorities(struct tls_policy *policy, struct tls_library *library,
-                            const struct client_certificate_conf *conf, struct err *err)
-{
-    char path[PATH_MAX], why[256];
-
-    snprintf(path, sizeof(path), "%.*s", STR_FMT(conf->ca));
-    policy->store = X509_STORE_new();
-    if (policy->store == NULL)
-        assert_failed("out of memory", __FILE__, __LINE__);
-    if (X509_STORE_load_file_ex(policy->store, path, library->ctx, NULL) != 1)
-        return err_set(err, "client_certificate: no usable certificates in %s: %s", path,
-                       tls_error_text(why, sizeof(why)));
-    policy->issuers = SSL_load_client_CA_file_ex(path, library->ctx, NULL);
-    ERR_clear_error();
-    if (policy->issuers == NULL)
-        return err_set(err, "client_certificate: no names of issuers in %s", path);
-    return 0;
-}
 
 static void copy_names(struct tls_policy *policy, const struct client_certificate_conf *conf)
 {
@@ -185,6 +167,7 @@ static int on_verify(int ok, X509_STORE_CTX *store_ctx)
     SSL *ssl = X509_STORE_CTX_get_ex_data(store_ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
     const struct tls_policy *policy = tls_policy_of(ssl);
 
+    ok = trust_verdict(ok, store_ctx);
     if (!ok || X509_STORE_CTX_get_error_depth(store_ctx) > 0 || policy->name_count == 0)
         return ok;
     if (is_let_in(policy, X509_STORE_CTX_get_current_cert(store_ctx)))
@@ -208,21 +191,24 @@ static int verify_mode(const struct tls_policy *policy)
 
 /* --- doors ----------------------------------------------------------------------------------- */
 
-struct tls_policy *tls_policy_new(struct tls_library *library, const struct tls_server_conf *conf,
+struct tls_policy *tls_policy_new(struct tls_loader *loader, const struct tls_server_conf *conf,
                                   enum tls_version min_version,
-                                  const struct client_certificate_conf *client, struct err *err)
+                                  const struct client_certificate_conf *client)
 {
     struct tls_policy *policy = mem_new(sizeof(*policy));
 
     policy->min_version = min_version;
     policy->mode = client->mode;
     copy_names(policy, client);
-    if (policy->mode != CLIENT_AUTH_NONE && load_authorities(policy, library, client, err) < 0) {
-        tls_policy_free(policy);
-        return NULL;
+    if (policy->mode != CLIENT_AUTH_NONE) {
+        policy->trust = trust_load(loader, &client->place, client->ca, STR(""), client->crl);
+        if (policy->trust == NULL) {
+            tls_policy_free(policy);
+            return NULL;
+        }
     }
-    make_auth(policy, library);
-    make_id(policy, library, conf);
+    make_auth(policy, loader->library);
+    make_id(policy, loader->library, conf);
     return policy;
 }
 
@@ -233,8 +219,7 @@ void tls_policy_free(struct tls_policy *policy)
     for (size_t i = 0; i < policy->name_count; i++)
         free(policy->names[i]);
     free(policy->names);
-    X509_STORE_free(policy->store);
-    sk_X509_NAME_pop_free(policy->issuers, X509_NAME_free);
+    trust_unref(&policy->trust);
     free(policy);
 }
 
@@ -248,7 +233,7 @@ static int protocol_version(const struct tls_policy *policy)
     return policy->min_version == TLS_VERSION_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
 }
 
-void tls_policy_set(const struct tls_policy *policy, SSL_CTX *ctx)
+void tls_policy_set(const struct tls_policy *policy, const struct ca_store *ca, SSL_CTX *ctx)
 {
     SSL_CTX_set_session_id_context(ctx, policy->id, sizeof(policy->id));
     SSL_CTX_set_min_proto_version(ctx, protocol_version(policy));
@@ -257,8 +242,8 @@ void tls_policy_set(const struct tls_policy *policy, SSL_CTX *ctx)
         return;
     SSL_CTX_set_verify_depth(ctx, CLIENT_CHAIN_MAX);
     SSL_CTX_set_max_cert_list(ctx, CLIENT_CHAIN_BYTES);
-    SSL_CTX_set1_verify_cert_store(ctx, policy->store);
-    SSL_CTX_set_client_CA_list(ctx, SSL_dup_CA_list(policy->issuers));
+    SSL_CTX_set1_verify_cert_store(ctx, ca->store);
+    SSL_CTX_set_client_CA_list(ctx, SSL_dup_CA_list(ca->issuers));
 }
 
 /* SSL_set_SSL_CTX changes certificates and stores, but not these. The list of issuers is the

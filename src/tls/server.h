@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "net/conn.h"
 #include "tls/helpers.h"
+#include "tls/plan.h"
 
 /* A thread's OpenSSL library context; one per worker. */
 struct tls_library;
@@ -45,18 +46,12 @@ MUST_USE int tls_tickets_check(const struct str *paths, size_t count, struct err
 
 struct tls_server;
 
-/* Loads certificates and keys. Errors are explained: file, what does not fit what (key and
- * certificate, order of the chain, expired, unreadable). Counted reference: connections keep it
- * alive. */
-MUST_USE struct tls_server *tls_server_new(struct tls_library *library, struct tls_tickets *tickets,
-                                           const struct tls_server_conf *conf, struct err *err);
+/* A listener in one worker. Its contexts are made as clients ask for their names, so this is cheap
+ * however many certificates there are. Counted reference: connections keep it alive. */
+struct tls_server *tls_server_new(struct tls_library *library, struct tls_tickets *tickets,
+                                  struct tls_server_plan *plan);
 struct tls_server *tls_server_ref(struct tls_server *server);
 void tls_server_unref(struct tls_server **server);
-
-/* The same checks without keeping anything, each complaint to `complain` (for weir check): returns
- * the number of errors; warnings (expires soon, name not covered) have is_error false. */
-typedef void tls_complain(void *arg, const struct place *place, bool is_error, const char *text);
-int tls_server_check(const struct tls_server_conf *conf, tls_complain *complain, void *arg);
 
 /* Makes `conn` (accepted, before its first callback) a TLS server connection. */
 void tls_accept(struct conn *conn, struct tls_server *server);

@@ -253,6 +253,12 @@ static bool failed_to_verify(const struct tls_stream *s)
            ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED;
 }
 
+static const char *refusal_text(enum reason reason)
+{
+    return reason == REASON_UNKNOWN_SNI ? "the server name is unknown"
+                                        : "the client hello cannot be answered";
+}
+
 static enum io stream_broke(struct tls_stream *s)
 {
     char text[256];
@@ -263,6 +269,8 @@ static enum io stream_broke(struct tls_stream *s)
                  X509_verify_cert_error_string(why));
         return stream_fail(s, REASON_UPSTREAM_TLS_VERIFY, text);
     }
+    if (s->refusal != REASON_NONE)
+        return stream_fail(s, (enum reason)s->refusal, refusal_text((enum reason)s->refusal));
     if (s->sock_errno != 0)
         return stream_fail(s, REASON_NONE, strerror(s->sock_errno));
     if (s->sock_eof)

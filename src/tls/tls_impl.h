@@ -65,6 +65,7 @@ struct tls_stream {
     bool may_sign : 1;  /* the next step may use the private key */
     bool to_helper : 1; /* the next step is a helper's */
     bool has_hello : 1; /* a client's hello has come; another may follow a HelloRetryRequest */
+    uint8_t refusal;    /* enum reason: why the hello was refused; NONE: it was not */
     uint8_t key_speed;  /* enum key_speed: of the key it will use */
     uint16_t chatter;   /* handshake messages after the handshake, less what time has forgiven */
     uint32_t chatter_at_s;
@@ -131,31 +132,8 @@ int tls_ticket_open(const struct tls_library *library, const struct ticket_keys 
                     const unsigned char *name, const unsigned char *iv, EVP_CIPHER_CTX *cipher,
                     EVP_MAC_CTX *mac);
 
-/* --- certificates ---------------------------------------------------------------------------- */
+/* --- connections to upstreams (client.c) ------------------------------------------------------ */
 
-struct certificate {
-    const struct certificate_conf *conf; /* borrows, while loading */
-    X509 *leaf;                          /* owns */
-    STACK_OF(X509) * chain;              /* owns: issuers, nearest first */
-    EVP_PKEY *key;                       /* owns */
-    char **names;                        /* owns: lower case; "*.example.org" as it is */
-    size_t name_count;
-    unsigned char *staple; /* owns: an OCSP response in DER; NULL: none */
-    size_t staple_len;
-    int64_t staple_until_s; /* wall clock; after that it is not sent */
-    int kind; /* EVP_PKEY_RSA, EVP_PKEY_EC, …: one of each kind may serve one name */
-};
-
-/* Reads, parses and checks; -1 with the file and what is wrong with it. */
-MUST_USE int certificate_load(struct certificate *cert, struct tls_library *library,
-                              const struct certificate_conf *conf, struct err *err);
-void certificate_deinit(struct certificate *cert);
-
-/* True when `name` (lower case, may be a "*." name itself) is covered, by name or by wildcard. */
-bool certificate_covers(const struct certificate *cert, const char *name);
-
-/* Things worth telling that are no reason to refuse: expires soon, no name. "" or one line. */
-const char *certificate_warning(const struct certificate *cert, char *out, size_t size);
-
-/* "chain.pem" of `conf` for messages. */
-const char *certificate_file(const struct certificate_conf *conf, char *out, size_t size);
+/* Would a context of this plan be taken? */
+MUST_USE int client_ctx_check(struct tls_library *library, const struct tls_client_plan *plan,
+                              struct err *err);

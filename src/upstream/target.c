@@ -149,13 +149,14 @@ static char *copy_text(struct str s)
     return copy;
 }
 
-static struct str own(struct str s)
+static struct str server_name_of(const struct group_conf *group)
 {
-    return str_make(copy_text(s), s.len);
+    return group->tls != NULL ? group->tls->server_name : STR("");
 }
 
 struct target *target_new(struct upstream *upstream, const struct group_conf *group,
-                          const struct target_conf *conf, struct str side)
+                          const struct target_conf *conf, const struct tls_client_plan *plan,
+                          struct str side)
 {
     struct target *t = mem_new(sizeof(*t));
 
@@ -166,13 +167,8 @@ struct target *target_new(struct upstream *upstream, const struct group_conf *gr
     t->protocol = group->protocol;
     t->send_proxy = group->send_proxy;
     t->has_tls = group->tls != NULL;
-    if (t->has_tls) {
-        t->tls = *group->tls;
-        t->tls.ca = own(group->tls->ca);
-        t->tls.ca_pem = own(group->tls->ca_pem);
-        t->tls.server_name = own(group->tls->server_name);
-        t->tls.ciphers = own(group->tls->ciphers);
-    }
+    t->server_name = copy_text(server_name_of(group));
+    t->tls_policy = plan != NULL ? tls_client_plan_policy(plan) : 0;
     t->metrics = metrics_group(upstream->metrics, group->name, side);
     list_init(&t->all);
     queue_init(t);
@@ -180,22 +176,16 @@ struct target *target_new(struct upstream *upstream, const struct group_conf *gr
     return t;
 }
 
-static bool same_tls(const struct upstream_tls_conf *a, const struct upstream_tls_conf *b)
-{
-    return a->verify == b->verify && a->min_version == b->min_version && str_eq(a->ca, b->ca) &&
-           str_eq(a->ca_pem, b->ca_pem) && str_eq(a->server_name, b->server_name) &&
-           str_eq(a->ciphers, b->ciphers);
-}
-
 bool target_matches(const struct target *t, const struct group_conf *group,
-                    const struct target_conf *conf)
+                    const struct target_conf *conf, const struct tls_client_plan *plan)
 {
     if (!str_eq(str_of(t->group_name), group->name) || !str_eq(str_of(t->name), conf->name))
         return false;
     if (t->protocol != group->protocol || t->send_proxy != group->send_proxy ||
         t->has_tls != (group->tls != NULL))
         return false;
-    return !t->has_tls || same_tls(&t->tls, group->tls);
+    return !t->has_tls || (tls_client_plan_policy(plan) == t->tls_policy &&
+                           str_eq(str_of(t->server_name), server_name_of(group)));
 }
 
 void target_configure(struct target *t, const struct group_conf *group,
@@ -216,12 +206,7 @@ static void target_free(struct reap *reap)
     struct target *t = CONTAINER_OF(reap, struct target, reap);
 
     queue_deinit(t);
-    if (t->has_tls) {
-        free((char *)t->tls.ca.ptr);
-        free((char *)t->tls.ca_pem.ptr);
-        free((char *)t->tls.server_name.ptr);
-        free((char *)t->tls.ciphers.ptr);
-    }
+    free(t->server_name);
     free(t->endpoints);
     free(t->loads);
     free(t->group_name);

@@ -607,8 +607,8 @@ static uint32_t streams_expected(const struct endpoint *e)
 /* The name to ask for and to verify; an address is verified as such. */
 static struct str tls_name(const struct endpoint *e, char *text)
 {
-    if (e->target->tls.server_name.len > 0)
-        return e->target->tls.server_name;
+    if (e->target->server_name[0] != '\0')
+        return str_of(e->target->server_name);
     if (addr_is_unix(&e->addr))
         return STR("localhost");
     if (e->host[0] != '\0')

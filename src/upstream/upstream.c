@@ -1,6 +1,5 @@
-/* A worker's targets. Adopting a configuration has two halves: first everything that may fail (CA
- * bundles), then the exchange, which cannot: old targets that match are configured anew and keep
- * their connections, the others retire. */
+/* A worker's targets. When a configuration is adopted, old targets that match are configured anew
+ * and keep their connections; the others retire. */
 #include "upstream/upstream_impl.h"
 
 #include "base/hash.h"
@@ -46,33 +45,9 @@ void upstream_free(struct upstream *upstream)
 
 /* --- adopting -------------------------------------------------------------------------------- */
 
-static void unref_clients(struct tls_client **clients, size_t count)
+static struct tls_client *client_of(const struct upstream *upstream, struct tls_client_plan *plan)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (clients[i] != NULL)
-            tls_client_unref(&clients[i]);
-    }
-    free(clients);
-}
-
-/* One per group, NULL where it is plain; NULL with err when one does not load. */
-static struct tls_client **load_clients(struct upstream *upstream, const struct config *config,
-                                        struct err *err)
-{
-    struct tls_client **clients = mem_new(sizeof(*clients) * MAX(config->group_count, 1u));
-
-    for (size_t i = 0; i < config->group_count; i++) {
-        const struct group_conf *group = &config->groups[i];
-        if (group->tls == NULL)
-            continue;
-        clients[i] =
-            tls_client_new(upstream->library, group->tls, group->protocol != PROTOCOL_H1, err);
-        if (clients[i] == NULL) {
-            unref_clients(clients, config->group_count);
-            return NULL;
-        }
-    }
-    return clients;
+    return plan != NULL ? tls_client_new(upstream->library, plan) : NULL;
 }
 
 static bool choice_has(const struct choice_conf *choice, int group)
@@ -103,11 +78,11 @@ static struct str side_of(const struct config *config, int group)
 
 /* Takes the target that matches out of the old ones, so that none is used twice. */
 static struct target *take_old(struct upstream *upstream, const struct group_conf *group,
-                               const struct target_conf *conf)
+                               const struct target_conf *conf, const struct tls_client_plan *plan)
 {
     for (size_t i = 0; i < upstream->target_count; i++) {
         struct target *target = upstream->targets[i];
-        if (target != NULL && target_matches(target, group, conf)) {
+        if (target != NULL && target_matches(target, group, conf, plan)) {
             upstream->targets[i] = NULL;
             return target;
         }
@@ -159,27 +134,26 @@ static void retire_rest(struct upstream *upstream)
     free(upstream->first_target);
 }
 
-int upstream_adopt(struct upstream *upstream, const struct config *config, struct err *err)
+void upstream_adopt(struct upstream *upstream, const struct config *config,
+                    struct tls_client_plan *const *plans)
 {
-    struct tls_client **clients = load_clients(upstream, config, err);
     size_t count = count_targets(config), next = 0;
-
-    if (clients == NULL)
-        return -1;
-
     struct target **targets = mem_new(sizeof(*targets) * MAX(count, 1u));
     size_t *first = mem_new(sizeof(*first) * (config->group_count + 1));
     for (size_t g = 0; g < config->group_count; g++) {
         const struct group_conf *group = &config->groups[g];
+        struct tls_client_plan *plan = group->tls != NULL ? plans[g] : NULL;
+        struct tls_client *client = client_of(upstream, plan);
         first[g] = next;
         for (size_t i = 0; i < group->target_count; i++) {
             const struct target_conf *conf = &group->targets[i];
-            struct target *target = take_old(upstream, group, conf);
+            struct target *target = take_old(upstream, group, conf, plan);
             if (target == NULL)
-                target = target_new(upstream, group, conf, side_of(config, (int)g));
-            target_configure(target, group, conf, clients[g]);
+                target = target_new(upstream, group, conf, plan, side_of(config, (int)g));
+            target_configure(target, group, conf, client);
             targets[next++] = target;
         }
+        tls_client_unref(&client);
     }
     first[config->group_count] = next;
 
@@ -192,8 +166,6 @@ int upstream_adopt(struct upstream *upstream, const struct config *config, struc
     upstream->targets = targets;
     upstream->first_target = first;
     upstream->target_count = count;
-    unref_clients(clients, config->group_count);
-    return 0;
 }
 
 struct target *upstream_target(struct upstream *upstream, int group, int target)

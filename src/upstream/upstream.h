@@ -32,10 +32,10 @@ struct upstream *upstream_new(struct loop *loop, struct tls_library *library,
 void upstream_free(struct upstream *upstream);
 
 /* Makes the targets of `config` (borrowed until the next adopt has returned and no lease is open).
- * Loads CA bundles. On failure nothing has changed. Targets that are gone finish their leases, then
- * go. */
-MUST_USE int upstream_adopt(struct upstream *upstream, const struct config *config,
-                            struct err *err);
+ * `plans` has one for each group with TLS; NULL where no group has. Targets that are gone finish
+ * their leases, then go. */
+void upstream_adopt(struct upstream *upstream, const struct config *config,
+                    struct tls_client_plan *const *plans);
 
 /* The target of a decision under the configuration last adopted. A lease keeps its target alive. */
 struct target *upstream_target(struct upstream *upstream, int group, int target);

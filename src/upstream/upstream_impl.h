@@ -50,9 +50,9 @@ struct target {
     bool is_gone; /* no longer in the configuration */
 
     char *group_name, *name; /* owns */
-    struct upstream_tls_conf
-        tls; /* owns its texts; what this target's connections were made with */
     bool has_tls;
+    char *server_name;   /* owns: for SNI and verification; "": the endpoint's own */
+    uint64_t tls_policy; /* what this target's connections were verified with */
     enum upstream_protocol protocol;
     enum send_proxy send_proxy;
     const struct group_conf *group; /* borrows from the configuration; when gone: `last_group` */
@@ -78,7 +78,8 @@ struct target {
 };
 
 struct target *target_new(struct upstream *upstream, const struct group_conf *group,
-                          const struct target_conf *conf, struct str side);
+                          const struct target_conf *conf, const struct tls_client_plan *plan,
+                          struct str side);
 /* No references left: its memory lasts to the end of this turn, but it can do nothing any more. */
 static inline bool target_is_ended(const struct target *target)
 {
@@ -87,9 +88,10 @@ static inline bool target_is_ended(const struct target *target)
 void target_ref(struct target *target);
 void target_unref(struct target *target);
 
-/* Could connections of `target` serve this configuration? Same names, same TLS, same protocol. */
+/* Could connections of `target` serve this configuration? Same names, same TLS (authorities and
+ * revocation lists included, not only their files' names), same protocol. */
 bool target_matches(const struct target *target, const struct group_conf *group,
-                    const struct target_conf *conf);
+                    const struct target_conf *conf, const struct tls_client_plan *plan);
 
 /* The configuration that counts from now on; `client` is shared, NULL for plain. */
 void target_configure(struct target *target, const struct group_conf *group,

@@ -137,7 +137,8 @@ def test_an_old_response_is_not_sent(weir, upstream, ca, leaf):
     assert "OCSP response: no response sent" in status_of(w, ca)
 
 
-def test_a_response_that_does_not_fit_is_explained(weir, upstream, ca, leaf, tmp_path):
+def test_a_response_that_does_not_fit_is_a_warning_and_not_sent(weir, upstream, ca, leaf, tmp_path):
+    """It is renewed by other means than the certificate, so it must not block a reload."""
     other = ca.leaf("other.example")
     rubbish = tmp_path / "rubbish"
     rubbish.write_bytes(b"rubbish")
@@ -146,9 +147,17 @@ def test_a_response_that_does_not_fit_is_explained(weir, upstream, ca, leaf, tmp
         (ca.staple(other, hours=25), "is not about this certificate"),
         (ca.staple(leaf, ocsp.OCSPCertStatus.REVOKED), 'says "revoked"'),
         (str(rubbish), "not an OCSP response in DER form"),
-        (str(tmp_path / "none"), "cannot read"),
     ):
         config = dict(w.config)
         config["listeners"][0]["tls"]["certificates"][0]["ocsp"] = path
-        w.reload(config, good=False)
+        w.reload(config)
         assert words in w.log
+        assert "OCSP response: no response sent" in status_of(w, ca)
+
+
+def test_a_response_file_that_cannot_be_read_is_an_error(weir, upstream, ca, leaf, tmp_path):
+    w = weir(upstream(), listener=stapled(leaf, ca.staple(leaf)))
+    config = dict(w.config)
+    config["listeners"][0]["tls"]["certificates"][0]["ocsp"] = str(tmp_path / "none")
+    w.reload(config, good=False)
+    assert "cannot read" in w.log

@@ -237,25 +237,6 @@ static void a_socket_beside_one_in_use_does_not_listen_before_it_is_served(void 
     binds_free(current);
 }
 
-static void a_worker_that_goes_back_gets_what_it_had_closed(void **state UNUSED)
-{
-    struct listener_conf listener, none = {0};
-    struct addr addr = address("127.0.0.1:0");
-    struct config config = config_of(&listener, &addr, 1), empty = config_of(&none, NULL, 0);
-    struct err err;
-    struct binds *current = binds_plan(NULL, &config, WORKERS, &err);
-    struct binds *next = binds_plan(current, &empty, WORKERS, &err);
-
-    assert_non_null(current);
-    assert_non_null(next);
-    close(current->items[0].fds[0]); /* worker 0 had taken and shut it */
-    current->items[0].fds[0] = -1;
-    assert_int_equal(binds_reopen(current, next, 0, &err), 0);
-    assert_true(is_open(current->items[0].fds[0]));
-    binds_free(next);
-    binds_free(current);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,7 +249,6 @@ int main(void)
         cmocka_unit_test(two_free_ports_of_one_listener_are_two_addresses),
         cmocka_unit_test(our_own_sockets_are_no_conflict),
         cmocka_unit_test(a_socket_beside_one_in_use_does_not_listen_before_it_is_served),
-        cmocka_unit_test(a_worker_that_goes_back_gets_what_it_had_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,8 @@
 #include "net/conn.h"
 #include "tls/helpers_impl.h"
 
+#include "plans.h"
+
 #include <openssl/x509v3.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -73,10 +75,10 @@ static void world_init_on(struct world *w, unsigned threads, unsigned queue_max,
         assert_non_null(w->helpers);
     }
     tls_library_attach(w->tls_library, w->loop, w->helpers, queue_max);
-    w->server = tls_server_new(w->tls_library, NULL, &conf, &err);
+    w->server = server_from(w->tls_library, NULL, &conf, &err);
     assert_string_equal(err.text, "");
     assert_non_null(w->server);
-    w->client = tls_client_new(w->tls_library, &trust, false, &err);
+    w->client = client_from(w->tls_library, &trust, false, &err);
     assert_non_null(w->client);
     free(chain);
     free(key);

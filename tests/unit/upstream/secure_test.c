@@ -1,8 +1,8 @@
 /* TLS and h2 towards origins: what is verified, which protocol is spoken, and how requests share
  * connections. The origin is made of our own server side, in the same loop. */
+#include "../tls/plans.h"
 #include "base/hash.h"
 #include "net/listener.h"
-#include "tls/server.h"
 #include "upstream/upstream.h"
 
 #include <setjmp.h>
@@ -197,7 +197,7 @@ static void origin_start(bool alpn_h2, bool alpn_h1)
     struct err err;
 
     if (alpn_h2 || alpn_h1) {
-        w.origin.tls = tls_server_new(w.tls_library, w.tickets, &conf, &err);
+        w.origin.tls = server_from(w.tls_library, w.tickets, &conf, &err);
         assert_non_null(w.origin.tls);
     }
     assert_int_equal(addr_parse(STR("127.0.0.1:0"), &addr), 0);
@@ -273,10 +273,14 @@ static int teardown(void **state UNUSED)
 
 static void adopt(void)
 {
-    struct err err;
+    struct err err = {0};
+    struct tls_client_plan *plan =
+        w.group.tls != NULL ? client_plan_from(w.group.tls, w.group.protocol != PROTOCOL_H1, &err)
+                            : NULL;
 
-    if (upstream_adopt(w.upstream, &w.config, &err) < 0)
-        fail_msg("%s", err.text);
+    assert_string_equal(err.text, "");
+    upstream_adopt(w.upstream, &w.config, &plan);
+    tls_client_plan_unref(&plan);
 }
 
 /* --- users ----------------------------------------------------------------------------------- */
@@ -422,21 +426,29 @@ static void a_silent_origin_is_given_up_in_time(void **state UNUSED)
     expect_failure(REASON_UPSTREAM_CONNECT_TIMEOUT);
 }
 
-static void a_bundle_that_does_not_load_changes_nothing(void **state UNUSED)
+static void a_changed_bundle_makes_new_connections(void **state UNUSED)
 {
-    struct upstream_tls_conf broken = w.tls;
-    struct call call = {0};
-    struct err err;
+    struct upstream_tls_conf other = w.tls;
+    struct call call = {0}, again = {0};
+    char *twice = malloc(2 * w.tls.ca_pem.len + 1);
 
     origin_start(false, true);
     adopt();
-    broken.ca_pem = STR("no certificate");
-    w.group.tls = &broken;
-    assert_int_equal(upstream_adopt(w.upstream, &w.config, &err), -1);
-    w.group.tls = &w.tls;
     ask(&call);
     run_until_count(&call.heads, 1);
     finish(&call);
+    adopt(); /* the same: the connection stays */
+    memcpy(twice, w.tls.ca_pem.ptr, w.tls.ca_pem.len);
+    memcpy(twice + w.tls.ca_pem.len, w.tls.ca_pem.ptr, w.tls.ca_pem.len);
+    other.ca_pem = str_make(twice, 2 * w.tls.ca_pem.len);
+    w.group.tls = &other;
+    adopt();
+    ask(&again);
+    run_until_count(&again.heads, 1);
+    finish(&again);
+    assert_int_equal(w.origin.accepted, 2);
+    w.group.tls = &w.tls;
+    free(twice);
 }
 
 /* --- h2 -------------------------------------------------------------------------------------- */
@@ -661,7 +673,7 @@ int main(void)
         TEST(the_address_is_verified_where_no_name_is_given),
         TEST(a_plain_origin_is_no_tls_origin),
         TEST(a_silent_origin_is_given_up_in_time),
-        TEST(a_bundle_that_does_not_load_changes_nothing),
+        TEST(a_changed_bundle_makes_new_connections),
         TEST(h2_requests_share_one_connection),
         TEST(auto_makes_more_connections_where_only_h1_is_spoken),
         TEST(h2_speaks_with_prior_knowledge_on_plain_connections),

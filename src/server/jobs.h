@@ -1,0 +1,30 @@
+/* Work that takes long or waits for a disk, on a thread of its own, so that the control thread goes
+ * on meanwhile: configurations and certificates are loaded here. One job runs at a time, in the
+ * order in which they were submitted. */
+#pragma once
+
+#include "base/err.h"
+#include "base/list.h"
+#include "net/loop.h"
+
+/* Embedded in what the job is about, which must stay until `done`. */
+struct job {
+    struct list node;
+    void (*run)(struct job *job);  /* on the job thread */
+    void (*done)(struct job *job); /* then on the loop's thread; may free the job */
+};
+
+struct jobs;
+
+/* Starts the thread, which inherits the caller's signal mask. When this returns the thread has its
+ * arena of malloc's: who comes before others has one for itself. */
+MUST_USE struct jobs *jobs_new(struct loop *loop, struct err *err);
+
+/* The loop's thread. */
+void jobs_submit(struct jobs *jobs, struct job *job);
+
+/* Finishes what was submitted and calls its `done`; gives up on a job that takes longer than
+ * JOBS_END_MS (a disk that does not answer), and leaks it, since the process is about to end. The
+ * loop's thread; NULL is fine. */
+enum { JOBS_END_MS = 3000 };
+void jobs_free(struct jobs *jobs);
