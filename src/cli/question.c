@@ -42,18 +42,27 @@ static bool path_is_valid(struct str path)
     return true;
 }
 
-enum { SCHEME_END = 8 }; /* of "https://" */
+/* Takes "https://" off; a "://" behind the first slash is part of the path. */
+static struct str without_scheme(struct str url)
+{
+    ptrdiff_t colon = str_find_char(url, ':');
+    size_t len = colon >= 0 ? (size_t)colon : 0;
+    struct str scheme = str_make(url.ptr, len);
+
+    if (colon <= 0 || str_find_char(scheme, '/') >= 0 || str_find_char(scheme, '?') >= 0 ||
+        !str_starts(str_skip(url, len), STR("://")))
+        return url;
+    return str_skip(url, len + 3);
+}
 
 const char *question_set_url(struct question *question, struct str url)
 {
-    ptrdiff_t scheme = str_find(str_make(url.ptr, MIN(url.len, (size_t)SCHEME_END)), STR("://"));
     ptrdiff_t fragment = str_find_char(url, '#');
     size_t len = 0;
 
     if (fragment >= 0)
         url.len = (size_t)fragment;
-    if (scheme >= 0)
-        url = str_skip(url, (size_t)scheme + 3);
+    url = without_scheme(url);
     while (len < url.len && url.ptr[len] != '/' && url.ptr[len] != '?')
         len++;
     question->authority = str_make(url.ptr, len);

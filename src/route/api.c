@@ -169,15 +169,16 @@ struct question {
 
 /* All lines of a field as one (RFC 9110 section 5.2, RFC 9113 section 8.2.3); one line is the rule.
  */
-static struct str joined(const struct weir_request *request, struct str name, const char *between,
+static struct str joined(const struct visit *visit, struct str name, const char *between,
                          char *text, size_t size)
 {
+    const struct weir_request *request = visit->request;
     struct str all = {NULL, 0};
     size_t gap = strlen(between);
 
     for (size_t i = 0; i < request->field_count; i++) {
         struct str value = in(request->fields[i].value);
-        if (!str_eq_nocase(in(request->fields[i].name), name))
+        if (!str_eq_nocase(in(request->fields[i].name), name) || !arrives(visit, name))
             continue;
         if (all.ptr == NULL) {
             all = value.ptr != NULL ? value : STR("");
@@ -207,8 +208,8 @@ static void question_of(const struct weir_router *router, const struct weir_requ
         .method = in(request->method),
         .host = in(request->host),
         .path = path,
-        .cookie =
-            joined(request, STR("cookie"), "; ", question->cookies, sizeof(question->cookies)),
+        .cookie = joined(&question->visit, STR("cookie"), "; ", question->cookies,
+                         sizeof(question->cookies)),
         .field = field_at,
         .field_arg = &question->visit,
         .random = request->random,
@@ -217,7 +218,8 @@ static void question_of(const struct weir_router *router, const struct weir_requ
     if (!request->is_trusted || !debug->enabled)
         return;
     struct facts *facts = &question->facts;
-    facts->debug = joined(request, debug->header, ", ", question->debug, sizeof(question->debug));
+    facts->debug =
+        joined(&question->visit, debug->header, ", ", question->debug, sizeof(question->debug));
     facts->has_debug = facts->debug.ptr != NULL;
     if (!facts->has_debug)
         facts->has_debug = route_debug_cookie(debug, facts->cookie, question->debug,

@@ -94,6 +94,19 @@ def ask_h1(weir, requests):
     ]
 
 
+def ask_h1_absolute(weir, requests):
+    """The target names the host, and Host another one, which does not count (RFC 9112 section 3.2.2)."""
+    wire = Wire(weir.connect)
+    return [
+        wire.ask(
+            lambda client, r=r: client.request(
+                "http://%s%s" % (r[1], r[2]), method=r[0], host="other.example", fields=r[3], body=body_of(r[0])
+            )
+        )
+        for r in requests
+    ]
+
+
 def ask_h2(weir, requests):
     wire = Wire(weir.connect_h2)
     return [
@@ -202,14 +215,12 @@ def replay(weir, lines):
 # --- the test ----------------------------------------------------------------------------------------
 
 
-def configuration(rng, up, surroundings, made, is_trusted):
+def configuration(up, surroundings, made, listener):
     address, port = up.address.rsplit(":", 1)
     config = dict(surroundings)
     config["workers"] = 1
     config["datacenters"] = {"local": "here", "primary": "there"}
-    config["listeners"] = [{"name": "main", "bind": ["127.0.0.1:%d" % ports.free_port()], "router": "r"}]
-    if is_trusted:
-        config["listeners"][0]["trusted_proxies"] = ["127.0.0.0/8"]
+    config["listeners"] = [{"name": "main", "bind": ["127.0.0.1:%d" % ports.free_port()], "router": "r", **listener}]
     config["groups"] = {"g%d" % i: {"endpoints": [up.address]} for i in range(5)}
     for group in ("g1", "g2"):
         config["groups"][group] = {"port": int(port), "hosts": {"here": address, "there": address}}
@@ -219,7 +230,8 @@ def configuration(rng, up, surroundings, made, is_trusted):
 
 def describe(config, request, answers):
     rules = json.dumps(config["routers"]["r"], indent=1, ensure_ascii=False)
-    return "%r\n%s\n%s" % (request, "\n".join("%-8s %s" % item for item in answers.items()), rules)
+    listener = json.dumps(config["listeners"][0])
+    return "%r\n%s\n%s\n%s" % (request, "\n".join("%-8s %s" % item for item in answers.items()), listener, rules)
 
 
 def is_in_the_log(request):
@@ -230,17 +242,18 @@ def is_in_the_log(request):
 @pytest.mark.parametrize("seed", range(SEED, SEED + ROUTERS))
 def test_every_way_to_ask_gives_the_same_decision(weir, upstream, tmp_path, seed):
     rng = random.Random(seed)
-    made, is_trusted = random_routes.router(rng), rng.random() < 0.5
+    made, listener = random_routes.router(rng), random_routes.listener(rng)
     requests = [random_routes.request(rng, made) for _ in range(REQUESTS)]
     up = upstream(o.respond())
-    config = configuration(rng, up, weir.surroundings(tmp_path / "weir-0"), made, is_trusted)
+    config = configuration(up, weir.surroundings(tmp_path / "weir-0"), made, listener)
     site = weir(config=config)
 
     h1 = ask_h1(site, requests)
     log = [json.dumps(entry) for entry in site.access_log(count=len(requests))]
-    ways = {"h1": h1, "h2": ask_h2(site, requests), "stdin": ask_stdin(site, requests)}
+    ways = {"h1": h1, "absolute": ask_h1_absolute(site, requests), "h2": ask_h2(site, requests)}
+    ways["stdin"] = ask_stdin(site, requests)
     if route_library.path():
-        ways["library"] = ask_library(site, requests, is_trusted)
+        ways["library"] = ask_library(site, requests, "trusted_proxies" in listener)
     alone = rng.sample(range(REQUESTS), ALONE)
     ways["route"] = [ask_alone(site, r) if i in alone else None for i, r in enumerate(requests)]
 

@@ -2,7 +2,7 @@
 
 HOSTS = ["en.wiki.example", "de.wiki.example", "commons.example", "a.b.example", "[2001:db8::1]", "test.example"]
 STRANGE_HOSTS = ["a..b", "-", "%65n.wiki.example", "en.wiki.example:99999", "1.2.3.4", "nobody.example", "x_y.example"]
-SEGMENTS = ["wiki", "w", "api.php", "admin", "Special:Export", "a|b", '"q"', "Ä", "ö", "100%", "AC/DC", "a b", "x(y)"]
+SEGMENTS = ["wiki", "w", "api.php", "admin", "Special:Export", "a|b", '"q"', "Ä", "ö", "100%", "AC/DC", "a b", "x(y)", "c:"]
 METHODS = ["GET", "GET", "GET", "HEAD", "POST", "PUT", "OPTIONS", "PURGE", "DELETE", "REPORT"]
 HEADERS = {
     "X-A": ["1", "2", "one, two", "long value"],
@@ -136,8 +136,24 @@ def router(rng):
         made["debug"] = {"backends": {"dbg": "g4", "few": {"group": "g3", "hosts": ["test.example"]}}}
         if rng.random() < 0.5:
             made["debug"]["cookie"] = "dbg"
+    if rng.random() < 0.2:
+        made["headers"]["request"] = {"remove_untrusted": rng.sample(["User-Agent", "Accept", "Cookie"], 1)}
     if rng.random() < 0.25:
         made["unknown_host"] = rng.choice(["404", "421"])
+    return made
+
+
+def listener(rng):
+    """What a listener says of the fields of clients."""
+    made = {}
+    if rng.random() < 0.5:
+        made["trusted_proxies"] = ["127.0.0.0/8"]
+    if rng.random() < 0.4:
+        made["odd_names"] = rng.choice(["keep", "reject", "drop"])
+    if rng.random() < 0.2:
+        made["keep_untrusted"] = ["X-Request-Id"]
+    if rng.random() < 0.3:
+        made["headers"] = {"request": {"remove_untrusted": rng.sample(["X-A", "Cookie", "Authorization"], 2)}}
     return made
 
 
