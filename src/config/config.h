@@ -73,6 +73,14 @@ enum client_ip_mode { CLIENT_IP_SET, CLIENT_IP_APPEND, CLIENT_IP_OFF };
  * (X_Wikimedia_Debug): many servers take them for the name with dashes. */
 enum odd_names { ODD_NAMES_DROP, ODD_NAMES_REJECT, ODD_NAMES_KEEP };
 
+/* How names of fields are spelled in HTTP/1.1, towards the clients of a listener or the servers of
+ * a group. */
+enum header_case {
+    HEADER_CASE_PRESERVE, /* as they came over HTTP/1; others as with PROPER */
+    HEADER_CASE_PROPER,   /* X-Request-Id */
+    HEADER_CASE_LOWER,
+};
+
 /* What one client address may have of a listener. */
 struct per_client_conf {
     uint32_t max_connections; /* at the same time; default 10000; 0: no limit */
@@ -158,6 +166,7 @@ struct listener_conf {
     bool websocket;         /* Upgrade: websocket is allowed; default true */
     bool inbound; /* closed on drain; egress listeners of a sidecar say false. default true */
     enum odd_names odd_names;     /* default drop */
+    enum header_case header_case; /* default preserve */
     struct headers_conf *headers; /* done before those of the router and of the rule; NULL: none */
     struct per_client_conf per_client;
     struct rate_limits_conf rate_limits; /* of requests; looked at before routing */
@@ -258,6 +267,7 @@ struct group_conf {
     uint32_t max_retry_body_bytes; /* of a request body kept until the response; default 64 KiB */
     enum address_family family;    /* default both */
     enum on_nxdomain on_nxdomain;  /* default keep */
+    enum header_case header_case;  /* default preserve */
     bool host_is_target;           /* Host becomes the target's name; default false: unchanged */
 };
 

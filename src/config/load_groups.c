@@ -376,6 +376,7 @@ static int load_group(struct loader *loader, const struct node *node, struct gro
          offsetof(struct group_conf, max_retry_body_bytes), false},
         {"family", load_family, offsetof(struct group_conf, family), false},
         {"on_nxdomain", load_on_nxdomain, offsetof(struct group_conf, on_nxdomain), false},
+        {"header_case", load_header_case, offsetof(struct group_conf, header_case), false},
         {"host_is_target", load_bool, offsetof(struct group_conf, host_is_target), false},
     };
     uint16_t port = 0;

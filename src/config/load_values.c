@@ -423,6 +423,19 @@ bool is_token(struct str text)
     return text.len > 0;
 }
 
+int load_header_case(struct loader *loader, const struct node *node, void *out)
+{
+    static const char *const words[] = {[HEADER_CASE_PRESERVE] = "preserve",
+                                        [HEADER_CASE_PROPER] = "proper",
+                                        [HEADER_CASE_LOWER] = "lower"};
+    int word = LOAD_WORD(loader, node, words);
+
+    if (word < 0)
+        return -1;
+    *(enum header_case *)out = (enum header_case)word;
+    return 0;
+}
+
 int load_field_name(struct loader *loader, const struct node *node, void *out)
 {
     if (!expect_scalar(loader, node, "the name of a header field"))

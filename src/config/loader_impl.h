@@ -93,6 +93,7 @@ load_fn load_ignored;     /* loaded elsewhere */
 load_fn load_status;      /* uint16_t: 200..599 */
 load_fn load_tls_version; /* enum tls_version */
 load_fn load_rate_limits; /* struct rate_limits_conf */
+load_fn load_header_case; /* enum header_case */
 load_fn load_field_name;  /* struct str: a header name, in lower case */
 
 /* One word of several; the position in `words`, or -1 after a complaint. */

@@ -30,6 +30,7 @@ struct h1_client {
     struct str asked_upgrade; /* protocol, in the stream's arena; "": none */
     enum reason failure;      /* why the response was no good: the reason of want_close */
     bool stream_open, paused, full, said_close;
+    uint8_t names;        /* enum name_case of the request */
     bool feeding;         /* inside client_feed: more bytes may follow those in hand */
     bool awaits_continue; /* the body was announced with Expect, and no 100 has asked for it */
 };
@@ -364,6 +365,7 @@ static void client_send_head(struct stream *stream, const struct head *head, enu
     if (c->out != OUT_HEAD || c->in == IN_CLOSED)
         return;
     c->method = head->method;
+    c->names = (uint8_t)head->names;
     c->in = IN_HEAD;
     if (head->close) {
         frame.connection = STR("close");
@@ -429,7 +431,7 @@ static enum stream_status client_send_body(struct stream *stream, struct slice d
     write_body(c, data);
     if (end == END) {
         if (c->out == OUT_CHUNKED)
-            h1_write_last_chunk(c->session.out, NULL, 0);
+            h1_write_last_chunk(c->session.out, NULL, 0, c->names);
         end_request(c);
     }
     want_write(c);
@@ -446,7 +448,7 @@ static void client_send_trailers(struct stream *stream, const struct field *fiel
     if (c->in == IN_CLOSED || c->out == OUT_HEAD || c->out == OUT_DONE)
         return;
     if (c->out == OUT_CHUNKED)
-        h1_write_last_chunk(c->session.out, fields, count);
+        h1_write_last_chunk(c->session.out, fields, count, c->names);
     end_request(c);
     want_write(c);
 }

@@ -90,4 +90,5 @@ void h1_write_response(struct bufq *out, const struct head *head, const struct h
 void h1_write_chunk(struct bufq *out, struct slice data);
 
 /* The zero chunk, trailers, empty line. */
-void h1_write_last_chunk(struct bufq *out, const struct field *trailers, size_t count);
+void h1_write_last_chunk(struct bufq *out, const struct field *trailers, size_t count,
+                         enum name_case names);

@@ -43,6 +43,7 @@ struct h1_server {
     uint16_t empty_lines; /* seen in front of the next request line */
     bool told_reset;      /* the stream hears nothing more */
     bool expects_continue;
+    uint8_t names;       /* enum name_case of the response */
     bool waits_for_room; /* the next request is not read before `out` has drained */
 };
 
@@ -568,6 +569,7 @@ static void server_send_head(struct stream *stream, const struct head *head, enu
     if (head->close || s->session.draining || leaves_body(s, end))
         s->close_after = true;
     choose_framing(s, head, end, &frame);
+    s->names = (uint8_t)head->names;
     frame.upgrade = required_upgrade(head);
     frame.connection = connection_options(s, frame.upgrade.len > 0);
     h1_write_response(s->session.out, head, &frame);
@@ -607,7 +609,7 @@ static enum stream_status server_send_body(struct stream *stream, struct slice d
     write_body(s, data);
     if (end == END) {
         if (s->out == OUT_CHUNKED)
-            h1_write_last_chunk(s->session.out, NULL, 0);
+            h1_write_last_chunk(s->session.out, NULL, 0, s->names);
         check_whole(s);
         end_response(s);
     }
@@ -625,7 +627,7 @@ static void server_send_trailers(struct stream *stream, const struct field *fiel
     if (s->said_close || s->out == OUT_HEAD || s->out == OUT_DONE)
         return;
     if (s->out == OUT_CHUNKED)
-        h1_write_last_chunk(s->session.out, fields, count);
+        h1_write_last_chunk(s->session.out, fields, count, s->names);
     check_whole(s);
     end_response(s);
     want_write(s);

@@ -2,6 +2,7 @@
  * output queue. Framing fields come from `struct h1_frame` alone; whatever a peer sent of them is
  * skipped, so that what leaves has exactly one meaning. */
 #include "http/h1_impl.h"
+#include "http/name_case.h"
 
 /* Fields the codec writes itself, or not at all. */
 static bool is_ours(const struct field *field)
@@ -30,15 +31,39 @@ static char *put(char *at, struct str s)
     return at + s.len;
 }
 
-static char *put_field(char *at, struct str name, struct str value)
+static char *put_value(char *at, struct str value)
 {
-    at = put(at, name);
     *at++ = ':';
     *at++ = ' ';
     at = put(at, value);
     *at++ = '\r';
     *at++ = '\n';
     return at;
+}
+
+/* A field of the codec: `name` is written in proper case. */
+static char *put_own(char *at, struct str name, struct str value, enum name_case names)
+{
+    at = names == NAME_CASE_LOWER ? name_put_lower(at, name) : put(at, name);
+    return put_value(at, value);
+}
+
+static char *put_uniform_name(char *at, const struct field *field, enum name_case names)
+{
+    bool is_lower = names == NAME_CASE_LOWER;
+
+    if (field->id != HEADER_OTHER)
+        return put(at, is_lower ? header_name(field->id) : header_proper_name(field->id));
+    return is_lower ? name_put_lower(at, field->name) : name_put_proper(at, field->name);
+}
+
+static char *put_field(char *at, const struct field *field, enum name_case names)
+{
+    if (names == NAME_CASE_PRESERVE && !field->is_lower)
+        at = put(at, field->name);
+    else
+        at = put_uniform_name(at, field, names);
+    return put_value(at, field->value);
 }
 
 enum { FIELD_PUNCTUATION = 4, FRAME_MAX = 192 }; /* ": " CRLF; all that the codec adds */
@@ -54,34 +79,35 @@ static size_t fields_size(const struct field *fields, size_t count)
     return size;
 }
 
-static char *put_fields(char *at, const struct field *fields, size_t count)
+static char *put_fields(char *at, const struct field *fields, size_t count, enum name_case names)
 {
     for (size_t i = 0; i < count; i++) {
         if (!is_ours(&fields[i]))
-            at = put_field(at, fields[i].name, fields[i].value);
+            at = put_field(at, &fields[i], names);
     }
     return at;
 }
 
-static char *put_content_length(char *at, int64_t length)
+static char *put_content_length(char *at, int64_t length, enum name_case names)
 {
-    at = put(at, STR("Content-Length: "));
-    at += u64_to_dec((uint64_t)length, at);
-    return put(at, STR("\r\n"));
+    char digits[20];
+
+    return put_own(at, STR("Content-Length"),
+                   str_make(digits, u64_to_dec((uint64_t)length, digits)), names);
 }
 
-static char *put_frame(char *at, const struct h1_frame *frame)
+static char *put_frame(char *at, const struct h1_frame *frame, enum name_case names)
 {
     if (frame->framing == H1_CHUNKED)
-        at = put(at, STR("Transfer-Encoding: chunked\r\n"));
+        at = put_own(at, STR("Transfer-Encoding"), STR("chunked"), names);
     else if (frame->framing != H1_UNTIL_CLOSE && frame->content_length >= 0)
-        at = put_content_length(at, frame->content_length);
+        at = put_content_length(at, frame->content_length, names);
     if (frame->expect_continue)
-        at = put(at, STR("Expect: 100-continue\r\n"));
+        at = put_own(at, STR("Expect"), STR("100-continue"), names);
     if (frame->upgrade.len > 0)
-        at = put_field(at, STR("Upgrade"), frame->upgrade);
+        at = put_own(at, STR("Upgrade"), frame->upgrade, names);
     if (frame->connection.len > 0)
-        at = put_field(at, STR("Connection"), frame->connection);
+        at = put_own(at, STR("Connection"), frame->connection, names);
     return put(at, STR("\r\n"));
 }
 
@@ -111,11 +137,10 @@ void h1_write_request(struct bufq *out, const struct head *head, const struct h1
     at = put(at, head->method_text);
     *at++ = ' ';
     at = put(at, head->path);
-    at = put(at, STR(" HTTP/1.1\r\nHost: "));
-    at = put(at, head->authority);
-    at = put(at, STR("\r\n"));
-    at = put_fields(at, head->fields, head->field_count);
-    at = put_frame(at, frame);
+    at = put(at, STR(" HTTP/1.1\r\n"));
+    at = put_own(at, STR("Host"), head->authority, head->names);
+    at = put_fields(at, head->fields, head->field_count, head->names);
+    at = put_frame(at, frame, head->names);
     commit(out, from, at, size);
 }
 
@@ -133,8 +158,8 @@ void h1_write_response(struct bufq *out, const struct head *head, const struct h
     *at++ = ' ';
     at = put(at, phrase);
     at = put(at, STR("\r\n"));
-    at = put_fields(at, head->fields, head->field_count);
-    at = put_frame(at, frame);
+    at = put_fields(at, head->fields, head->field_count, head->names);
+    at = put_frame(at, frame, head->names);
     commit(out, from, at, size);
 }
 
@@ -196,14 +221,28 @@ void h1_write_chunk(struct bufq *out, struct slice data)
     bufq_copy(out, "\r\n", 2);
 }
 
-void h1_write_last_chunk(struct bufq *out, const struct field *trailers, size_t count)
+/* A name that fits into no buffer stays as it is spelled. */
+static void write_name(struct bufq *out, const struct field *field, enum name_case names)
+{
+    bool is_spelled = names == NAME_CASE_PRESERVE && !field->is_lower;
+
+    if (is_spelled || field->name.len > BUF_SIZE) {
+        bufq_copy(out, field->name.ptr, field->name.len);
+        return;
+    }
+    char *from = bufq_reserve(out, field->name.len);
+    bufq_commit(out, (size_t)(put_uniform_name(from, field, names) - from));
+}
+
+void h1_write_last_chunk(struct bufq *out, const struct field *trailers, size_t count,
+                         enum name_case names)
 {
     bufq_seal(out);
     bufq_copy(out, "0\r\n", 3);
     for (size_t i = 0; i < count; i++) {
         if (is_ours(&trailers[i]))
             continue;
-        bufq_copy(out, trailers[i].name.ptr, trailers[i].name.len);
+        write_name(out, &trailers[i], names);
         bufq_copy(out, ": ", 2);
         bufq_copy(out, trailers[i].value.ptr, trailers[i].value.len);
         bufq_copy(out, "\r\n", 2);

@@ -92,7 +92,7 @@ static void add_field(struct h2_incoming *in, struct str name, struct str value)
     } else if (id != HEADER_OTHER) {
         head_add_id(in->head, id, arena_str(arena, value));
     } else {
-        head_add(in->head, arena_str(arena, name), arena_str(arena, value));
+        head_add_lower(in->head, arena_str(arena, name), arena_str(arena, value));
     }
     if (id == HEADER_OTHER && str_eq(name, STR("priority")))
         in->has_priority = true;

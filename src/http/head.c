@@ -49,9 +49,20 @@ struct field *head_add(struct head *head, struct str name, struct str value)
     return add(head, name, value, header_lookup(name));
 }
 
+struct field *head_add_lower(struct head *head, struct str name, struct str value)
+{
+    struct field *field = head_add(head, name, value);
+
+    field->is_lower = true;
+    return field;
+}
+
 struct field *head_add_id(struct head *head, enum header_id id, struct str value)
 {
-    return add(head, header_name(id), value, id);
+    struct field *field = add(head, header_name(id), value, id);
+
+    field->is_lower = true;
+    return field;
 }
 
 /* The next live field with `id` at index `from` or later; NULL. */

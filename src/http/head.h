@@ -12,6 +12,15 @@ struct field {
     uint8_t id;       /* enum header_id */
     bool removed;     /* not sent on */
     bool hop_by_hop;  /* removed because it ends with this hop; conditions still see it */
+    bool is_lower;    /* the name is weir's own or came by h2: its spelling means nothing */
+};
+
+/* How names of fields are spelled in HTTP/1. */
+enum name_case {
+    NAME_CASE_PRESERVE, /* as they came over HTTP/1, or as the configuration has them; the others
+                         * as with PROPER */
+    NAME_CASE_PROPER,   /* X-Request-Id */
+    NAME_CASE_LOWER,
 };
 
 enum { CONTENT_LENGTH_NONE = -1 };
@@ -40,6 +49,7 @@ struct head {
     bool has_body; /* body bytes or trailers may follow (requests: CL > 0 or chunked or h2 open) */
     bool is_last;  /* the sender wants this to be the connection's last message */
     bool close;    /* to a codec: this must be the connection's last message */
+    enum name_case names; /* to a codec: how they are spelled, in trailers, too */
 
     struct field *fields;
     uint16_t field_count, field_cap;
@@ -48,8 +58,10 @@ struct head {
 
 void head_init(struct head *head, struct arena *arena);
 
-/* Appends; name and value are borrowed and must live as long as the head. */
+/* Appends; name and value are borrowed and must live as long as the head. The second one is for
+ * names that have no spelling of their own. */
 struct field *head_add(struct head *head, struct str name, struct str value);
+struct field *head_add_lower(struct head *head, struct str name, struct str value);
 struct field *head_add_id(struct head *head, enum header_id id, struct str value);
 
 /* First field with that id that was not removed; NULL. Never HEADER_OTHER. */

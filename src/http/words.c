@@ -3,6 +3,7 @@
 #include "http/words.h"
 
 #include "base/hash.h"
+#include "http/name_case.h"
 
 /* --- names of fields -------------------------------------------------------------------------- */
 
@@ -21,6 +22,7 @@ enum { NAME_SLOT_BITS = 11, NAME_SLOTS = 1 << NAME_SLOT_BITS, NAME_MAX_LEN = 32 
 
 static uint8_t name_slots[NAME_SLOTS];
 static uint32_t name_multiplier;
+static char proper_names[HEADER_COUNT][NAME_MAX_LEN];
 
 /* Four bytes that tell the names apart, mixed by a multiplier that leaves no two in one slot. */
 static inline uint32_t name_slot(struct str name, uint32_t multiplier)
@@ -47,12 +49,14 @@ static bool try_multiplier(uint32_t multiplier)
 }
 
 /* Runs before main, so that every thread finds the table ready. */
-__attribute__((constructor)) static void find_perfect_hash(void)
+__attribute__((constructor)) static void make_names_ready(void)
 {
     uint64_t seed = 1;
 
     while (!try_multiplier((uint32_t)rand_next(&seed) | 1)) {
     }
+    for (unsigned id = 1; id < HEADER_COUNT; id++)
+        name_put_proper(proper_names[id], header_table[id].name);
 }
 
 /* Bits in which eight bytes differ from what is in lower case; letters may differ in bit 5. Of what
@@ -114,6 +118,11 @@ enum header_id header_lookup(struct str name)
 struct str header_name(enum header_id id)
 {
     return header_table[id].name;
+}
+
+struct str header_proper_name(enum header_id id)
+{
+    return str_make(proper_names[id], header_table[id].name.len);
 }
 
 unsigned header_flags(enum header_id id)

@@ -68,8 +68,9 @@ enum header_flag {
 /* Id of a name in any case; HEADER_OTHER for all others. One probe, one comparison. */
 enum header_id header_lookup(struct str name);
 
-/* The name in lower case; "" for HEADER_OTHER. */
+/* The name in lower case, and as "X-Request-Id"; "" for HEADER_OTHER. */
 struct str header_name(enum header_id id);
+struct str header_proper_name(enum header_id id);
 unsigned header_flags(enum header_id id); /* enum header_flag, ored */
 
 /* --- methods, versions, statuses ------------------------------------------------------------- */

@@ -60,6 +60,7 @@ static void go_upstream(struct exchange *x)
         exchange_fail(x, reason);
         return;
     }
+    x->request->names = name_case_of(group->header_case);
     if (group->host_is_target)
         x->request->authority = group->targets[x->decision.target].hosts[0].name;
     if (group->timeouts.total_ms > 0)

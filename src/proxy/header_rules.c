@@ -21,16 +21,6 @@ static void remove_named(struct head *head, struct str name)
         field->removed = true;
 }
 
-static void add_named(struct head *head, struct str name, struct str value)
-{
-    enum header_id id = header_lookup(name);
-
-    if (id != HEADER_OTHER)
-        head_add_id(head, id, value);
-    else
-        head_add(head, name, value);
-}
-
 /* The value filled in, in the request's arena; false when it is none that a field may have. */
 static bool value_of(struct exchange *x, const struct header_rule_conf *rule, struct str *value)
 {
@@ -57,7 +47,7 @@ static void append_named(struct head *head, struct str name, struct str value)
     struct field *field = last_named(head, name);
 
     if (field == NULL || field->id == HEADER_SET_COOKIE)
-        add_named(head, name, value);
+        head_add(head, name, value);
     else if (field->value.len == 0)
         field->value = value;
     else
@@ -114,7 +104,7 @@ static void do_valued(struct exchange *x, struct head *head, const struct header
     if (rule->op == HEADER_OP_APPEND)
         append_named(head, rule->name, value);
     else
-        add_named(head, rule->name, value);
+        head_add(head, rule->name, value);
 }
 
 static void do_rule(struct exchange *x, struct head *head, const struct header_rule_conf *rule)

@@ -267,6 +267,15 @@ size_t rewrite_trailers(struct exchange *x, struct field *fields, size_t count);
 /* What goes to the client. NONE or UPSTREAM_PROTOCOL. */
 enum reason rewrite_response(struct exchange *x, struct head *head);
 
+static inline enum name_case name_case_of(enum header_case conf)
+{
+    _Static_assert((int)NAME_CASE_PRESERVE == (int)HEADER_CASE_PRESERVE &&
+                       (int)NAME_CASE_PROPER == (int)HEADER_CASE_PROPER &&
+                       (int)NAME_CASE_LOWER == (int)HEADER_CASE_LOWER,
+                   "one is the other");
+    return (enum name_case)conf;
+}
+
 /* --- forwarding fields of clients that are not trusted (untrusted.c) ------------------------- */
 
 void untrusted_compile(const struct listener_conf *conf, bool removed[HEADER_COUNT]);

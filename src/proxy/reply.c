@@ -4,6 +4,7 @@
 /* What every answer of ours says. */
 static void add_common(struct proxy *proxy, const struct listener_conf *listener, struct head *head)
 {
+    head->names = name_case_of(listener->header_case);
     head_add_id(head, HEADER_DATE, proxy_date(proxy));
     if (listener->server_name.len > 0)
         head_add_id(head, HEADER_SERVER, listener->server_name);

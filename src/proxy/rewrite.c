@@ -296,6 +296,7 @@ enum reason rewrite_response(struct exchange *x, struct head *head)
 {
     if (head_strip_hop_by_hop(head) != REASON_NONE)
         return REASON_UPSTREAM_PROTOCOL;
+    head->names = name_case_of(x->listener->header_case);
     show_group(x, head);
     add_via(head, x->listener->via);
     if (head->first[HEADER_DATE] == 0)

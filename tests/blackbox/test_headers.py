@@ -52,6 +52,63 @@ def test_http_1_keeps_the_case_of_names(weir, upstream):
     assert ("X-wEiRd", "1") in up.last.fields and ("X-CaMeL", "1") in response.fields
 
 
+def names_of(fields):
+    """How they are spelled, but for names that depend on the test's own tools."""
+    return {name for name, _ in fields if name.lower() not in ("accept-encoding", "user-agent")}
+
+
+SPELLED = {
+    "preserve": {"X-wEiRd", "X-Other", "X-CaMeL", "Via", "X-Forwarded-For", "X-Client-Ip", "Host", "ETAG"},
+    "proper": {"X-Weird", "X-Other", "X-Camel", "Via", "X-Forwarded-For", "X-Client-Ip", "Host", "Etag"},
+    "lower": {"x-weird", "x-other", "x-camel", "via", "x-forwarded-for", "x-client-ip", "host", "etag"},
+}
+
+
+@pytest.mark.parametrize("case", [None, "preserve", "proper", "lower"])
+def test_names_are_spelled_as_configured(weir, upstream, case):
+    """preserve is the default: some clients know one spelling only."""
+    up = upstream(o.echo(fields=[("X-wEiRd", "1"), ("ETAG", '"a"')]))
+    conf = {"header_case": case} if case else {}
+    rules = {"request": {"set": {"X-CaMeL": "1"}}, "response": {"set": {"X-CaMeL": "1"}}}
+    w = weir(up, listener={"headers": rules, **conf}, group=conf)
+    wanted = SPELLED[case or "preserve"]
+    response = w.get(fields=[("X-wEiRd", "1"), ("ETAG", "x"), ("x-OTHER", "1")])
+    seen = names_of(up.last.fields)
+    other = "x-OTHER" if case in (None, "preserve") else "X-Other" if case == "proper" else "x-other"
+    assert (wanted - {"X-Other", "x-other"}) | {other} <= seen, seen
+    length = "content-length" if case == "lower" else "Content-Length"
+    answered = names_of(response.fields)
+    assert {name for name in wanted if name.lower() in ("x-weird", "etag", "x-camel", "via")} | {length} <= answered
+    if case in ("proper", "lower"):
+        for name in seen | answered:
+            assert name == ("-".join(w.capitalize() for w in name.split("-")) if case == "proper" else name.lower())
+
+
+@pytest.mark.parametrize("case", ["preserve", "proper", "lower"])
+def test_names_that_came_by_h2_have_no_spelling_to_keep(weir, upstream, case):
+    up = upstream(o.echo())
+    w = weir(up, group={"header_case": case})
+    with w.connect_h2() as client:
+        assert client.request(fields=[("x-one-two-three", "1"), ("accept", "*/*"), ("a", "1")]).status == 200
+    names = names_of(up.last.fields)
+    wanted = {"x-one-two-three", "accept", "a"} if case == "lower" else {"X-One-Two-Three", "Accept", "A"}
+    assert wanted <= names
+
+
+def test_names_in_trailers_and_local_answers_are_spelled_alike(weir, upstream):
+    up = upstream(o.echo())
+    w = weir(up, listener={"header_case": "lower"}, group={"header_case": "proper"})
+    response = w.exchange(
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\n\r\n"
+        b"1\r\na\r\n0\r\nx-SUM-of-all: 1\r\n\r\n"
+    )
+    assert response.status == 200 and "X-Sum-Of-All" in str(up.last.trailers)
+    for bad in (b"GET /.. HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n"):
+        answer = w.exchange(bad)
+        assert answer.status == 400
+        assert names_of(answer.fields) == {name.lower() for name in names_of(answer.fields)}
+
+
 def test_bytes_above_127_pass_unchanged(weir, upstream):
     up = upstream(o.echo())
     weir(up).get("/", fields=[("X-Bytes", "\xe4\xf6\xfc")])

@@ -74,7 +74,7 @@ static void start(struct buf_pool *pool, struct bufq *out)
 
 static void finish(struct buf_pool *pool, struct bufq *out)
 {
-    h1_write_last_chunk(out, NULL, 0);
+    h1_write_last_chunk(out, NULL, 0, NAME_CASE_PRESERVE);
     leave(out, SIZE_MAX);
     bufq_deinit(out);
     assert_int_equal(pool->in_use, 0);

@@ -483,7 +483,7 @@ static void check_response(const struct response_case *c)
     if (c->framing == H1_CHUNKED) {
         h1_write_chunk(&out, (struct slice){NULL, "hel", 3});
         h1_write_chunk(&out, (struct slice){NULL, "lo", 2});
-        h1_write_last_chunk(&out, &trailer, 1);
+        h1_write_last_chunk(&out, &trailer, 1, NAME_CASE_PRESERVE);
     } else if (c->framing == H1_UNTIL_CLOSE || (c->framing == H1_LENGTH && c->content_length > 0)) {
         bufq_copy(&out, "hello", 5);
     }
