@@ -310,6 +310,7 @@ static void group_defaults(struct group_conf *group)
     group->max_idle = 100;
     group->max_requests = 1000;
     group->max_cancels = 32;
+    group->max_interim_rate = 100;
     group->max_response_header_bytes = 64 << 10;
     group->max_held_header_bytes = 4 << 20;
     group->retries = 1;
@@ -364,6 +365,8 @@ static int load_group(struct loader *loader, const struct node *node, struct gro
         {"max_idle", load_count_or_none, offsetof(struct group_conf, max_idle), false},
         {"max_requests", load_count_or_none, offsetof(struct group_conf, max_requests), false},
         {"max_cancels", load_count_or_none, offsetof(struct group_conf, max_cancels), false},
+        {"max_interim_rate", load_count_or_none, offsetof(struct group_conf, max_interim_rate),
+         false},
         {"max_response_header_bytes", load_bytes,
          offsetof(struct group_conf, max_response_header_bytes), false},
         {"max_held_header_bytes", load_bytes, offsetof(struct group_conf, max_held_header_bytes),

@@ -26,7 +26,8 @@ struct h1_client {
     enum method method;
     enum in_state in;
     enum out_state out;
-    unsigned interims;
+    struct arena later_heads; /* those after the first interim head, one at a time */
+    bool had_interim;
     struct str asked_upgrade; /* protocol, in the stream's arena; "": none */
     enum reason failure;      /* why the response was no good: the reason of want_close */
     bool stream_open, paused, full, said_close;
@@ -121,17 +122,15 @@ static void take_switch(struct h1_client *c, struct head *head)
 
 static void take_head(struct h1_client *c, struct head *head)
 {
-    if (head->status < 200 && ++c->interims > SESSION_INTERIM_MAX) {
-        fail_response(c, REASON_UPSTREAM_PROTOCOL);
-        return;
-    }
     if (head->status == 101) {
         take_switch(c, head);
         return;
     }
     if (head->status < 200) {
         c->awaits_continue &= head->status != 100;
+        c->had_interim = true;
         c->stream.handler->on_head(&c->stream, head, MORE);
+        arena_reset(&c->later_heads);
         return;
     }
     if (head->is_last || c->awaits_continue)
@@ -142,10 +141,11 @@ static void take_head(struct h1_client *c, struct head *head)
 
 static size_t feed_head(struct h1_client *c, struct str data)
 {
+    struct arena *arena = c->had_interim ? &c->later_heads : c->stream.arena;
     struct head *head;
     size_t head_len;
-    enum reason reason = h1_read_response(&c->input, data, c->method, &c->session.limits,
-                                          c->stream.arena, &head, &head_len);
+    enum reason reason =
+        h1_read_response(&c->input, data, c->method, &c->session.limits, arena, &head, &head_len);
 
     if (reason != REASON_NONE) {
         fail_response(c, reason);
@@ -342,7 +342,7 @@ static struct stream *client_open(struct session *session, struct arena *arena,
     c->stream_open = true;
     c->paused = c->full = false;
     c->asked_upgrade = (struct str){0};
-    c->interims = 0;
+    c->had_interim = false;
     c->out = OUT_HEAD;
     set_phase(c, SESSION_BUSY);
     return &c->stream;
@@ -485,6 +485,7 @@ static void client_close(struct stream *stream)
     c->stream_open = false;
     c->session.open_streams = 0;
     c->out = OUT_IDLE;
+    arena_reset(&c->later_heads);
     if (c->paused) {
         c->paused = false;
         c->session.owner->set_reading(&c->session, true);
@@ -543,6 +544,7 @@ struct session *h1_client_new(const struct session_owner *owner, void *owner_arg
                                   .limits = *limits};
     if (c->session.limits.out_high == 0)
         c->session.limits.out_high = SESSION_OUT_HIGH;
+    arena_init(&c->later_heads, pool);
     c->stream = (struct stream){.ops = &stream_ops, .session = &c->session};
     return &c->session;
 }

@@ -44,8 +44,6 @@ void h2_client_on_response(struct h2_session *h2, enum end end)
     enum reason reason = check_response(&h2->in, end);
 
     h2->in = (struct h2_incoming){0};
-    if (reason == REASON_NONE && head->status < 200 && ++st->interims > SESSION_INTERIM_MAX)
-        reason = REASON_UPSTREAM_PROTOCOL;
     if (reason != REASON_NONE) {
         h2_bad(h2, st, reason);
         h2_stream_rst(st, NGHTTP2_PROTOCOL_ERROR);
@@ -57,7 +55,11 @@ void h2_client_on_response(struct h2_session *h2, enum end end)
         st->rx_ended = end == END;
     }
     head->has_body = end == MORE && response_has_body(st->method, head->status);
+    bool is_interim = head->status < 200;
     st->stream.handler->on_head(&st->stream, head, end);
+    if (is_interim && st->had_interim && st->user_open)
+        arena_reset(&st->own_arena);
+    st->had_interim |= is_interim;
 }
 
 /* --- the session ----------------------------------------------------------------------------- */

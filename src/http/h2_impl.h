@@ -77,7 +77,7 @@ struct h2_stream {
     uint32_t held;       /* received while paused: the stream's window stays closed by so much */
     enum reason news;    /* on_reset is due with this reason */
     enum method method;  /* of the request */
-    uint8_t interims;    /* client: 1xx heads received */
+    bool had_interim;    /* client: a 1xx head was received; own_arena has what comes after it */
 
     bool user_open, wire_open;
     bool quiet; /* no more callbacks: reset by either side */

@@ -14,7 +14,7 @@ static struct h2_stream *stream_by_id(nghttp2_session *ng, int32_t id)
 
 static void incoming_start(struct h2_session *h2, enum h2_block block, struct h2_stream *st)
 {
-    struct arena *arena = st->stream.arena;
+    struct arena *arena = st->had_interim ? &st->own_arena : st->stream.arena;
 
     h2->in = (struct h2_incoming){.block = block, .st = st, .head = ARENA_NEW(arena, struct head)};
     h2->in.crumbs_end = &h2->in.crumbs;

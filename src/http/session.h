@@ -85,8 +85,6 @@ enum session_phase {
     SESSION_BUSY, /* at least one stream open */
 };
 
-enum { SESSION_INTERIM_MAX = 16 }; /* clients: 1xx heads before the final one */
-
 enum { SESSION_OUT_HIGH = 64 * 1024, SESSION_OUT_LOW = 16 * 1024 }; /* marks of `out`, in bytes */
 
 enum {

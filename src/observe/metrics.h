@@ -43,6 +43,8 @@
       "reached")                                                                                   \
     X(UP_RETRIES_DENIED, "weir_upstream_retries_denied_total",                                     \
       "Retries not made because the group's budget was empty")                                     \
+    X(INTERIM_FLOODS, "weir_upstream_interim_floods_total",                                        \
+      "Responses given up because interim ones came faster than max_interim_rate")                 \
     X(PATTERN_LIMITS, "weir_pattern_limits_total",                                                 \
       "Regular expressions of rules that took too long to match")                                  \
     X(ACCESS_LOG_DROPPED, "weir_access_log_dropped_total",                                         \

@@ -171,13 +171,38 @@ static void end_response(struct exchange *x)
     exchange_close(x);
 }
 
+/* Do interim responses come faster than they may? As many as in a second may come at once. */
+static bool is_interim_flood(struct exchange *x)
+{
+    enum { SECOND_US = 1000000 };
+    uint32_t rate = x->group->max_interim_rate;
+    int64_t now_us = loop_now_us(x->proxy->loop);
+
+    if (rate == 0)
+        return false;
+    x->interim_until_us = MAX(x->interim_until_us, now_us) + SECOND_US / rate;
+    return x->interim_until_us - now_us > SECOND_US;
+}
+
+/* A client that does not read needs no hints: they would only pile up. */
+static bool is_read_by_client(const struct exchange *x)
+{
+    const struct session *session = x->down->session;
+
+    return session->out->bytes <= session->limits.out_high;
+}
+
+/* All of them are passed on (RFC 9110 section 15.2), also a 100 that the client did not ask for; an
+ * HTTP/1.0 client gets none. */
 static void relay_interim(struct exchange *x, struct head *head)
 {
-    if (head->status == 100 && !x->request->expects_continue)
+    if (is_interim_flood(x)) {
+        proxy_count(x->proxy, COUNTER_INTERIM_FLOODS, 1);
+        exchange_fail(x, REASON_UPSTREAM_PROTOCOL);
         return;
-    if (rewrite_response(x, head) != REASON_NONE)
-        return;
-    stream_send_head(x->down, head, MORE);
+    }
+    if (is_read_by_client(x) && rewrite_response(x, head) == REASON_NONE)
+        stream_send_head(x->down, head, MORE);
     exchange_touch(x);
 }
 

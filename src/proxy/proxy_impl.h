@@ -217,6 +217,7 @@ struct exchange {
     uint64_t bytes_in, bytes_out;
     int64_t body_since_ms, body_waited_ms; /* waiting for body bytes: since when; before that */
     struct str method, host, path, user_agent, request_id; /* for the log: as the client said */
+    int64_t interim_until_us; /* max_interim_rate: when what came would be through */
     uint8_t client_ip[16];
     char client_text[47];
     uint8_t client_text_len;

@@ -484,3 +484,65 @@ def test_many_clients_at_once_are_all_served(weir, upstream):
     for thread in threads:
         thread.join(30)
     assert not failures
+
+
+# --- interim responses -------------------------------------------------------------------------------
+
+
+def interim(status, phrase="Interim"):
+    return o.head(status, [("x-n", "1")], phrase)
+
+
+@pytest.mark.parametrize("tls, h2", [(False, False), (True, True)], ids=["h1", "h2"])
+@pytest.mark.parametrize("status", [100, 102, 103])
+def test_interim_responses_are_passed_on_whatever_their_number(weir, upstream, tls, h2, status):
+    def handler(conn, request):
+        for _ in range(40):
+            conn.send(interim(status))
+            time.sleep(0.005)
+        o.respond()(conn, request)
+
+    w = weir(upstream(handler), tls=tls)
+    if h2:
+        client = w.connect_h2()
+        stream = client.finish(client.begin("/"))
+        assert stream.status == 200 and stream.interim == [status] * 40
+    else:
+        response = w.connect().request("/")
+        assert response.status == 200 and [i.status for i in response.interim] == [status] * 40
+
+
+def test_interim_responses_have_a_rate(weir, upstream):
+    def handler(conn, request):
+        for _ in range(8):
+            conn.send(interim(102))
+        o.respond()(conn, request)
+
+    up = upstream(handler)
+    w = weir(up, trusted=True, group={"max_interim_rate": 5})
+    response = w.connect().request("/")
+    assert (response.status, response.header("x-weir-reason")) == (502, "upstream_protocol")
+    assert w.metrics().sum("weir_upstream_interim_floods_total") == 1
+    assert weir(up, group={"max_interim_rate": 0}).connect().request("/").status == 200
+
+
+def test_interim_responses_do_not_pile_up_for_a_client_that_does_not_read(weir, upstream):
+    def handler(conn, request):
+        for _ in range(4000):
+            conn.send(interim(103) + b"")
+        o.respond(b"x" * 100)(conn, request)
+
+    w = weir(upstream(handler), group={"max_interim_rate": 0})
+    client = w.connect(receive_buffer=4096)
+    client.send(request_bytes())
+    time.sleep(0.5)
+    response = client.read()
+    assert response.status == 200 and 0 < len(response.interim) <= 4000
+
+
+def test_an_http_1_0_client_gets_no_interim_responses(weir, upstream):
+    up = upstream(o.raw(interim(102) + OK + b"Content-Length: 2\r\n\r\nok", close=False))
+    client = weir(up).connect()
+    client.send(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
+    response = client.read()
+    assert response.status == 200 and not response.interim
