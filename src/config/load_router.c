@@ -174,6 +174,29 @@ static int load_answer(struct loader *loader, const struct node *node, void *out
     return LOAD_FIELDS(loader, node, fields, answer);
 }
 
+static int load_rule_timeouts(struct loader *loader, const struct node *node, void *out)
+{
+    static const struct field fields[] = {
+        {"body", load_ms, offsetof(struct rule_body_conf, timeout_ms), false},
+        {"body_grace", load_ms, offsetof(struct rule_body_conf, grace_ms), false},
+    };
+
+    return LOAD_FIELDS(loader, node, fields, out);
+}
+
+static int load_rule_limits(struct loader *loader, const struct node *node, void *out)
+{
+    static const struct field fields[] = {
+        {"min_body_rate", load_count_or_none, offsetof(struct rule_body_conf, min_rate), false},
+        {"max_body_bytes", load_bytes64, offsetof(struct rule_body_conf, max_bytes), false},
+    };
+    struct rule_body_conf *body = out;
+
+    body->has_min_rate = node_find(node, "min_body_rate") != NULL;
+    body->has_max_bytes = node_find(node, "max_body_bytes") != NULL;
+    return LOAD_FIELDS(loader, node, fields, body);
+}
+
 static int load_rule(struct loader *loader, const struct node *node, struct rule_conf *rule)
 {
     static const struct field fields[] = {
@@ -185,6 +208,8 @@ static int load_rule(struct loader *loader, const struct node *node, struct rule
         {"rewrite", load_rewrites, 0, false},
         {"headers", load_header_rules, offsetof(struct rule_conf, headers), false},
         {"rate_limit", load_rate_limits, offsetof(struct rule_conf, rate_limits), false},
+        {"timeouts", load_rule_timeouts, offsetof(struct rule_conf, body), false},
+        {"limits", load_rule_limits, offsetof(struct rule_conf, body), false},
         CONDITION_FIELDS,
     };
     int result = LOAD_FIELDS(loader, node, fields, rule);

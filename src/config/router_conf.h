@@ -119,6 +119,14 @@ struct rate_limits_conf {
     size_t count;
 };
 
+/* What a rule says of request bodies in place of the listener. */
+struct rule_body_conf {
+    uint32_t timeout_ms, grace_ms; /* 0: the listener's */
+    uint32_t min_rate;             /* bytes per second; 0: any */
+    uint64_t max_bytes;            /* 0: no limit */
+    bool has_min_rate, has_max_bytes;
+};
+
 /* First match wins. */
 struct rule_conf {
     struct place place;
@@ -131,6 +139,7 @@ struct rule_conf {
     size_t rewrite_count;
     struct headers_conf *headers; /* NULL: none */
     struct rate_limits_conf rate_limits;
+    struct rule_body_conf body;
 };
 
 /* --- debug ----------------------------------------------------------------------------------- */

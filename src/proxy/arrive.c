@@ -108,13 +108,25 @@ static bool is_refused_for_overload(struct exchange *x)
     return true;
 }
 
-static enum reason admit_to_rule(struct exchange *x)
+static const struct rule_conf *rule_of(const struct exchange *x)
 {
     if (x->decision.rule < 0 || x->listener->router < 0)
-        return REASON_NONE;
-    const struct router_conf *router = &x->serving->config->routers[x->listener->router];
+        return NULL;
+    return &x->serving->config->routers[x->listener->router].rules[x->decision.rule];
+}
 
-    return admit_request(x, &router->rules[x->decision.rule].rate_limits);
+static bool is_announced_too_large(const struct exchange *x)
+{
+    uint64_t max = exchange_max_body_bytes(x);
+
+    return max > 0 && x->request->content_length > 0 && (uint64_t)x->request->content_length > max;
+}
+
+static enum reason admit_to_rule(struct exchange *x)
+{
+    if (is_announced_too_large(x))
+        return REASON_BODY_TOO_LARGE;
+    return x->rule != NULL ? admit_request(x, &x->rule->rate_limits) : REASON_NONE;
 }
 
 static void redirect_to_https(struct exchange *x)
@@ -145,6 +157,7 @@ void exchange_on_head(struct stream *down, struct head *head, enum end end)
     proxy_count(x->proxy,
                 head->version == HTTP_2 ? COUNTER_DOWN_REQUESTS_H2 : COUNTER_DOWN_REQUESTS_H1, 1);
 
+    grpc_begin(x);
     enum reason reason = rewrite_arrival(x);
     if (reason == REASON_NONE && head->method == METHOD_TRACE && x->request_has_body)
         reason = REASON_BAD_FRAMING; /* RFC 9110 section 9.3.8: we must not send it on */
@@ -169,6 +182,7 @@ void exchange_on_head(struct stream *down, struct head *head, enum end end)
         return;
     }
     exchange_decide(x);
+    x->rule = rule_of(x);
     reason = admit_to_rule(x);
     if (reason != REASON_NONE)
         exchange_fail(x, reason);

@@ -107,6 +107,13 @@ void exchange_resume_down(struct exchange *x)
 
 enum { TUNNEL_LINGER_MS = 1000 }; /* how long the other side of a tunnel may go on alone */
 
+static bool is_body_too_large(const struct exchange *x)
+{
+    uint64_t max = exchange_max_body_bytes(x);
+
+    return max > 0 && x->bytes_in > max && !x->is_tunnel;
+}
+
 static void on_down_body(struct stream *down, struct slice data, enum end end)
 {
     struct exchange *x = down->arg;
@@ -115,9 +122,15 @@ static void on_down_body(struct stream *down, struct slice data, enum end end)
     if (exchange_is_over(x))
         return;
     x->bytes_in += data.len;
+    if (UNLIKELY(x->has_messages))
+        grpc_read(x, str_make(data.ptr, data.len));
     if (x->is_tunnel && end == END) {
         x->wait = WAIT_PROGRESS;
         deadline_set(x->proxy->loop, &x->deadline, TUNNEL_LINGER_MS);
+        return;
+    }
+    if (UNLIKELY(is_body_too_large(x))) {
+        exchange_fail(x, REASON_BODY_TOO_LARGE);
         return;
     }
     x->request_ended = end == END;

@@ -81,9 +81,33 @@ enum stream_status replay_send(struct exchange *x, struct stream *up);
 /* There will be no further attempt. */
 void replay_forget(struct exchange *x);
 
+/* --- grpc.c ---------------------------------------------------------------------------------- */
+
+/* The head is there: is it a request of gRPC's, or of something with messages of the same form? */
+void grpc_begin(struct exchange *x);
+
+/* Bytes of a body that has messages. */
+void grpc_read(struct exchange *x, struct str data);
+
+/* Is none of its messages half here? */
+static inline bool grpc_is_between_messages(const struct exchange *x)
+{
+    return x->messages.left == 0 && x->messages.prefix_len == 0;
+}
+
+/* The code for a failure that is `status` in HTTP. */
+int grpc_status_of(enum reason reason, int status);
+
+/* Makes of `head`, a local reply, a response of trailers only: 200 with grpc-status and
+ * grpc-message. */
+void grpc_tell_failure(struct exchange *x, struct head *head, enum reason reason, struct str text);
+
 /* --- waits.c --------------------------------------------------------------------------------- */
 
 /* Something has moved: the deadline starts anew. */
 void exchange_touch(struct exchange *x);
 
 void exchange_on_deadline(struct deadline *deadline);
+
+/* How large the request's body may be; 0: no limit. */
+uint64_t exchange_max_body_bytes(const struct exchange *x);

@@ -192,6 +192,13 @@ struct replay {
     bool is_lost;     /* bytes were sent that are not here */
 };
 
+/* Where a body is that consists of messages, each behind its length (grpc.c). */
+struct grpc_messages {
+    uint32_t left;   /* bytes of the message that is arriving */
+    uint32_t length; /* as far as its prefix has come */
+    uint8_t prefix_len;
+};
+
 struct exchange {
     enum exchange_state state;
     enum exchange_wait wait;
@@ -200,6 +207,7 @@ struct exchange {
     struct serving *serving;   /* shares */
     const struct listener_conf *listener;
     const struct group_conf *group; /* NULL when answered locally */
+    const struct rule_conf *rule;   /* NULL when none matched, or there is no router */
     struct target *target;          /* borrows through the lease */
     struct group_metrics *figures;  /* of the group and side; NULL when answered locally */
 
@@ -216,6 +224,8 @@ struct exchange {
     int64_t started_wall_us, started_us, asked_us, sent_us, answered_us, total_at_ms;
     uint64_t bytes_in, bytes_out;
     int64_t body_since_ms, body_waited_ms; /* waiting for body bytes: since when; before that */
+    uint64_t body_from;                    /* of which byte on that time counts */
+    struct grpc_messages messages;         /* has_messages */
     struct str method, host, path, user_agent, request_id; /* for the log: as the client said */
     int64_t interim_until_us; /* max_interim_rate: when what came would be through */
     uint8_t client_ip[16];
@@ -227,6 +237,8 @@ struct exchange {
     enum reason reason;
     bool is_https; /* between the client and the first proxy */
     bool request_has_body, wants_upgrade;
+    bool is_grpc;      /* failures are told in gRPC's words */
+    bool has_messages; /* the body's end may be as far away as the peers like */
     bool request_ended, response_started, response_ended, body_was_sent, is_tunnel;
     bool has_raced;    /* one pooled connection was gone before it could read the request */
     bool was_heard_of; /* the upstream has sent an interim response to this attempt */
