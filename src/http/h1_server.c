@@ -118,7 +118,7 @@ static void refuse(struct h1_server *s, enum reason reason)
     int status = reason_status(reason);
 
     if (status > 0) {
-        write_refusal(s, status, str_of(reason_word(reason)));
+        write_refusal(s, status, refusal_text(&s->session, status, reason));
         want_write(s);
     }
     if (s->session.owner->on_bad != NULL)

@@ -515,7 +515,8 @@ void h2_answer(struct h2_stream *st, enum reason reason)
     struct session *session = &st->h2->session;
     int status = reason_status(reason) >= 400 ? reason_status(reason) : 400;
     char status_text[DEC_MAX], length_text[DEC_MAX], text[64];
-    int len = snprintf(text, sizeof(text), "%d %s\n", status, reason_word(reason));
+    struct str word = refusal_text(session, status, reason);
+    int len = snprintf(text, sizeof(text), "%d %.*s\n", status, STR_FMT(word));
     nghttp2_data_provider body = {.source.ptr = st, .read_callback = read_body};
     bool has_body = st->method != METHOD_HEAD;
     struct arena arena;

@@ -12,3 +12,8 @@ void refusal_init(struct head *head, struct arena *arena, struct session *sessio
     if (session->owner->on_refusal != NULL)
         session->owner->on_refusal(session, head);
 }
+
+struct str refusal_text(const struct session *session, int status, enum reason reason)
+{
+    return session->hides_reasons ? status_phrase(status) : str_of(reason_word(reason));
+}

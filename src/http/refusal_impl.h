@@ -4,6 +4,9 @@
 #include "http/head.h"
 #include "http/session.h"
 
+/* What the client is told: the reason's word, or what everybody may know. */
+struct str refusal_text(const struct session *session, int status, enum reason reason);
+
 /* A plain text of `body_len` bytes; what else such answers say is added by the session's owner.
  * Lives in `arena`. */
 void refusal_init(struct head *head, struct arena *arena, struct session *session, int status,

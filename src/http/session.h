@@ -130,6 +130,7 @@ struct session {
     bool is_h2, is_server;
     bool draining;
     bool wants_early_close; /* h1: keep-alive is over after the current exchange */
+    bool hides_reasons;     /* server: its own answers say the status only */
     bool is_cut; /* h1 server, with want_close or fail: only a reset tells that the body was not
                   * whole */
 };

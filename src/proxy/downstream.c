@@ -307,6 +307,7 @@ static void start_session(struct downstream *down, bool is_h2)
     down->session = make(&owner, down, conn_out(down->conn), loop_bufs(down->proxy->loop),
                          &down->listener->limits);
     down->session->now_ms = loop_now_ms(down->proxy->loop);
+    down->session->hides_reasons = !down->trusted;
     if (down->proxy->draining && !is_h2)
         down->session->draining = true; /* its first request is still answered */
 }
@@ -515,6 +516,8 @@ static void change_serving(struct downstream *down)
     down->listener = listener;
     down->trusted = is_trusted(listener->conf, down->peer_is_unix, down->peer_ip);
     down->has_old_limits = down->session != NULL;
+    if (down->session != NULL)
+        down->session->hides_reasons = !down->trusted;
     serving_unref(&old);
 }
 

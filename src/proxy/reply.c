@@ -63,26 +63,42 @@ static void add_reason(struct exchange *x, struct head *head, enum reason reason
         head_add_id(head, HEADER_X_WEIR_GROUP, x->group->name);
 }
 
+/* What is said of a failure in one line. What failed behind weir concerns trusted clients only;
+ * others get the name under which the failure stands in the log. */
+static struct str failure_text(struct exchange *x, enum reason reason, int status)
+{
+    struct arena *arena = x->down->arena;
+    struct str phrase = status_phrase(status);
+
+    if (!x->client->trusted)
+        return arena_printf(arena, "%d %.*s (request %.*s)", status, STR_FMT(phrase),
+                            STR_FMT(x->request_id));
+    if (x->group == NULL)
+        return arena_printf(arena, "%d %.*s: %s", status, STR_FMT(phrase), reason_word(reason));
+    return arena_printf(arena, "%d %.*s: %s (group %.*s)", status, STR_FMT(phrase),
+                        reason_word(reason), STR_FMT(x->group->name));
+}
+
 /* `hint`: further lines of the body, or "". */
 static void reply_text(struct exchange *x, enum reason reason, int status, struct str hint)
 {
     struct head *head = new_head(x, status);
-    struct str phrase = status_phrase(status), body;
+    struct str text = failure_text(x, reason, status);
 
     x->reason = reason;
     add_reason(x, head, reason);
-    head_add_id(head, HEADER_CONTENT_TYPE, STR("text/plain; charset=utf-8"));
     if (x->retry_after_s > 0)
         head_add(head, STR("Retry-After"), arena_printf(head->arena, "%u", x->retry_after_s));
     if (status == 405)
         head_add(head, STR("Allow"), STR(SESSION_ALLOW));
-    if (x->group != NULL)
-        body = arena_printf(head->arena, "%d %.*s: %s (group %.*s)\n", status, STR_FMT(phrase),
-                            reason_word(reason), STR_FMT(x->group->name));
-    else
-        body = arena_printf(head->arena, "%d %.*s: %s\n", status, STR_FMT(phrase),
-                            reason_word(reason));
-    reply(x, head, arena_join(head->arena, body, hint));
+    if (x->is_grpc) {
+        grpc_tell_failure(x, head, reason, text);
+        reply(x, head, (struct str){0});
+        return;
+    }
+    head_add_id(head, HEADER_CONTENT_TYPE, STR("text/plain; charset=utf-8"));
+    text = arena_join(head->arena, text, STR("\n"));
+    reply(x, head, arena_join(head->arena, text, hint));
 }
 
 void reply_reason(struct exchange *x, enum reason reason, int status)
@@ -202,12 +218,21 @@ static enum reason add_location(struct exchange *x, struct head *head,
     return REASON_NONE;
 }
 
+static struct str without_line_end(struct str text)
+{
+    while (text.len > 0 && (text.ptr[text.len - 1] == '\n' || text.ptr[text.len - 1] == '\r'))
+        text.len--;
+    return text;
+}
+
 void reply_answer(struct exchange *x, const struct answer_conf *answer)
 {
     struct head *head = new_head(x, answer->status);
     struct str body;
 
-    if (answer->body.count > 0)
+    bool is_grpc_failure = x->is_grpc && answer->status >= 400;
+
+    if (answer->body.count > 0 && !is_grpc_failure)
         head_add_id(head, HEADER_CONTENT_TYPE, answer->type);
     enum reason reason = add_location(x, head, &answer->location);
     if (reason == REASON_NONE &&
@@ -219,5 +244,10 @@ void reply_answer(struct exchange *x, const struct answer_conf *answer)
     }
     x->reason = REASON_ROUTE_ANSWER;
     add_reason(x, head, REASON_ROUTE_ANSWER);
+    if (is_grpc_failure) {
+        body = without_line_end(body);
+        grpc_tell_failure(x, head, x->reason, body.len > 0 ? body : head->phrase);
+        body = (struct str){0};
+    }
     reply(x, head, body);
 }
