@@ -269,7 +269,7 @@ struct group_conf {
     enum address_family family;    /* default both */
     enum on_nxdomain on_nxdomain;  /* default keep */
     enum header_case header_case;  /* default preserve */
-    bool host_is_target;           /* Host becomes the target's name; default false: unchanged */
+    bool host_is_target;           /* Host names the endpoint; default false: unchanged */
 };
 
 /* --- the whole ------------------------------------------------------------------------------- */

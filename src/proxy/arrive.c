@@ -61,8 +61,6 @@ static void go_upstream(struct exchange *x)
         return;
     }
     x->request->names = name_case_of(group->header_case);
-    if (group->host_is_target)
-        x->request->authority = group->targets[x->decision.target].hosts[0].name;
     if (group->timeouts.total_ms > 0)
         x->total_at_ms = loop_now_ms(x->proxy->loop) + group->timeouts.total_ms;
     if (x->target != NULL)

@@ -123,6 +123,8 @@ static void send_request(struct exchange *x)
 {
     struct stream *up = exchange_up(x);
 
+    if (x->group->host_is_target) /* of this attempt; the copy outlives the endpoint */
+        x->request->authority = arena_str(x->request->arena, endpoint_authority(x->lease.endpoint));
     exchange_enter(x, EXCHANGE_RELAYING);
     x->sent_us = loop_now_us(x->proxy->loop);
     stream_send_head(up, x->request, x->request_has_body || x->wants_upgrade ? MORE : END);

@@ -53,6 +53,13 @@ struct str endpoint_name(const struct endpoint *e)
     return e != NULL ? str_make(e->name, e->name_len) : STR("");
 }
 
+struct str endpoint_authority(const struct endpoint *e)
+{
+    if (e->host[0] != '\0')
+        return str_of(e->host);
+    return addr_is_unix(&e->addr) ? STR("localhost") : endpoint_name(e);
+}
+
 bool endpoint_has_room(const struct endpoint *e)
 {
     return e->connections < e->target->group->max_connections;

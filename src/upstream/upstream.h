@@ -125,3 +125,7 @@ MUST_USE bool upstream_spend_retry(struct upstream *upstream, int group);
 
 /* "10.2.1.3:4450", "unix:/run/x.sock"; "" of NULL. */
 struct str endpoint_name(const struct endpoint *endpoint);
+
+/* What Host says of it: the host name that it was configured by, else its address and port;
+ * "localhost" for a unix socket, whose path is no host. */
+struct str endpoint_authority(const struct endpoint *endpoint);

@@ -173,9 +173,34 @@ def test_one_host_field_with_what_the_client_asked_for(weir, upstream, ask):
     assert ask(weir(upstream(o.echo()))).get("host") == "wiki.example"
 
 
-def test_host_is_target_rewrites_host(weir, upstream, ask):
-    up = upstream(o.echo())
-    assert ask(weir(up, group={"host_is_target": True})).get("host") in (up.address, "127.0.0.1")
+def test_host_is_target_names_the_endpoint_that_is_asked(weir, upstream, ask):
+    ups = [upstream(o.echo()), upstream(o.echo())]
+    w = weir(ups, group={"host_is_target": True, "balance": "round_robin"}, top={"workers": 1})
+    for _ in range(4):
+        ask(w)
+    for up in ups:
+        assert up.requests
+        assert {request.headers("host")[0] for request in up.requests} == {up.address}
+
+
+def test_host_is_target_names_the_endpoint_of_a_retry(weir, upstream):
+    def refuse(conn, request):
+        conn.close()
+
+    ups = [upstream(refuse), upstream(o.echo())]
+    w = weir(ups, group={"host_is_target": True, "balance": "round_robin", "retries": 3}, top={"workers": 1})
+    for _ in range(4):
+        w.get()
+    assert ups[1].requests
+    for up in ups:
+        assert {request.headers("host")[0] for request in up.requests} <= {up.address}
+
+
+def test_host_is_target_is_a_host_name_for_names_and_unix_sockets(weir, upstream, ask):
+    named = upstream(o.echo())
+    w = weir("localhost:%d" % named.port, group={"host_is_target": True})
+    assert ask(w).get("host") == "localhost"
+    assert ask(weir(upstream(o.echo(), unix=True), group={"host_is_target": True})).get("host") == "localhost"
 
 
 def test_an_absolute_target_becomes_origin_form(weir, upstream):
