@@ -167,7 +167,11 @@ struct test_set {
     bool needs_path;
 };
 
+/* Of `count` tests, which it owns from now on. */
+struct test_set test_set_make(struct test *tests, size_t count);
+
 bool host_match(const struct host_match_conf *match, struct str host);
+bool has_host_pattern(const struct match_conf *match);
 bool path_match(const struct path_match_conf *match, struct str path);
 bool field_match(const struct field_match_conf *match, const struct request *request);
 bool hosts_match(const struct match_conf *match, struct str host);
@@ -296,6 +300,10 @@ struct router {
     struct hash_key salt;    /* of the split */
     struct hash_key dc_salt; /* of the sampled move between datacentres */
 };
+
+/* Fills in the candidates of every host and suffix that a rule names; they are in the tables
+ * already. `rules` are all rules of the router. */
+void candidates_compile(struct router *router, const struct test *rules);
 
 /* The longest suffix of `host` that a rule names; NULL. */
 const struct host_record *suffix_find(const struct router *router, struct str host);

@@ -159,7 +159,7 @@ struct room {
     struct field_test *fields;
 };
 
-static bool has_host_pattern(const struct match_conf *match)
+bool has_host_pattern(const struct match_conf *match)
 {
     for (size_t i = 0; i < match->host_count; i++) {
         if (match->hosts[i].is_regex)
@@ -220,7 +220,7 @@ static struct test_index index_of(const struct test *tests, size_t count)
     return index;
 }
 
-static struct test_set test_set_make(struct test *tests, size_t count)
+struct test_set test_set_make(struct test *tests, size_t count)
 {
     size_t index_count = (count + TESTS_PER_INDEX - 1) / TESTS_PER_INDEX;
     struct test_set set = {.tests = tests, .count = (uint32_t)count};
@@ -259,72 +259,7 @@ static struct room room_new(struct router *router)
     return (struct room){router->path_tests, router->field_tests};
 }
 
-/* --- candidates ------------------------------------------------------------------------------ */
-
-/* Whom a set of candidates is for. */
-enum scope { SCOPE_UNKNOWN, SCOPE_HOST, SCOPE_BELOW };
-
-static bool is_in_scope(const struct match_conf *match, enum scope scope, struct str name)
-{
-    if (match->host_count == 0 || has_host_pattern(match))
-        return true;
-    if (scope == SCOPE_UNKNOWN)
-        return false;
-    for (size_t i = 0; i < match->host_count; i++) {
-        const struct host_match_conf *host = &match->hosts[i];
-        bool is_itself = scope == SCOPE_BELOW && host->is_suffix && str_eq(host->name, name);
-        if (is_itself || (scope == SCOPE_HOST && host_match(host, name)) ||
-            (scope == SCOPE_BELOW && host->is_suffix && host_match(host, name)))
-            return true;
-    }
-    return false;
-}
-
-static bool is_unconditional(const struct match_conf *match)
-{
-    return match->path_count == 0 && match->method_count == 0 && match->field_count == 0 &&
-           !has_host_pattern(match);
-}
-
-static struct test_set candidates_of(const struct router_conf *conf, const struct test *rules,
-                                     enum scope scope, struct str name)
-{
-    struct test *tests = mem_new(MAX(conf->rule_count, 1) * sizeof(*tests));
-    size_t count = 0;
-
-    for (size_t i = 0; i < conf->rule_count; i++) {
-        const struct match_conf *match = &conf->rules[i].match;
-        if (!is_in_scope(match, scope, name))
-            continue;
-        tests[count++] = rules[i];
-        if (is_unconditional(match))
-            break;
-    }
-    return test_set_make(mem_resize(tests, MAX(count, 1) * sizeof(*tests)), count);
-}
-
-static bool is_same_set(const struct test_set *a, const struct test_set *b)
-{
-    for (uint32_t i = 0; i < a->count && a->count == b->count; i++) {
-        if (a->tests[i].index != b->tests[i].index)
-            return false;
-    }
-    return a->count == b->count;
-}
-
-/* The hosts of one rule mostly meet the same rules, and then share one set. */
-static void candidates_set(struct router *router, const struct test *rules,
-                           struct host_record *record, enum scope scope)
-{
-    if (record->candidates >= 0)
-        return;
-    struct test_set set = candidates_of(router->conf, rules, scope, host_record_name(record));
-    if (is_same_set(&set, &router->candidates[router->candidates_count - 1]))
-        test_set_deinit(&set);
-    else
-        router->candidates[router->candidates_count++] = set;
-    record->candidates = (int32_t)router->candidates_count - 1;
-}
+/* --- rules ----------------------------------------------------------------------------------- */
 
 static void suffix_length_add(struct router *router, size_t len)
 {
@@ -342,18 +277,15 @@ static void suffix_length_add(struct router *router, size_t len)
     router->suffix_length_count++;
 }
 
-static void hosts_of_rule(struct router *router, const struct test *rules,
-                          const struct match_conf *match)
+static void hosts_of_rule(struct router *router, const struct match_conf *match)
 {
     for (size_t i = 0; i < match->host_count; i++) {
         const struct host_match_conf *host = &match->hosts[i];
         if (host->is_regex)
             continue; /* every host may meet it */
-        struct host_table *table = host->is_suffix ? &router->suffixes : &router->hosts;
+        host_table_add(host->is_suffix ? &router->suffixes : &router->hosts, host->name);
         if (host->is_suffix)
             suffix_length_add(router, host->name.len);
-        candidates_set(router, rules, host_table_add(table, host->name),
-                       host->is_suffix ? SCOPE_BELOW : SCOPE_HOST);
     }
 }
 
@@ -361,20 +293,15 @@ static void rules_compile(struct router *router, struct room *room)
 {
     const struct router_conf *conf = router->conf;
     struct test *rules = mem_new(MAX(conf->rule_count, 1) * sizeof(*rules));
-    size_t most = 1;
 
     for (size_t i = 0; i < conf->rule_count; i++) {
         rules[i] = test_of(router, &conf->rules[i].match, room);
         rules[i].index = (uint16_t)i;
         rules[i].fails_closed = rules[i].reads_both =
             conf->rules[i].answer != NULL && conf->rules[i].answer->status >= 400;
-        most += conf->rules[i].match.host_count;
+        hosts_of_rule(router, &conf->rules[i].match);
     }
-    router->candidates = mem_new(most * sizeof(*router->candidates));
-    router->candidates[router->candidates_count++] =
-        candidates_of(conf, rules, SCOPE_UNKNOWN, (struct str){NULL, 0});
-    for (size_t i = 0; i < conf->rule_count; i++)
-        hosts_of_rule(router, rules, &conf->rules[i].match);
+    candidates_compile(router, rules);
     free(rules);
 }
 
