@@ -163,28 +163,29 @@ static const struct field top_fields[] = {
     {"groups", load_ignored, 0, true},
     {"routers", load_ignored, 0, false},
     {"wikis", load_ignored, 0, false},
+    {"list_shrink_warning", load_share, offsetof(struct config, list_shrink_warning), false},
     {"datacenters", load_datacenters, offsetof(struct config, datacenters), false},
     {"admin", load_admin, offsetof(struct config, admin), false},
     {"access_log", load_access_log, offsetof(struct config, access_log), false},
     {"workers", load_workers, offsetof(struct config, workers), false},
     {"drain_timeout", load_ms, offsetof(struct config, drain_timeout_ms), false},
     {"drain_grace", load_ms_or_none, offsetof(struct config, drain_grace_ms), false},
-    {"max_connections", load_count, offsetof(struct config, max_connections), false},
+    {"max_connections", load_bound, offsetof(struct config, max_connections), false},
     {"user", load_str, offsetof(struct config, privileges.user), false},
     {"group", load_str, offsetof(struct config, privileges.group), false},
     {"core_dumps", load_bool, offsetof(struct config, privileges.core_dumps), false},
     {"seccomp", load_bool, offsetof(struct config, privileges.seccomp), false},
     {"overload", load_overload, offsetof(struct config, overload), false},
     {"max_retry_memory", load_bytes_or_none, offsetof(struct config, max_retry_memory), false},
-    {"max_handshakes", load_count, offsetof(struct config, max_handshakes), false},
+    {"max_handshakes", load_bound, offsetof(struct config, max_handshakes), false},
     {"dns_servers", load_dns_servers, offsetof(struct config, dns.servers), false},
     {"dns_min_ttl", load_ms, offsetof(struct config, dns.min_ttl_ms), false},
     {"dns_max_ttl", load_ms, offsetof(struct config, dns.max_ttl_ms), false},
-    {"dns_max_addresses", load_count, offsetof(struct config, dns.max_addresses), false},
+    {"dns_max_addresses", load_bound, offsetof(struct config, dns.max_addresses), false},
     {"handshake_threads", load_handshake_threads, offsetof(struct config, handshake_threads),
      false},
     {"ticket_keys", load_ticket_keys, 0, false},
-    {"handshake_queue", load_count, offsetof(struct config, handshake_queue), false},
+    {"handshake_queue", load_bound, offsetof(struct config, handshake_queue), false},
 };
 
 static void config_defaults(struct config *config)
@@ -201,6 +202,7 @@ static void config_defaults(struct config *config)
         .path = STR("-"),
         .ring_bytes = 1 << 20,
     };
+    config->list_shrink_warning = SHARE_MAX / 5;
     config->drain_timeout_ms = 30000;
     config->max_connections = 50000;
     config->max_retry_memory = 16 << 20;

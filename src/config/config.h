@@ -99,6 +99,9 @@ struct proxy_protocol_conf {
     size_t from_count;
 };
 
+/* A limit that is switched off, which is written 0. */
+#define LIMIT_OFF UINT32_MAX
+
 struct limits_conf {
     uint32_t max_header_bytes;          /* all fields, name + value + 32 each; default 64 KiB */
     uint32_t max_header_count;          /* default 128 */
@@ -341,6 +344,8 @@ struct config {
     struct datacenters_conf datacenters;
     struct wiki_conf *wikis; /* the file `wikis`, sorted by name; may be empty */
     size_t wiki_count;
+    struct place wiki_place;      /* of the table's name */
+    uint32_t list_shrink_warning; /* how much of a list may be lost in a reload; default 20 % */
     struct admin_conf admin;
     struct access_log_conf access_log;
 

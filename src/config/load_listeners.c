@@ -387,24 +387,26 @@ static int load_small_count(struct loader *loader, const struct node *node, void
 static int load_limits(struct loader *loader, const struct node *node, void *out)
 {
     static const struct field fields[] = {
-        {"max_header_bytes", load_bytes, offsetof(struct limits_conf, max_header_bytes), false},
-        {"max_header_count", load_count, offsetof(struct limits_conf, max_header_count), false},
-        {"max_line_bytes", load_bytes, offsetof(struct limits_conf, max_line_bytes), false},
-        {"max_uri_bytes", load_bytes, offsetof(struct limits_conf, max_uri_bytes), false},
-        {"max_chunk_extension_bytes", load_bytes,
+        {"max_header_bytes", load_byte_bound, offsetof(struct limits_conf, max_header_bytes),
+         false},
+        {"max_header_count", load_bound, offsetof(struct limits_conf, max_header_count), false},
+        {"max_line_bytes", load_byte_bound, offsetof(struct limits_conf, max_line_bytes), false},
+        {"max_uri_bytes", load_byte_bound, offsetof(struct limits_conf, max_uri_bytes), false},
+        {"max_chunk_extension_bytes", load_byte_bound,
          offsetof(struct limits_conf, max_chunk_extension_bytes), false},
         {"max_connection_options", load_small_count,
          offsetof(struct limits_conf, max_connection_options), false},
         {"max_empty_lines", load_small_count, offsetof(struct limits_conf, max_empty_lines), false},
         {"max_body_bytes", load_bytes64, offsetof(struct limits_conf, max_body_bytes), false},
-        {"max_connections", load_count, offsetof(struct limits_conf, max_connections), false},
+        {"max_connections", load_peer_limit, offsetof(struct limits_conf, max_connections), false},
         {"min_body_rate", load_count_or_none, offsetof(struct limits_conf, min_body_rate), false},
-        {"max_streams", load_count, offsetof(struct limits_conf, max_streams), false},
-        {"max_requests", load_count, offsetof(struct limits_conf, max_requests), false},
-        {"max_held_header_bytes", load_bytes, offsetof(struct limits_conf, max_held_header_bytes),
-         false},
+        {"max_streams", load_bound, offsetof(struct limits_conf, max_streams), false},
+        {"max_requests", load_count_or_none, offsetof(struct limits_conf, max_requests), false},
+        {"max_held_header_bytes", load_byte_bound,
+         offsetof(struct limits_conf, max_held_header_bytes), false},
         {"max_held_bytes", load_held_bytes, offsetof(struct limits_conf, max_held_bytes), false},
-        {"max_unsent_bytes", load_bytes, offsetof(struct limits_conf, max_unsent_bytes), false},
+        {"max_unsent_bytes", load_byte_bound, offsetof(struct limits_conf, max_unsent_bytes),
+         false},
     };
 
     return LOAD_FIELDS(loader, node, fields, out);

@@ -177,9 +177,10 @@ static int add_names(struct loader *loader, const struct node *node, struct memb
     return result;
 }
 
-static int add_list_file(struct loader *loader, const struct node *node, struct members *members,
-                         uint32_t entry)
+static int add_list_file(struct loader *loader, const struct node *node, bool may_be_empty,
+                         struct members *members, uint32_t entry)
 {
+    struct split_entry_conf *conf = &loader->router->split.entries[entry];
     struct text_items lines = {0};
     struct str text, line;
     int result = 0;
@@ -189,10 +190,12 @@ static int add_list_file(struct loader *loader, const struct node *node, struct 
     if (reader_slurp(loader->reader, node->text, &node->place, &text, &lines.place.file) < 0)
         return -1;
     lines.rest = text;
-    while (text_items_next(&lines, &line)) {
+    for (; text_items_next(&lines, &line); conf->name_count++) {
         if (add_name(loader, members, line, lines.place, entry) < 0)
             result = -1;
     }
+    if (conf->name_count == 0 && !may_be_empty)
+        return complain_empty(loader, node, lines.place.file);
     return result;
 }
 
@@ -205,6 +208,7 @@ static int load_entry(struct loader *loader, const struct node *node, struct mem
         {"list", load_ignored, 0, false},
         {"hosts", load_ignored, 0, false},
         {"wikis", load_ignored, 0, false},
+        {"empty", load_empty, 0, false},
         {"k8s", load_k8s, offsetof(struct split_entry_conf, k8s), true},
     };
     struct split_conf *split = &loader->router->split;
@@ -226,7 +230,8 @@ static int load_entry(struct loader *loader, const struct node *node, struct mem
         return add_names(loader, hosts != NULL ? hosts : wikis, members, index) < 0 ? -1 : result;
     entry->level = SPLIT_LIST;
     entry->name = arena_str(loader->arena, list->text);
-    return add_list_file(loader, list, members, index) < 0 ? -1 : result;
+    bool may_be_empty = node_find(node, "empty") != NULL;
+    return add_list_file(loader, list, may_be_empty, members, index) < 0 ? -1 : result;
 }
 
 static int load_entries(struct loader *loader, const struct node *node, struct members *members)

@@ -379,6 +379,43 @@ int load_count_or_none(struct loader *loader, const struct node *node, void *out
     return 0;
 }
 
+int load_peer_limit(struct loader *loader, const struct node *node, void *out)
+{
+    uint32_t value;
+
+    if (load_count_or_none(loader, node, &value) < 0)
+        return -1;
+    *(uint32_t *)out = value > 0 ? value : LIMIT_OFF;
+    return 0;
+}
+
+static bool is_zero(const struct node *node)
+{
+    uint64_t value;
+
+    return node->kind == NODE_SCALAR &&
+           (size_parse(node->text, &value) == 0 || str_to_u64(node->text, &value) == 0) &&
+           value == 0;
+}
+
+static int complain_bound(struct loader *loader, const struct node *node)
+{
+    return complain(
+        loader, node,
+        "\"%s\": this limit bounds memory and cannot be switched off; expected at least 1",
+        node->text.ptr);
+}
+
+int load_bound(struct loader *loader, const struct node *node, void *out)
+{
+    return is_zero(node) ? complain_bound(loader, node) : load_count(loader, node, out);
+}
+
+int load_byte_bound(struct loader *loader, const struct node *node, void *out)
+{
+    return is_zero(node) ? complain_bound(loader, node) : load_bytes(loader, node, out);
+}
+
 int load_port(struct loader *loader, const struct node *node, void *out)
 {
     uint64_t value;

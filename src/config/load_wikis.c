@@ -81,6 +81,35 @@ static void check_wiki_names(struct loader *loader)
     }
 }
 
+int load_empty(struct loader *loader, const struct node *node, void *out UNUSED)
+{
+    static const char *const words[] = {"allowed"};
+
+    return LOAD_WORD(loader, node, words) < 0 ? -1 : 0;
+}
+
+/* A file that is cut off while it is written would take all of its names away. */
+int complain_empty(struct loader *loader, const struct node *node, const char *file)
+{
+    return complain(loader, node,
+                    "\"%s\" has no names; if that is right, write \"empty: allowed\" beside it",
+                    file);
+}
+
+/* The name of the file of `FILE` or `{ file: FILE, empty: allowed }`; NULL after a complaint. */
+static const struct node *table_file(struct loader *loader, const struct node *node)
+{
+    static const struct field fields[] = {
+        {"file", load_ignored, 0, true},
+        {"empty", load_empty, 0, false},
+    };
+
+    if (node->kind == NODE_MAP && LOAD_FIELDS(loader, node, fields, NULL) < 0)
+        return NULL;
+    const struct node *file = node->kind == NODE_MAP ? node_find(node, "file") : node;
+    return expect_scalar(loader, file, "the name of a file") ? file : NULL;
+}
+
 int load_wikis(struct loader *loader, const struct node *node)
 {
     struct config *config = loader->config;
@@ -88,9 +117,11 @@ int load_wikis(struct loader *loader, const struct node *node)
     struct str text, line;
 
     loader->has_wiki_table = loader->is_wiki_table_broken = true;
-    if (!expect_scalar(loader, node, "the name of a file"))
+    const struct node *file = table_file(loader, node);
+    if (file == NULL)
         return -1;
-    if (reader_slurp(loader->reader, node->text, &node->place, &text, &lines.place.file) < 0)
+    config->wiki_place = file->place;
+    if (reader_slurp(loader->reader, file->text, &file->place, &text, &lines.place.file) < 0)
         return -1;
     loader->is_wiki_table_broken = false;
     lines.rest = text;
@@ -104,5 +135,8 @@ int load_wikis(struct loader *loader, const struct node *node)
     if (config->wiki_count > 1)
         qsort(config->wikis, config->wiki_count, sizeof(*config->wikis), compare_wikis);
     check_wiki_names(loader);
+    if (config->wiki_count == 0 && !loader->is_wiki_table_broken &&
+        node_find(node, "empty") == NULL)
+        return complain_empty(loader, file, lines.place.file);
     return 0;
 }

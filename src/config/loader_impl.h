@@ -86,6 +86,9 @@ load_fn load_bytes_or_none; /* uint32_t: a size */
 load_fn load_bytes64;       /* uint64_t: a size */
 load_fn load_count;         /* uint32_t: at least 1 */
 load_fn load_count_or_none;
+load_fn load_peer_limit;  /* uint32_t: of what a peer may do; 0 is LIMIT_OFF */
+load_fn load_bound;       /* uint32_t: a limit that there must be */
+load_fn load_byte_bound;  /* uint32_t: the same, a size */
 load_fn load_port;        /* uint16_t: 1..65535 */
 load_fn load_host_name;   /* struct str: canonical host */
 load_fn load_share;       /* uint32_t */
@@ -135,6 +138,10 @@ int load_routers(struct loader *loader, const struct node *node);
 int load_listeners(struct loader *loader, const struct node *node);
 int load_wikis(struct loader *loader, const struct node *node);
 int load_split(struct loader *loader, const struct node *node, struct split_conf *split);
+/* `empty: allowed` beside the name of a list file or table; its presence is its value. */
+load_fn load_empty;
+int complain_empty(struct loader *loader, const struct node *node, const char *file);
+
 /* One complaint for all database names that need the table of wikis when there is none. */
 void complain_tableless(struct loader *loader);
 int load_conditions(struct loader *loader, const struct node *node, struct match_conf *match);

@@ -179,7 +179,8 @@ enum split_level { SPLIT_DEFAULT, SPLIT_LIST, SPLIT_HOST };
 struct split_entry_conf {
     struct place place;
     enum split_level level;
-    struct str name; /* the list file as written, or "hosts", or "default" */
+    struct str name;     /* the list file as written, or "hosts", or "default" */
+    uint32_t name_count; /* in the list */
     struct share_conf k8s;
 };
 

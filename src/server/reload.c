@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/shrink.h"
 #include "server/cpu_quota.h"
 #include "server/limits.h"
 #include "server/notify.h"
@@ -31,6 +32,7 @@ static void report_to_log(void *arg, bool is_error, const char *line)
 
     if (!is_error) {
         LOG_WARN("config_warning", "%s", line);
+        text_add(&server->last_reload.warnings, "%s\n", line);
         return;
     }
     LOG_ERROR("config_error", "%s", line);
@@ -154,6 +156,14 @@ static void move_admin(struct server *server, struct binds *next)
     }
 }
 
+static void on_shrunk_list(void *arg, const struct place *place, const char *text)
+{
+    char line[1024];
+    const struct complaint complaint = {SEVERITY_WARNING, *place, str_of(text)};
+
+    report_to_log(arg, false, complaint_line(&complaint, line, sizeof(line)));
+}
+
 /* The workers have adopted it: what is old goes. */
 static void commit(struct server *server, struct reload *reload)
 {
@@ -161,6 +171,9 @@ static void commit(struct server *server, struct reload *reload)
 
     if (old != NULL)
         warn_of_restart(snapshot_config(old), snapshot_config(reload->snapshot));
+    if (old != NULL)
+        config_compare_lists(snapshot_config(old), snapshot_config(reload->snapshot),
+                             on_shrunk_list, server);
     move_admin(server, reload->binds);
     binds_commit(server->binds, reload->binds);
     server->binds = reload->binds;
@@ -414,6 +427,7 @@ void server_reload(struct server *server)
     notify_reloading();
     server_reopen_logs(server);
     text_free(&server->last_reload.complaints);
+    text_free(&server->last_reload.warnings);
     load_begin(server);
 }
 

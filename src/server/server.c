@@ -416,6 +416,7 @@ void server_free(struct server *server)
     close(server->signal_fd);
     loop_free(server->loop);
     text_free(&server->last_reload.complaints);
+    text_free(&server->last_reload.warnings);
     free(server);
 }
 

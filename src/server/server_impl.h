@@ -28,7 +28,7 @@ struct reload {
 struct reload_result {
     bool successful;
     int64_t at_wall_us;
-    struct text complaints; /* owns: one line each */
+    struct text complaints, warnings; /* own: one line each */
     uint64_t count, failures;
 };
 

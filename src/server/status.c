@@ -138,6 +138,8 @@ static void print_config_status(void *arg, struct text *out)
     add_time(out, last->at_wall_us);
     text_add_str(out, STR(", \"errors\": ["));
     add_complaints(out, &last->complaints);
+    text_add_str(out, STR("], \"warnings\": ["));
+    add_complaints(out, &last->warnings);
     text_add_str(out, STR("]}\n}\n"));
 }
 

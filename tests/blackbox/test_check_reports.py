@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from harness import ports
 from harness import weir as h
 
 GOOD = """\
@@ -89,6 +90,47 @@ def test_json_of_errors_and_certificates(check):
     done = check(GOOD.replace("router: r", tls, 1), "--json")
     report = json.loads(done.stdout)["reports"][0]
     assert (report["kind"], report["file"], report["line"]) == ("error", "edge.yaml", 2) and "a b:c.pem" in report["text"]
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# all of them\n", "\ufeff# none\r\n"])
+def test_an_empty_list_is_an_error_unless_it_is_allowed(check, text):
+    done = check(closed=text)
+    assert done.returncode == 1 and "edge.yaml:16:19: \"closed.txt\" has no names" in done.stderr, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    allowed = GOOD.replace("list: closed.txt,", "list: closed.txt, empty: allowed,")
+    assert check(allowed, closed=text).returncode == 0
+    assert "expected allowed" in check(allowed.replace("empty: allowed", "empty: yes"), closed=text).stderr
+
+
+@pytest.mark.parametrize("text", ["", "# all of them\n"])
+def test_an_empty_table_of_wikis_is_an_error_unless_it_is_allowed(check, text):
+    done = check(wikis=text, closed="a.example\n")
+    assert done.returncode == 1 and "edge.yaml:6:8: \"wikis.txt\" has no names" in done.stderr, done.stderr
+    allowed = GOOD.replace("wikis: wikis.txt", "wikis: { file: wikis.txt, empty: allowed }")
+    assert check(allowed, wikis=text, closed="a.example\n").returncode == 0
+    assert check(allowed).returncode == 0
+
+
+def test_a_list_that_shrank_is_a_warning_at_reload(weir, upstream, tmp_path):
+    group = {"endpoints": [upstream().address]}
+    (tmp_path / "closed.txt").write_text("".join("w%d.example\n" % n for n in range(10)))
+    split = {"wikis": [{"list": str(tmp_path / "closed.txt"), "k8s": "100%"}]}
+    w = weir(
+        config={
+            "listeners": [{"name": "main", "bind": ["127.0.0.1:%d" % ports.free_port()], "router": "r"}],
+            "groups": {"old": group, "new": group},
+            "routers": {"r": {"services": {"web": {"legacy": "old", "k8s": "new"}}, "rules": [{"service": "web"}], "split": split}},
+        }
+    )
+    for names, is_told in [(9, False), (6, True), (6, False), (20, False)]:
+        (tmp_path / "closed.txt").write_text("".join("w%d.example\n" % n for n in range(names)))
+        w.reload()
+        last = json.loads(w.admin("/config/status")[1])["last_reload"]
+        assert last["successful"]
+        assert any("had 9 names and has 6" in line for line in last["warnings"]) == is_told, last
+    assert w.log.count("had 9 names and has 6") == 1
+    (tmp_path / "closed.txt").write_text("")
+    w.reload(good=False)
 
 
 def test_a_large_configuration_is_checked_quickly(check):

@@ -152,6 +152,23 @@ static void hosts_become_targets_by_datacentre(void **state UNUSED)
 }
 
 /* Own keys win over merged ones, and of several sources the first. */
+static void zero_switches_a_limit_off(void **state UNUSED)
+{
+    struct config *config = load(
+        "listeners: [{ name: a, bind: '[::1]:0', group: g, limits: { max_requests: 0, "
+        "max_connections: 0, max_body_bytes: 0, min_body_rate: 0 },\n"
+        "  per_client: { max_connections: 0, new_per_second: 0 } }]\n"
+        "groups: { g: { endpoints: ['127.0.0.1:1'], max_requests: 0, max_connections: 0 } }\n");
+    const struct limits_conf *limits = &config->listeners[0].limits;
+
+    assert_int_equal(limits->max_requests, 0);
+    assert_true(limits->max_connections == LIMIT_OFF);
+    assert_int_equal(limits->max_body_bytes, 0);
+    assert_int_equal(config->groups[0].max_requests, 0);
+    assert_true(config->groups[0].max_connections == LIMIT_OFF);
+    config_free(config);
+}
+
 static void merge_keys_give_what_is_not_written(void **state UNUSED)
 {
     struct config *config = load(
@@ -502,6 +519,7 @@ int main(void)
         cmocka_unit_test(defaults_are_those_of_the_header),
         cmocka_unit_test(what_is_written_arrives),
         cmocka_unit_test(hosts_become_targets_by_datacentre),
+        cmocka_unit_test(zero_switches_a_limit_off),
         cmocka_unit_test(merge_keys_give_what_is_not_written),
         cmocka_unit_test(aliases_and_variables_are_filled_in),
         cmocka_unit_test(includes_are_relative_to_the_file_that_names_them),
