@@ -194,6 +194,20 @@ def test_h2_coalesces_only_what_may_be(weir, upstream, ca, leaf):
         assert client.request().status == 200
 
 
+@pytest.mark.parametrize("host", ["%73ecret.wiki.example", "secret%2Ewiki.example", "%53ECRET.wiki.example:443"])
+def test_no_spelling_of_a_guarded_name_reaches_the_upstream(weir, upstream, ca, leaf, host):
+    up = upstream()
+    w = weir(up, listener=by_name(ca, leaf))
+    with w.connect(tls=ca.client_context()) as client:
+        assert client.request(host=host).status == 400
+    with w.connect(tls=ca.client_context()) as client:
+        assert client.request("https://%s/" % host).status == 400
+    with w.connect_h2(tls=ca.client_context(alpn=["h2"])) as client:
+        answer = client.request(authority=host)
+        assert answer.status == 400 or answer.reset
+    assert not up.requests
+
+
 def test_without_sni_a_guarded_name_stays_closed(weir, upstream, ca, leaf):
     w = weir(upstream(), listener=by_name(ca, leaf))
     context = ca.client_context()
