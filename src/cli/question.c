@@ -3,6 +3,7 @@
 #include "cli/question.h"
 
 #include "http/chars.h"
+#include "http/head.h"
 #include "proxy/forwarded.h"
 #include "route/arrival.h"
 
@@ -239,6 +240,19 @@ static void host_facts(struct question *question)
         question->refusal = WHY_BAD_HOST;
 }
 
+/* Does Connection name a field that a client cannot have removed? The codec of the proxy says. */
+static bool connection_is_bad(struct question *question)
+{
+    struct head head;
+
+    if (field_joined(question, STR("connection"), STR(",")).ptr == NULL)
+        return false;
+    head_init(&head, &question->arena);
+    for (unsigned i = 0; i < question->field_count; i++)
+        head_add(&head, question->fields[i].name, question->fields[i].value);
+    return head_strip_hop_by_hop(&head) != REASON_NONE;
+}
+
 /* Leaves out what the proxy takes out before it routes. */
 static void fields_arrive(const struct judge *judge, struct question *question, bool is_trusted)
 {
@@ -285,6 +299,8 @@ const char *judge_facts(struct judge *judge, struct question *question)
     const char *error = client_facts(judge, question, &is_trusted);
     if (error != NULL || question->field_count == 0)
         return error;
+    if (question->refusal == WHY_NONE && connection_is_bad(question))
+        question->refusal = WHY_BAD_CONNECTION;
     fields_arrive(judge, question, is_trusted);
     facts->cookie = field_joined(question, STR("cookie"), STR("; "));
     if (is_trusted && judge->conf->debug.enabled) {

@@ -340,15 +340,15 @@ static void place(const struct router *router, struct decision *decision, bool i
     decision->datacenter = is_local ? route->local_dc : route->primary_dc;
 }
 
-/* HTTP/1.0 without Host: nothing to split by. */
-static void decide_without_host(const struct router *router, const struct facts *facts,
+/* HTTP/1.0 without Host: nothing to split by; among the groups of a side the sticky key counts. */
+static void decide_without_host(const struct router *router, struct request *request,
                                 struct decision *decision)
 {
     const struct service_conf *service = &router->conf->services[decision->service];
     const struct choice_conf *choice = service->is_split ? &service->legacy : &service->all;
 
     decision->side = service->is_split ? SIDE_LEGACY : SIDE_NONE;
-    decision->group = choose(choice, (uint32_t)facts->random);
+    decision->group = choose(choice, (uint32_t)draw(router, router->salt, request));
     decision->why = WHY_NO_HOST;
     place(router, decision, false);
 }
@@ -417,7 +417,7 @@ static void decide_rule(const struct router *router, struct request *request,
         router->conf->services[rule->service].debug)
         decide_debug(router, request, decision);
     else if (UNLIKELY(request->host.len == 0))
-        decide_without_host(router, request->facts, decision);
+        decide_without_host(router, request, decision);
     else
         decide_service(router, request, record, is_mobile, decision);
 }

@@ -27,8 +27,9 @@ enum side { SIDE_NONE, SIDE_LEGACY, SIDE_K8S };
     X(BAD_HOST, "bad_host")   /* no valid authority: answered locally */                           \
     X(BAD_PATH,                                                                                    \
       "bad_path") /* a path that servers read differently, or too long: answered locally */        \
-    X(ODD_NAME, "odd_name")         /* of a header field: answered before any router is asked */   \
-    X(ANSWER, "answer")             /* the rule answers locally */                                 \
+    X(ODD_NAME, "odd_name") /* of a header field: answered before any router is asked */           \
+    X(BAD_CONNECTION, "bad_connection") /* names a field that must not be dropped: the same */     \
+    X(ANSWER, "answer")                 /* the rule answers locally */                             \
     X(UNKNOWN_HOST, "unknown_host") /* in no table, and only those are served: answered locally */ \
     X(NO_RULE, "no_rule")           /* nothing matched: answered locally */
 

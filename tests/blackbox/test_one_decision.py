@@ -14,6 +14,7 @@ import pytest
 
 from harness import origin as o
 from harness import ports, random_routes, route_library
+from harness.client import request_bytes
 from harness.weir import run
 
 ROUTERS = int(os.environ.get("WEIR_DECISION_ROUTERS", "60"))
@@ -31,7 +32,7 @@ def refused(status):
 
 
 def of_parts(status, rule, service, side, group, datacenter, share, bucket, why):
-    if why in ("bad_path", "bad_host", "odd_name", "-"):
+    if why in ("bad_path", "bad_host", "odd_name", "bad_connection", "-"):
         return refused(status)
     has_share = why.startswith("split_")
     return Decision(
@@ -86,10 +87,17 @@ def body_of(method):
     return b"" if method in ("POST", "PUT") else None
 
 
+def request_h1(client, target, host, request):
+    method, _, _, fields, _ = request
+    version = "1.0" if host is None else "1.1"
+    client.send(request_bytes(target, method, host, fields, body_of(method), version))
+    return client.read(method)
+
+
 def ask_h1(weir, requests):
     wire = Wire(weir.connect)
     return [
-        wire.ask(lambda client, r=r: client.request(r[2], method=r[0], host=r[1], fields=r[3], body=body_of(r[0])))
+        wire.ask(lambda client, r=r: request_h1(client, r[2], r[1], r))
         for r in requests
     ]
 
@@ -98,11 +106,7 @@ def ask_h1_absolute(weir, requests):
     """The target names the host, and Host another one, which does not count (RFC 9112 section 3.2.2)."""
     wire = Wire(weir.connect)
     return [
-        wire.ask(
-            lambda client, r=r: client.request(
-                "http://%s%s" % (r[1], r[2]), method=r[0], host="other.example", fields=r[3], body=body_of(r[0])
-            )
-        )
+        wire.ask(lambda client, r=r: request_h1(client, "http://%s%s" % r[1:3], "other.example", r)) if r[1] else None
         for r in requests
     ]
 
@@ -130,22 +134,32 @@ def headers_of(fields):
     return headers
 
 
+def url_of(request):
+    return "http://%s%s" % (request[1] or "nohost.example", request[2])
+
+
+def question_of(request):
+    method, host, _, fields, _ = request
+    question = {"method": method, "url": url_of(request), "headers": headers_of(fields), "client": CLIENT}
+    if host is None:
+        question["http"] = "1.0"
+        question["headers"]["Host"] = None
+    return question
+
+
 def ask_stdin(weir, requests):
-    lines = [
-        json.dumps({"method": m, "url": "http://%s%s" % (host, target), "headers": headers_of(fields), "client": CLIENT})
-        for m, host, target, fields, _ in requests
-    ]
+    lines = [json.dumps(question_of(request)) for request in requests]
     done = run("route", "-c", weir.config_file, "--stdin", stdin="\n".join(lines) + "\n")
     assert done.returncode == 0, done.stderr
     return [of_json(line) for line in done.stdout.splitlines()]
 
 
 def ask_alone(weir, request):
-    method, host, target, fields, _ = request
-    arguments = ["-X", method, "--client", CLIENT]
+    method, host, _, fields, _ = request
+    arguments = ["-X", method, "--client", CLIENT] + ([] if host else ["--http1.0", "-H", "Host:"])
     for name, value in fields:
         arguments += ["-H", "%s: %s" % (name, value)]
-    done = run("route", "-c", weir.config_file, "--json", *arguments, "http://%s%s" % (host, target))
+    done = run("route", "-c", weir.config_file, "--json", *arguments, url_of(request))
     assert done.returncode == 0, done.stderr
     return of_json(done.stdout)
 
@@ -154,8 +168,10 @@ def ask_library(weir, requests, is_trusted):
     routing = route_library.Routing(weir.config_file)
     decisions = []
     for method, host, target, fields, _ in requests:
-        client = dict(fields).get("X-Forwarded-For", CLIENT) if is_trusted else CLIENT
-        got = routing.decide(method, host, target, fields, client, is_trusted)
+        if is_trusted and {"X-Forwarded-For", "Forwarded"} & {name for name, _ in fields}:
+            decisions.append(None)  # who the client is its caller says
+            continue
+        got = routing.decide(method, host or "", target, fields, CLIENT, is_trusted)
         words = [str(word) or None for word in (got.rule, got.service, got.group, got.datacenter)]
         side = (None, "legacy", "k8s")[got.side]
         decisions.append(
@@ -177,15 +193,11 @@ def expectations(decision):
 def check_cases(weir, requests, decisions):
     """The cases that `weir check --tests` does not agree with: [(index, what it says)]."""
     cases = [
-        {
-            "name": "case %d" % i,
-            "request": "%s http://%s%s" % (method, host, target),
-            "headers": headers_of(fields),
-            "client": CLIENT,
-            "expect": expectations(decisions[i]),
-        }
-        for i, (method, host, target, fields, _) in enumerate(requests)
+        dict(question_of(request), name="case %d" % i, expect=expectations(decisions[i]))
+        for i, request in enumerate(requests)
     ]
+    for case in cases:
+        case["request"] = "%s %s" % (case.pop("method"), case.pop("url"))
     file = weir.directory / "cases.yaml"
     file.write_text("cases:\n" + "".join("- %s\n" % json.dumps(case) for case in cases))
     done = run("check", "-c", weir.config_file, "--tests", file)
@@ -235,7 +247,7 @@ def describe(config, request, answers):
 
 
 def is_in_the_log(request):
-    """A log has no fields, and weir's has no line for what its codec refuses."""
+    """A log has no fields."""
     return not request[3]
 
 

@@ -335,6 +335,14 @@ def test_conditions_see_the_fields_as_they_came(weir, upstream, tmp_path):
     assert chunked.header("x-rule") == "chunked"
 
 
+@pytest.mark.parametrize("names", ["X-Forwarded-For", "close, Host", "Cookie", "a b"])
+def test_a_connection_field_that_is_refused_is_refused_by_the_tools(weir, upstream, tmp_path, names):
+    site = fields_site(weir, upstream, tmp_path)
+    assert site.get("/", fields=[("Connection", names)]).status == 400
+    told = json.loads(run("route", "-c", site.config_file, "--json", "-H", "Connection: " + names, "http://x/").stdout)
+    assert (told["status"], told["why"]) == (400, "bad_connection")
+
+
 def test_a_trusted_client_may_be_routed_by_forwarding_fields(weir, upstream, tmp_path):
     site = fields_site(weir, upstream, tmp_path, trusted_proxies=["127.0.0.0/8"])
     assert site.get("/", host="x").header("x-rule") == "rest"

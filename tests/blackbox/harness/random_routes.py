@@ -13,7 +13,8 @@ HEADERS = {
     "Cookie": ["a=1", "UseDC=master; a=1"],
     "TE": ["trailers"],
     "X-Request-Id": ["r1"],
-    "X-Forwarded-For": ["192.0.2.7", "2001:db8::7"],
+    "X-Forwarded-For": ["192.0.2.7", "2001:db8::7", "203.0.113.7:1234", "[2001:db8::1]:47", "192.0.2.1,,127.0.0.1", "?"],
+    "Forwarded": ["for=192.0.2.5", 'for="[2001:db8::5]:80";proto=https'],
     "X_Odd": ["1"],
     "X-Client-Cert-Verified": ["true"],
     "Proxy-Authorization": ["Basic z"],
@@ -238,7 +239,7 @@ def request_fields(rng, wanted_headers, wanted_cookies, is_h1_only, has_debug):
         if rng.random() < 0.3:
             cookies.append("dbg=" + value.replace(";", "%3B").replace(" ", "%20"))
         else:
-            fields.append(("X-Wikimedia-Debug", value))
+            fields += [("X-Wikimedia-Debug", value)] * rng.choice([1, 1, 1, 2, 3])
     if cookies and rng.random() < 0.3:
         fields += [("Cookie", cookie) for cookie in cookies]
     elif cookies:
@@ -248,7 +249,7 @@ def request_fields(rng, wanted_headers, wanted_cookies, is_h1_only, has_debug):
 
 
 def request(rng, made):
-    """(method, host, target, fields, whether HTTP/2 can say it)"""
+    """(method, host, target, fields, whether HTTP/2 can say it); without host it is HTTP/1.0"""
     one = rng.choice(made["rules"] + made["multi_dc"].get("primary_if", []))
     is_h1_only = rng.random() < 0.2
     headers = [n for key in ("header", "unless_header") for n in one.get(key, {})]
@@ -257,4 +258,6 @@ def request(rng, made):
     method = rng.choice(one["method"]) if "method" in one and rng.random() < 0.7 else rng.choice(METHODS)
     fields = request_fields(rng, headers, cookies, is_h1_only, "debug" in made)
     target = request_path(rng, one.get("path")) + request_query(rng, params)
+    if rng.random() < 0.02:
+        return method, None, target, fields, False
     return method, request_host(rng, one.get("host")), target, fields, not is_h1_only
