@@ -6,16 +6,7 @@ static bool begins_with(struct str name, struct str lower)
     return name.len > lower.len && str_eq_nocase(str_make(name.ptr, lower.len), lower);
 }
 
-/* Two bytes tell for most names. */
-static bool may_be_of_a_family(struct str name)
-{
-    if (name.len < 2)
-        return false;
-    char first = ascii_lower(name.ptr[0]), second = ascii_lower(name.ptr[1]);
-    return (first == 'x' && second == '-') || (first == 's' && second == 's');
-}
-
-bool forwarding_family_has(struct str name)
+bool forwarding_family_search(struct str name)
 {
     static const struct str families[] = {
 #define X(prefix) STR_INIT(prefix),
@@ -23,8 +14,6 @@ bool forwarding_family_has(struct str name)
 #undef X
     };
 
-    if (!may_be_of_a_family(name))
-        return false;
     for (size_t i = 0; i < ARRAY_LEN(families); i++) {
         if (begins_with(name, families[i]))
             return true;

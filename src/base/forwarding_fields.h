@@ -68,7 +68,17 @@
     X("x-ssl-")                                                                                    \
     X("ssl-client-")
 
-bool forwarding_family_has(struct str name);
+bool forwarding_family_search(struct str name);
+
+/* Two bytes tell for most names. */
+static inline bool forwarding_family_has(struct str name)
+{
+    if (name.len < 2)
+        return false;
+    char first = name.ptr[0] | 0x20, second = name.ptr[1];
+    return ((first == 'x' && second == '-') || (first == 's' && (second | 0x20) == 's')) &&
+           forwarding_family_search(name);
+}
 
 /* Is it one of the names above, or of a family? Compares with all of them: not for each request. */
 bool forwarding_field_is_known(struct str name);
