@@ -3,7 +3,9 @@
 #include "base/buf.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 /* --- slabs ----------------------------------------------------------------------------------- */
 
@@ -12,14 +14,48 @@ void buf_pool_init(struct buf_pool *pool)
     *pool = (struct buf_pool){0};
 }
 
+static struct buf *shelf_pop(struct buf_shelf *shelf)
+{
+    struct buf *buf = shelf->free;
+
+    if (buf == NULL)
+        return NULL;
+    shelf->free = buf->next_free;
+    shelf->count--;
+    return buf;
+}
+
 static void shelf_clear(struct buf_shelf *shelf)
 {
-    while (shelf->free != NULL) {
-        struct buf *buf = shelf->free;
-        shelf->free = buf->next_free;
+    for (struct buf *buf; (buf = shelf_pop(shelf)) != NULL;)
         free(buf);
-    }
-    shelf->count = 0;
+}
+
+/* malloc may keep what it is given, so the pages go first. */
+static void buf_drop(struct buf *buf)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = ((uintptr_t)buf + page - 1) & ~(page - 1);
+    uintptr_t to = (uintptr_t)(buf->data + buf->size) & ~(page - 1);
+
+    if (from < to)
+        madvise((void *)from, to - from, MADV_DONTNEED);
+    free(buf);
+}
+
+static void shelf_trim(struct buf_shelf *shelf, unsigned least)
+{
+    unsigned spare = MIN(shelf->spare, shelf->count);
+
+    for (; spare > 0 && shelf->count > least; spare--)
+        buf_drop(shelf_pop(shelf));
+    shelf->spare = shelf->count;
+}
+
+void buf_pool_trim(struct buf_pool *pool)
+{
+    shelf_trim(&pool->slabs, BUF_POOL_LEAST);
+    shelf_trim(&pool->bulks, BUF_BULK_LEAST);
 }
 
 void buf_pool_deinit(struct buf_pool *pool)
@@ -40,14 +76,12 @@ static struct buf_shelf *shelf_of(struct buf_pool *pool, size_t size)
 static struct buf *buf_take(struct buf_pool *pool, size_t size)
 {
     struct buf_shelf *shelf = shelf_of(pool, size);
-    struct buf *buf = shelf != NULL ? shelf->free : NULL;
+    struct buf *buf = shelf != NULL ? shelf_pop(shelf) : NULL;
 
-    if (buf != NULL) {
-        shelf->free = buf->next_free;
-        shelf->count--;
-    } else {
+    if (buf == NULL)
         buf = mem_resize(NULL, sizeof(*buf) + size);
-    }
+    if (shelf != NULL)
+        shelf->spare = MIN(shelf->spare, shelf->count);
     *buf = (struct buf){.pool = pool, .refs = 1, .size = (uint32_t)size};
     pool->in_use++; // NOLINT(clang-analyzer-core.NullDereference): a shelf is part of a pool
     pool->bytes_in_use += size;
@@ -230,6 +264,8 @@ void bufq_copy(struct bufq *q, const void *ptr, size_t len)
     }
 }
 
+enum { KEEP_SHARE = 4 }; /* bufq_keep refers to no less than this part of a buffer */
+
 void bufq_add(struct bufq *q, struct slice slice)
 {
     if (slice.buf == NULL || slice.len <= BUFQ_COPY_MAX) {
@@ -237,6 +273,20 @@ void bufq_add(struct bufq *q, struct slice slice)
         return;
     }
     append(q, slice.buf, (uint32_t)(slice.ptr - slice.buf->data), (uint32_t)slice.len);
+}
+
+void bufq_keep(struct bufq *q, struct slice slice)
+{
+    const struct bufq_seg *last = seg_last(q);
+
+    if (slice.buf == NULL || slice.len == 0)
+        bufq_copy(q, slice.ptr, slice.len);
+    else if (last != NULL && last->buf == slice.buf) /* kept anyway */
+        append(q, slice.buf, (uint32_t)(slice.ptr - slice.buf->data), (uint32_t)slice.len);
+    else if (slice.len < slice.buf->size / KEEP_SHARE)
+        bufq_copy(q, slice.ptr, slice.len);
+    else
+        bufq_add(q, slice);
 }
 
 struct slice bufq_front(const struct bufq *q)

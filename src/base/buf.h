@@ -14,6 +14,8 @@ enum {
     BUF_BULK_SIZE = 4 * 16384, /* four records in a row: what a body that streams is read into */
     BUF_POOL_KEEP = 256,       /* free slabs a pool keeps; more are given back to the system */
     BUF_BULK_KEEP = 32,        /* … and of the large kind */
+    BUF_POOL_LEAST = 16,       /* free slabs that buf_pool_trim leaves */
+    BUF_BULK_LEAST = 2,        /* … and of the large kind */
     BUFQ_COPY_MAX = 2048, /* slices up to this size are copied into the tail slab, not referenced */
 };
 
@@ -21,6 +23,7 @@ enum {
 struct buf_shelf {
     struct buf *free; /* owns: singly linked by buf.next_free */
     unsigned count;
+    unsigned spare; /* the fewest there were since the last buf_pool_trim */
 };
 
 struct buf_pool {
@@ -40,6 +43,9 @@ struct buf {
 
 void buf_pool_init(struct buf_pool *pool);
 void buf_pool_deinit(struct buf_pool *pool); /* every buffer must have come back */
+
+/* Gives the system the memory of free buffers that were not needed since the last call. */
+void buf_pool_trim(struct buf_pool *pool);
 
 /* An empty buffer of BUF_SIZE bytes with one reference. */
 struct buf *buf_new(struct buf_pool *pool);
@@ -94,6 +100,10 @@ void bufq_copy(struct bufq *q, const void *ptr, size_t len);
 
 /* Appends by reference where that pays (long slices with a buffer), else a copy. */
 void bufq_add(struct bufq *q, struct slice slice);
+
+/* The same for bytes that may wait for long: a copy, too, where they would keep a buffer from which
+ * most has gone. */
+void bufq_keep(struct bufq *q, struct slice slice);
 
 /* `len` contiguous writable bytes (≤ BUF_SIZE) at the end; then bufq_commit says how many were
  * used. */

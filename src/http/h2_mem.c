@@ -13,6 +13,7 @@ enum {
     CLASS_COUNT = 15,
     CLASS_MIN = 32, /* bytes of the smallest class; then 48, 64, 96, 128, … 4096 */
     CLASS_NONE = 255,
+    CLASS_LEAST = 8, /* free blocks that h2_memory_trim leaves */
 #ifdef __SANITIZE_ADDRESS__
     CLASS_KEEP = 0, /* let the sanitizer see every block come and go */
     CLASS_KEEP_BYTES = 0,
@@ -32,6 +33,7 @@ struct block {
 struct shelf {
     struct block *free[CLASS_COUNT];
     int count[CLASS_COUNT];
+    int spare[CLASS_COUNT];  /* the fewest there were since the last h2_memory_trim */
     struct h2_slot *opening; /* borrows: between h2_mem_session_begin and _end */
     bool has_exit;           /* the key below knows of this thread */
 };
@@ -130,6 +132,7 @@ static void *take(size_t size)
         if (LIKELY(block != NULL)) {
             shelf.free[class] = block->next;
             shelf.count[class]--;
+            shelf.spare[class] = MIN(shelf.spare[class], shelf.count[class]);
             return block + 1;
         }
         block = block_new(class_bytes(class), class);
@@ -183,6 +186,19 @@ void h2_mem_give(void *memory)
     block->next = shelf.free[class];
     shelf.free[class] = block;
     shelf.count[class]++;
+}
+
+void h2_memory_trim(void)
+{
+    for (unsigned i = 0; i < CLASS_COUNT; i++) {
+        for (int spare = shelf.spare[i]; spare > 0 && shelf.count[i] > CLASS_LEAST; spare--) {
+            struct block *block = shelf.free[i];
+            shelf.free[i] = block->next;
+            shelf.count[i]--;
+            free(block);
+        }
+        shelf.spare[i] = shelf.count[i];
+    }
 }
 
 void *h2_mem_take(size_t size)

@@ -147,6 +147,10 @@ struct session *h1_client_new(const struct session_owner *owner, void *owner_arg
 struct session *h2_client_new(const struct session_owner *owner, void *owner_arg, struct bufq *out,
                               struct buf_pool *pool, const struct session_limits *limits);
 
+/* Gives the system the memory that this thread's h2 sessions have freed, and not needed since the
+ * last call. */
+void h2_memory_trim(void);
+
 /* Does a plain connection begin with the h2 connection preface (prior knowledge)? Needs up to 24
  * bytes. */
 enum preface { PREFACE_NO, PREFACE_YES, PREFACE_MORE };

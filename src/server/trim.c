@@ -17,11 +17,11 @@ static uint64_t slack_of(uint64_t memory_bytes, uint64_t used_bytes)
 bool trim_is_due(struct trim *trim, uint64_t memory_bytes, uint64_t used_bytes)
 {
     uint64_t slack = slack_of(memory_bytes, used_bytes);
+    uint64_t step = MAX((uint64_t)TRIM_STEP, memory_bytes / TRIM_SHARE);
 
-    if (trim->slack_bytes == 0)
-        trim->slack_bytes = slack;
-    trim->slack_bytes = MIN(trim->slack_bytes, slack);
-    trim->ticks = slack >= trim->slack_bytes + TRIM_STEP ? trim->ticks + 1 : 0;
+    trim->slack_bytes = trim->is_set ? MIN(trim->slack_bytes, slack) : slack;
+    trim->is_set = true;
+    trim->ticks = slack >= trim->slack_bytes + step ? trim->ticks + 1 : 0;
     return trim->ticks >= TRIM_TICKS;
 }
 
@@ -29,8 +29,8 @@ uint64_t trim_now(struct trim *trim, uint64_t memory_bytes, uint64_t used_bytes)
 {
     malloc_trim(0);
     uint64_t left = overload_memory_now();
-    *trim = (struct trim){.slack_bytes = slack_of(left, used_bytes)};
-    LOG_INFO("memory_given_back", "before=%llu after=%llu", (unsigned long long)memory_bytes,
-             (unsigned long long)left);
+    *trim = (struct trim){.is_set = true, .slack_bytes = slack_of(left, used_bytes)};
+    LOG_LIMITED(LOG_LEVEL_INFO, "memory_given_back", "before=%llu after=%llu",
+                (unsigned long long)memory_bytes, (unsigned long long)left);
     return left;
 }

@@ -5,14 +5,15 @@
 #include "base/base.h"
 
 struct trim {
+    bool is_set;
     uint64_t slack_bytes; /* the least that was seen since memory was given back */
     unsigned ticks;       /* how long there has been much more */
 };
 
 /* Is it time to give memory back? `memory_bytes` are resident, `used_bytes` is what can be
- * accounted for. Asked at every tick of the overload manager; the figures may be a second old, so
- * it takes TRIM_TICKS of the same. */
-enum { TRIM_TICKS = 8, TRIM_STEP = 32 * 1024 * 1024 };
+ * accounted for. Asked at every tick of the overload manager; the figures may be half a second old,
+ * so it takes TRIM_TICKS of the same. What is little beside the whole is not worth it. */
+enum { TRIM_TICKS = 4, TRIM_STEP = 4 * 1024 * 1024, TRIM_SHARE = 16 };
 bool trim_is_due(struct trim *trim, uint64_t memory_bytes, uint64_t used_bytes);
 
 /* Gives it back; answers the resident bytes that are left. */

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "http/session.h"
 #include "net/listener.h"
 #include "server/limits.h"
 
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { GAUGE_TICK_MS = 1000, PULSE_MS = 200 };
+enum { GAUGE_TICK_MS = 500, PULSE_MS = 200 };
 
 /* A listening socket of this worker. */
 struct door {
@@ -317,6 +318,8 @@ static void on_tick(void *arg)
     struct worker *worker = arg;
     unsigned turns = loop_turns(worker->loop);
 
+    buf_pool_trim(loop_bufs(worker->loop));
+    h2_memory_trim();
     atomic_store_explicit(&worker->metrics->gauges[GAUGE_BUFFER_BYTES],
                           loop_bufs(worker->loop)->bytes_in_use, memory_order_relaxed);
     tell_listening(worker);

@@ -59,11 +59,72 @@ static void slabs_of_both_sizes_come_back_to_their_shelf(void **state UNUSED)
     buf_pool_deinit(&pool);
 }
 
+static void take_and_return(struct buf_pool *pool, unsigned count)
+{
+    struct buf *taken[BUF_POOL_KEEP];
+
+    for (unsigned i = 0; i < count; i++)
+        taken[i] = buf_new(pool);
+    for (unsigned i = 0; i < count; i++)
+        buf_unref(&taken[i]);
+}
+
+static void a_pool_gives_back_what_was_not_needed_for_a_while(void **state UNUSED)
+{
+    struct buf_pool pool;
+
+    buf_pool_init(&pool);
+    take_and_return(&pool, 200);
+    buf_pool_trim(&pool);
+    assert_int_equal(pool.slabs.count, 200); /* all were in use a moment ago */
+    take_and_return(&pool, 50);
+    buf_pool_trim(&pool);
+    assert_int_equal(pool.slabs.count, 50);
+    take_and_return(&pool, 50);
+    buf_pool_trim(&pool);
+    assert_int_equal(pool.slabs.count, 50);
+    buf_pool_trim(&pool);
+    assert_int_equal(pool.slabs.count, BUF_POOL_LEAST);
+    take_and_return(&pool, 200);
+    buf_pool_deinit(&pool);
+}
+
+static void long_waiting_bytes_keep_no_buffer_that_is_mostly_gone(void **state UNUSED)
+{
+    struct buf_pool pool;
+    struct bufq q;
+
+    buf_pool_init(&pool);
+    bufq_init(&q, &pool);
+    for (int i = 0; i < 100; i++) {
+        struct buf *buf = buf_new_bulk(&pool);
+        memset(buf->data, 'a' + i % 26, BUF_BULK_SIZE);
+        bufq_keep(&q, (struct slice){buf, buf->data + 100, 3000});
+        buf_unref(&buf);
+    }
+    assert_int_equal(q.bytes, 300000);
+    assert_true(pool.bytes_in_use < 20 * BUF_SIZE);
+    bufq_drop(&q, 3000);
+    assert_int_equal(bufq_front(&q).ptr[0], 'b');
+
+    bufq_clear(&q);
+    struct buf *buf = buf_new_bulk(&pool); /* what is kept anyway is not copied */
+    bufq_keep(&q, (struct slice){buf, buf->data, 20000});
+    bufq_keep(&q, (struct slice){buf, buf->data + 30000, 10});
+    assert_int_equal(pool.in_use, 1);
+    buf_unref(&buf);
+    bufq_deinit(&q);
+    assert_int_equal(pool.in_use, 0);
+    buf_pool_deinit(&pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slices_that_follow_one_another_become_one_segment),
         cmocka_unit_test(slabs_of_both_sizes_come_back_to_their_shelf),
+        cmocka_unit_test(a_pool_gives_back_what_was_not_needed_for_a_while),
+        cmocka_unit_test(long_waiting_bytes_keep_no_buffer_that_is_mostly_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
