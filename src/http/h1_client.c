@@ -245,6 +245,11 @@ static void become_idle(struct h1_client *c)
     set_phase(c, SESSION_IDLE);
 }
 
+static bool is_held_up(const struct h1_client *c)
+{
+    return c->stream_open && c->paused && c->in != IN_DONE;
+}
+
 /* A stream that is closed inside a callback leaves the session busy until all of `data` was looked
  * at: what stands behind a response must not be taken for the answer to the next request. */
 static size_t client_feed(struct session *session, struct slice data)
@@ -253,16 +258,14 @@ static size_t client_feed(struct session *session, struct slice data)
     size_t used = 0;
 
     c->feeding = true;
-    while (used < data.len) {
-        if (c->stream_open && c->paused && c->in != IN_DONE) {
-            session->owner->set_reading(session, false);
-            break;
-        }
+    while (used < data.len && !is_held_up(c)) {
         size_t n = feed_some(c, (struct slice){data.buf, data.ptr + used, data.len - used});
         used += n;
         if (n == 0)
             break;
     }
+    if (is_held_up(c))
+        session->owner->set_reading(session, false); /* before more is read than is wanted */
     c->feeding = false;
     if (!c->stream_open && c->in == IN_DONE)
         become_idle(c);

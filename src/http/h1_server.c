@@ -396,6 +396,8 @@ static size_t server_feed(struct session *session, struct slice data)
         if (n == 0)
             break; /* wants more bytes behind these */
     }
+    if (s->stream_open && s->paused && s->in != IN_DONE)
+        stop_reading(s); /* before more is read than is wanted */
     return used;
 }
 

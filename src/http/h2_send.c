@@ -420,7 +420,7 @@ static void enqueue(struct h2_stream *st, struct slice data)
 {
     if (data.len == 0 || st->tx_dead)
         return;
-    bufq_add(&st->tx, data);
+    bufq_keep(&st->tx, data);
     st->h2->queued += data.len;
 }
 

@@ -253,12 +253,12 @@ static void on_up_head(struct stream *up, struct head *head, enum end end)
 }
 
 /* What an upstream may send ahead is held here when the client stops reading. So only a few of its
- * requests at a time have the large window; the others do with the small one. */
+ * requests at a time have the large window, and none while its own windows are closed. */
 enum { WIDE_AFTER_BYTES = 16 * 1024, WIDE_MAX = 8 };
 
 static void widen(struct exchange *x, struct stream *up)
 {
-    if (x->client->wide >= WIDE_MAX)
+    if (x->client->wide >= WIDE_MAX || x->down->session->held_bytes > 0)
         return;
     x->is_wide = true;
     x->client->wide++;
