@@ -256,12 +256,13 @@ struct group_conf {
     enum send_proxy send_proxy; /* default off; else protocol is h1 and no connection is shared */
     enum balance balance;       /* default least_request */
     struct upstream_timeouts_conf timeouts;
-    uint32_t max_connections;  /* per worker and endpoint; default 1024 */
-    uint32_t max_pending;      /* requests waiting for a connection, per worker and target; 1024 */
-    uint32_t max_idle;         /* idle connections kept per worker and endpoint; default 100 */
-    uint32_t max_requests;     /* per connection; default 1000; 0 = no limit */
-    uint32_t max_cancels;      /* of requests on one h2 connection, less one a second; default 32;
-                                * 0 = no limit */
+    uint32_t max_connections; /* per worker and endpoint; default 1024 */
+    uint32_t max_pending;     /* requests waiting for a connection, per worker and target; 1024 */
+    uint32_t max_idle;        /* idle connections kept per worker and endpoint; default: any number,
+                               * each for pool_idle */
+    uint32_t max_requests;    /* per connection; default 1000; 0 = no limit */
+    uint32_t max_cancels;     /* of requests on one h2 connection, less one a second; default 32;
+                               * 0 = no limit */
     uint32_t max_interim_rate; /* 1xx responses of a request in a second; default 100; 0: any */
     uint32_t max_response_header_bytes; /* default 64 KiB */
     uint32_t max_held_header_bytes;     /* fields of all responses that are open on an h2

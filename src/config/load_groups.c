@@ -307,7 +307,7 @@ static void group_defaults(struct group_conf *group)
     };
     group->max_connections = 1024;
     group->max_pending = 1024;
-    group->max_idle = 100;
+    group->max_idle = UINT32_MAX;
     group->max_requests = 1000;
     group->max_cancels = 32;
     group->max_interim_rate = 100;

@@ -49,6 +49,20 @@ def test_not_more_idle_connections_are_kept_than_allowed(weir, upstream):
     up.wait_for(lambda u: sum(not c.closed.is_set() for c in u.connections) <= 2, what="surplus to be closed")
 
 
+def test_a_pool_keeps_what_was_in_use_a_moment_ago(weir, upstream):
+    """150 requests at a time need 150 connections, and the next 150 none more."""
+    up = upstream(o.respond(delay=0.5))
+    w = weir(up, top={"workers": 1}, group={"timeouts": {"pool_idle": "3s"}})
+    clients = [w.connect() for _ in range(150)]
+    for _ in range(3):
+        for client in clients:
+            client.send(request_bytes())
+        for client in clients:
+            assert client.read().status == 200
+    assert len(up.connections) == 150
+    up.wait_for(lambda u: all(c.closed.is_set() for c in u.connections), what="the pool to shrink")
+
+
 def test_an_upstream_that_says_close_is_not_reused(weir, upstream):
     def handler(conn, request):  # says it, but leaves the closing to weir
         conn.send(o.head(200, [("Content-Length", "2"), ("Connection", "close")]) + b"ok")
