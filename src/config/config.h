@@ -164,9 +164,10 @@ struct listener_conf {
     bool show_group;               /* X-Weir-Group in responses, default false */
     enum client_ip_mode client_ip; /* default set */
     bool forwarded_for; /* X-Forwarded-For kept from trusted peers and appended to; default true */
-    struct str server_name; /* Server field when the upstream sent none; "" = none is added */
-    struct str via;         /* pseudonym in Via; "" = no Via. default "weir" */
-    bool websocket;         /* Upgrade: websocket is allowed; default true */
+    struct str server_name;  /* Server field when the upstream sent none; "" = none is added */
+    struct str via;          /* pseudonym in Via; "" = no Via. default "weir" */
+    bool websocket;          /* Upgrade: websocket is allowed; default true */
+    bool aborts_half_closed; /* an HTTP/1 client that ends its side gets no answer; default false */
     bool inbound; /* closed on drain; egress listeners of a sidecar say false. default true */
     enum odd_names odd_names;     /* default drop */
     enum header_case header_case; /* default preserve */

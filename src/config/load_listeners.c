@@ -309,6 +309,17 @@ static int load_client_ip(struct loader *loader, const struct node *node, void *
     return 0;
 }
 
+static int load_half_close(struct loader *loader, const struct node *node, void *out)
+{
+    static const char *const words[] = {"answer", "abort"};
+    int word = LOAD_WORD(loader, node, words);
+
+    if (word < 0)
+        return -1;
+    *(bool *)out = word == 1;
+    return 0;
+}
+
 static int load_odd_names(struct loader *loader, const struct node *node, void *out)
 {
     static const char *const words[] = {"drop", "reject", "keep"};
@@ -545,6 +556,7 @@ static int load_listener(struct loader *loader, const struct node *node,
         {"server_name", load_str_or_empty, offsetof(struct listener_conf, server_name), false},
         {"via", load_via, offsetof(struct listener_conf, via), false},
         {"websocket", load_bool, offsetof(struct listener_conf, websocket), false},
+        {"half_close", load_half_close, offsetof(struct listener_conf, aborts_half_closed), false},
         {"inbound", load_bool, offsetof(struct listener_conf, inbound), false},
         {"odd_names", load_odd_names, offsetof(struct listener_conf, odd_names), false},
         {"header_case", load_header_case, offsetof(struct listener_conf, header_case), false},

@@ -43,6 +43,7 @@ struct h1_server {
     uint16_t empty_lines; /* seen in front of the next request line */
     bool told_reset;      /* the stream hears nothing more */
     bool expects_continue;
+    bool wants_upgrade;  /* to a tunnel, of which the client's side must be open */
     uint8_t names;       /* enum name_case of the response */
     bool waits_for_room; /* the next request is not read before `out` has drained */
 };
@@ -169,6 +170,7 @@ static void begin_request(struct h1_server *s, const struct head *head)
     s->is_http10 = head->version == HTTP_1_0;
     s->body_bytes = 0;
     s->expects_continue = head->expects_continue;
+    s->wants_upgrade = head->upgrade.len > 0;
     s->in_left = framing == H1_LENGTH ? (uint64_t)head->content_length : 0;
     s->out = OUT_HEAD;
     if (head->upgrade.len > 0)
@@ -401,8 +403,13 @@ static size_t server_feed(struct session *session, struct slice data)
     return used;
 }
 
-/* A client that ends its side has gone, as far as one can know: upstream work for it would be
- * wasted. A response that is already on its way is finished. */
+/* May a client that has ended its side still wait for the answer to its whole request? */
+static bool may_still_wait(const struct h1_server *s)
+{
+    return !s->wants_upgrade && !s->session.limits.aborts_half_closed;
+}
+
+/* A request that is not whole never will be. A response that is already on its way is finished. */
 static void server_eof(struct session *session)
 {
     struct h1_server *s = of_session(session);
@@ -419,7 +426,7 @@ static void server_eof(struct session *session)
         return;
     }
     s->in = IN_CLOSED;
-    if (s->out == OUT_HEAD || !request_is_whole)
+    if (!request_is_whole || (s->out == OUT_HEAD && !may_still_wait(s)))
         tell_reset(s, REASON_CLIENT_CLOSED);
 }
 

@@ -119,6 +119,10 @@ size_t conn_unused(const struct conn *conn);
  * MSG_PEEK. For the rare caller that must know before it sends. */
 bool conn_peek_dead(struct conn *conn);
 
+/* After on_eof, of which nothing more is read: has the peer reset the connection, or closed its
+ * unix socket? */
+bool conn_is_reset(const struct conn *conn);
+
 /* Writes what is queued, says goodbye, ends our side, swallows what still comes for CONN_LINGER_MS,
  * so that the peer reads our last words before it sees a reset; then on_closed(NONE). on_data is
  * not called any more. */

@@ -1,9 +1,11 @@
-/* What of our bytes a peer cannot have read. A file of its own, because the C library's
- * <netinet/tcp.h> has an older struct tcp_info than the kernel. */
+/* What can be asked of a socket whose peer has ended: what of our bytes it cannot have read, and
+ * whether it is still there. A file of its own, because the C library's <netinet/tcp.h> has an
+ * older struct tcp_info than the kernel. */
 #include "net/conn_impl.h"
 
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 /* Has the peer sent FIN? Behind bytes that nobody has read it cannot be seen. After a reset the
@@ -16,6 +18,13 @@ static bool peer_has_ended(const struct conn *conn)
         return false;
     return conn->eof || conn->read_end == IO_EOF ||
            recv(conn->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+bool conn_is_reset(const struct conn *conn)
+{
+    struct pollfd poll_fd = {.fd = conn->io.fd};
+
+    return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 uint64_t conn_find_maybe_read(const struct conn *conn)

@@ -142,6 +142,21 @@ static void set_deadline(struct downstream *down)
         set_idle_deadline(down);
 }
 
+/* The client has ended its side and waits for an answer. Its socket is not read any more, so it is
+ * asked now and then whether the client has gone altogether. */
+static void watch_half_closed(struct downstream *down)
+{
+    enum { INTERVAL_MS = 1000 };
+    struct conn *conn = down->conn;
+
+    if (!conn_is_reset(conn)) {
+        deadline_set(down->proxy->loop, &down->deadline, INTERVAL_MS);
+        return;
+    }
+    closed(down, REASON_CLIENT_RESET);
+    conn_abort(conn);
+}
+
 static void on_deadline(struct deadline *deadline)
 {
     struct downstream *down = CONTAINER_OF(deadline, struct downstream, deadline);
@@ -158,6 +173,10 @@ static void on_deadline(struct deadline *deadline)
     if (down->session == NULL) {
         count_reason(down, REASON_IDLE_TIMEOUT);
         conn_close(down->conn);
+        return;
+    }
+    if (down->session->phase == SESSION_BUSY) {
+        watch_half_closed(down);
         return;
     }
     session_expire(down->session, is_head ? REASON_HEADER_TIMEOUT : REASON_IDLE_TIMEOUT);
@@ -359,10 +378,13 @@ static void on_eof(struct conn *conn)
 {
     struct downstream *down = conn_arg(conn);
 
-    if (down->session != NULL)
-        session_eof(down->session);
-    else
+    if (down->session == NULL) {
         conn_close(conn);
+        return;
+    }
+    session_eof(down->session);
+    if (!down->is_closed && down->session->phase == SESSION_BUSY && !down->session->is_h2)
+        watch_half_closed(down);
 }
 
 static void on_writable(struct conn *conn)

@@ -70,7 +70,8 @@ static struct session_limits limits_of(const struct config *config,
                                    .max_held_header_bytes = limits->max_held_header_bytes,
                                    .max_held_bytes = limits->max_held_bytes,
                                    .max_requests = limits->max_requests,
-                                   .allow_websocket = conf->websocket};
+                                   .allow_websocket = conf->websocket,
+                                   .aborts_half_closed = conf->aborts_half_closed};
 }
 
 static void make_listener(struct proxy *proxy, const struct config *config,

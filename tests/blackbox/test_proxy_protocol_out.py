@@ -137,7 +137,7 @@ def test_a_client_that_goes_in_the_middle_takes_its_connection_along(weir, upstr
     client = w.connect()
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     up.wait_for_requests(1)
-    client.close()
+    client.reset()
     assert up.last.conn.wait_for_end(5)
     w.wait_for_metric(lambda m: m.sum("weir_upstream_connections") == 0)
 
@@ -151,7 +151,7 @@ def test_a_connection_that_is_still_being_made_goes_with_its_client(weir):
         with contextlib.closing(made):
             made.settimeout(5)
             assert wire.ProxyHeader.read(made).client == client.sock.getsockname()
-            client.close()
+            client.reset()
             while made.recv(4096):
                 pass
 

@@ -342,7 +342,7 @@ def test_a_client_that_leaves_frees_the_upstream(weir, upstream):
     client = w.connect()
     client.send(request_bytes())
     conn = up.wait_for_requests(1).conn
-    client.close()
+    client.reset()
     assert conn.closed.wait(5)
     assert w.access_log(1)[0]["reason"] in ("client_closed", "client_reset")
 

@@ -716,15 +716,39 @@ static void eof_within_a_body_resets_the_stream(void **state UNUSED)
     }
 }
 
-static void eof_before_the_response_resets_the_stream(void **state UNUSED)
+static void eof_before_the_response_waits_for_it(void **state UNUSED)
 {
     struct peer *p = new_server();
 
     feed(p, GET("/"));
     session_eof(p->session);
+    assert_string_equal(heard(p), "[GET /].");
+    answer_ok(p);
+    assert_string_equal(heard(p), "#-");
+    peer_free(p);
+}
+
+static void eof_before_the_response_resets_the_stream_where_that_is_asked_for(void **state UNUSED)
+{
+    struct peer *p = new_server();
+
+    p->session->limits.aborts_half_closed = true;
+    feed(p, GET("/"));
+    session_eof(p->session);
     assert_string_equal(heard(p), "[GET /].!client_closed");
     peer_close_stream(p);
     assert_string_equal(heard(p), "#-");
+    peer_free(p);
+}
+
+static void eof_before_a_tunnel_resets_the_stream(void **state UNUSED)
+{
+    struct peer *p = new_server();
+
+    feed(p, ASK_UPGRADE);
+    session_eof(p->session);
+    assert_string_equal(heard(p), "[GET /ws]!client_closed");
+    peer_close_stream(p);
     peer_free(p);
 }
 
@@ -897,7 +921,9 @@ int main(void)
         cmocka_unit_test(eof_between_requests_is_an_orderly_end),
         cmocka_unit_test(eof_within_a_head_is_the_clients_doing),
         cmocka_unit_test(eof_within_a_body_resets_the_stream),
-        cmocka_unit_test(eof_before_the_response_resets_the_stream),
+        cmocka_unit_test(eof_before_the_response_waits_for_it),
+        cmocka_unit_test(eof_before_the_response_resets_the_stream_where_that_is_asked_for),
+        cmocka_unit_test(eof_before_a_tunnel_resets_the_stream),
         cmocka_unit_test(eof_during_the_response_lets_it_finish),
         cmocka_unit_test(fail_resets_the_open_stream_once_and_closes_nothing_itself),
         cmocka_unit_test(a_bad_body_can_still_be_answered_and_the_connection_ends),
