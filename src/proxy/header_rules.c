@@ -3,6 +3,7 @@
  * its connection and its decision are by ${variables}. */
 #include "http/chars.h"
 #include "proxy/exchange_impl.h"
+#include "route/arrival.h"
 
 enum { HEADER_VALUE_MAX = 4096 }; /* one configured value, filled in; longer ones are not set */
 
@@ -169,8 +170,12 @@ static void remove_untrusted_of(struct exchange *x, const struct headers_conf *h
 void header_rules_arrival(struct exchange *x)
 {
     remove_untrusted_of(x, x->listener->headers);
-    if (x->listener->router >= 0)
-        remove_untrusted_of(x, x->serving->config->routers[x->listener->router].headers);
+    if (x->listener->router < 0)
+        return;
+    const struct router_conf *router = &x->serving->config->routers[x->listener->router];
+    remove_untrusted_of(x, router->headers);
+    if (arrival_removes_debug(router))
+        remove_named(x->request, router->debug.header);
 }
 
 static enum reason rewrite_target(struct exchange *x)

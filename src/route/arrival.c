@@ -54,6 +54,11 @@ static bool is_of_certificate(const struct listener_conf *listener, struct str n
            str_eq_nocase(str_make(name.ptr, prefix.len), prefix);
 }
 
+bool arrival_removes_debug(const struct router_conf *router)
+{
+    return router->debug.enabled && !forwarding_field_is_known(router->debug.header);
+}
+
 bool arrival_keeps(const struct listener_conf *listener, const struct router_conf *router,
                    bool is_trusted, struct str name)
 {
@@ -61,6 +66,8 @@ bool arrival_keeps(const struct listener_conf *listener, const struct router_con
         return false;
     if (is_trusted)
         return true;
+    if (arrival_removes_debug(router) && str_eq_nocase(router->debug.header, name))
+        return false;
     return !arrival_removes_untrusted(listener, name) &&
            !rules_remove_untrusted(listener != NULL ? listener->headers : NULL, name) &&
            !rules_remove_untrusted(router->headers, name);

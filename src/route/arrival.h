@@ -17,3 +17,7 @@ bool arrival_name_is_odd(const struct listener_conf *listener, struct str name);
 /* Is there something left of a field `name` for `router` to see? `listener` may be NULL. */
 bool arrival_keeps(const struct listener_conf *listener, const struct router_conf *router,
                    bool is_trusted, struct str name);
+
+/* Does the router have a debug header of its own name? It is taken from untrusted clients, as
+ * X-Wikimedia-Debug is, which stands among the forwarding fields. */
+bool arrival_removes_debug(const struct router_conf *router);

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from harness import origin as o
+from harness import ports
 
 
 @pytest.fixture(params=["h1", "h2"])
@@ -373,6 +374,17 @@ def test_no_forwarding_field_of_an_untrusted_client_goes_on(weir, upstream, ask)
 def test_forwarding_fields_of_a_trusted_client_go_on(weir, upstream, ask):
     seen = ask(weir(upstream(o.echo()), trusted=True), [(name.lower(), "mine") for name in FORWARDING])
     assert [value for _, value in seen].count("mine") == len(FORWARDING)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_debug_header_of_another_name_is_taken_from_trusted_clients_only(weir, upstream, trusted):
+    up = upstream(o.echo())
+    listener = {"name": "main", "bind": ["127.0.0.1:%d" % ports.free_port()], "router": "r",
+                "trusted_proxies": ["127.0.0.0/8"] if trusted else []}  # fmt: skip
+    router = {"debug": {"header": "X-My-Debug", "backends": {"x": "g"}}, "rules": [{"group": "g"}]}
+    w = weir(config={"listeners": [listener], "groups": {"g": {"endpoints": [up.address]}}, "routers": {"r": router}})
+    assert w.get(fields=[("X-My-Debug", "backend=x")]).status == 200
+    assert up.last.headers("x-my-debug") == (["backend=x"] if trusted else [])
 
 
 def test_the_list_of_forwarding_fields_can_be_changed(weir, upstream, ask):
