@@ -520,7 +520,8 @@ static void listener_defaults(struct listener_conf *listener)
 
 /* Where its requests go must be said once; redirect_to_https may stand alone, or beside it for what
  * a trusted proxy has received by https. */
-static int check_purpose(struct loader *loader, const struct node *node)
+static int check_purpose(struct loader *loader, const struct node *node,
+                         const struct listener_conf *listener)
 {
     const struct node *redirect = node_find(node, "redirect_to_https");
     bool redirects = redirect != NULL && str_eq(redirect->text, STR("true"));
@@ -529,7 +530,14 @@ static int check_purpose(struct loader *loader, const struct node *node)
 
     if (has_router && has_group)
         return complain(loader, node, "a listener needs one of \"router\" and \"group\", not both");
-    if (has_router || has_group || redirects || node->is_partial)
+    if (has_router || has_group || node->is_partial)
+        return 0;
+    if (redirects && listener->trusted_proxy_count > 0)
+        note_place(
+            loader, node->place,
+            "what trusted_proxies have received by https is answered with 404 here: there is "
+            "no \"router\" or \"group\"");
+    if (redirects)
         return 0;
     return complain(
         loader, node,
@@ -572,7 +580,7 @@ static int load_listener(struct loader *loader, const struct node *node,
     listener_defaults(listener);
     listener->place = node->place;
     int result = LOAD_FIELDS(loader, node, fields, listener);
-    if (node->kind == NODE_MAP && check_purpose(loader, node) < 0)
+    if (node->kind == NODE_MAP && check_purpose(loader, node, listener) < 0)
         result = -1;
     return result;
 }
