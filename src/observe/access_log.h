@@ -10,6 +10,8 @@
 #include "base/str.h"
 #include "observe/metrics.h"
 
+#include <sys/types.h>
+
 struct access_entry {
     int64_t start_wall_us;             /* when the head's first byte was there */
     uint32_t duration_us, upstream_us; /* whole exchange; from upstream request to response head */
@@ -50,6 +52,7 @@ struct access_writer;
 MUST_USE struct access_writer *access_writer_new(struct str path, struct err *err);
 void access_writer_free(struct access_writer *writer); /* flushes first, bounded */
 void access_writer_reopen(struct access_writer *writer);
+MUST_USE int access_writer_give_to(struct access_writer *writer, uid_t uid, struct err *err);
 size_t access_writer_drain(struct access_writer *writer, struct access_ring *ring);
 void access_writer_flush(struct access_writer *writer); /* one write(2) of what was collected */
 /* `watch` (may be NULL) sees every entry that is taken out of a ring, whether it is written or not.
@@ -59,6 +62,7 @@ void access_writer_watch(struct access_writer *writer,
 
 /* Writes that a full disk or a closed pipe refused, and lines that were lost because of them. */
 uint64_t access_writer_failed(const struct access_writer *writer);
+uint64_t access_writer_reopen_failures(const struct access_writer *writer);
 
 /* One entry as a JSON line with its newline into `out`; its length, 0 when it does not fit. Every
  * byte a peer chose is escaped; invalid UTF-8 becomes \ufffd. For the writer and for tests. */

@@ -65,6 +65,11 @@ void access_writer_reopen(struct access_writer *writer)
     log_file_reopen(&writer->entries);
 }
 
+int access_writer_give_to(struct access_writer *writer, uid_t uid, struct err *err)
+{
+    return log_file_give_to(&writer->entries, uid, err);
+}
+
 void access_writer_watch(struct access_writer *writer,
                          void (*watch)(void *arg, const struct access_entry *entry), void *arg)
 {
@@ -126,4 +131,9 @@ uint64_t access_writer_failed(const struct access_writer *writer)
 {
     return writer->entries.lost + writer->entries.errors + writer->lines.lost +
            writer->lines.errors;
+}
+
+uint64_t access_writer_reopen_failures(const struct access_writer *writer)
+{
+    return writer->entries.reopen_failures;
 }

@@ -2,6 +2,7 @@
 #include "observe/log_file_impl.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,6 +10,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -157,7 +159,9 @@ void log_file_reopen(struct log_file *file)
     log_file_flush(file);
     int fd = open_path(file->path);
     if (fd < 0) {
-        file->errors++; /* and the old one goes on being written */
+        LOG_ERROR("log_reopen_failed", "path=\"%s\" error=\"%s\" errno=%d", file->path,
+                  strerror(errno), errno);
+        file->reopen_failures++;
         return;
     }
     if (file->len > 0 && file->is_torn) {
@@ -169,4 +173,27 @@ void log_file_reopen(struct log_file *file)
     close(file->fd);
     use_fd(file, fd, false);
     log_file_flush(file);
+}
+
+/* Whoever may write to the directory could have put another file's name there. */
+static bool is_its_only_name(const char *path, const struct stat *opened)
+{
+    struct stat named;
+
+    return lstat(path, &named) == 0 && named.st_dev == opened->st_dev &&
+           named.st_ino == opened->st_ino && opened->st_nlink == 1;
+}
+
+int log_file_give_to(struct log_file *file, uid_t uid, struct err *err)
+{
+    struct stat opened;
+
+    if (file->path == NULL || fstat(file->fd, &opened) < 0 || !S_ISREG(opened.st_mode) ||
+        opened.st_uid == uid)
+        return 0;
+    if (!is_its_only_name(file->path, &opened))
+        return err_set(err, "%s is a link", file->path);
+    if (fchown(file->fd, uid, (gid_t)-1) < 0 || fchmod(file->fd, opened.st_mode | S_IWUSR) < 0)
+        return err_set_errno(err, "cannot change the owner of %s", file->path);
+    return 0;
 }

@@ -5,6 +5,8 @@
 #include "base/err.h"
 #include "base/str.h"
 
+#include <sys/types.h>
+
 enum { LOG_FILE_BUFFER = 1024 * 1024 };
 
 struct log_file {
@@ -18,6 +20,7 @@ struct log_file {
     int64_t retry_at_ms;
     uint64_t lost;   /* lines that found the buffer full */
     uint64_t errors; /* writes that failed for good */
+    uint64_t reopen_failures;
 };
 
 void log_file_init_fd(struct log_file *file, int fd);
@@ -30,4 +33,10 @@ char *log_file_room(struct log_file *file, size_t room);
 void log_file_add(struct log_file *file, size_t len);
 
 void log_file_flush(struct log_file *file);
+/* Opens the path again; where that fails, lines go on to the file that was open. */
 void log_file_reopen(struct log_file *file);
+
+/* The file belongs to this user from now on, so that the user can open it again. Not when the path
+ * is a link to it, or one of several names: it might be another file than the one that was meant.
+ */
+MUST_USE int log_file_give_to(struct log_file *file, uid_t uid, struct err *err);

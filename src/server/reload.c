@@ -282,6 +282,9 @@ static int give_to_user(const struct reload *reload, struct err *err)
         return -1;
     if (!identity.changes || geteuid() != 0)
         return 0;
+    if (access_writer_give_to(reload->writer, identity.uid, err) < 0)
+        LOG_WARN("log_file_owner", "hint=\"it can perhaps not be opened again\" error=\"%s\"",
+                 err->text);
     return binds_give_to(reload->binds, identity.uid, err);
 }
 

@@ -92,6 +92,9 @@ static void print_metrics(void *arg, struct text *out)
     add_number(out, "weir_access_log_lost_total", "counter",
                "Writes of log lines that failed, and lines lost because of them",
                access_writer_failed(server->writer) + log_lost_lines());
+    add_number(out, "weir_access_log_reopen_failures_total", "counter",
+               "Times that the access log could not be opened again; lines went on to the old file",
+               access_writer_reopen_failures(server->writer));
 }
 
 static void add_time(struct text *out, int64_t wall_us)

@@ -94,6 +94,59 @@ def test_ticket_keys_are_not_in_the_dump_that_was_asked_for(weir, upstream, tmp_
     assert b"wiki.example" in data  # it is a dump of this process, and the rest is there
 
 
+@pytest.fixture
+def log_directory(tmp_path):
+    """A directory of root that everybody can read, as /var/log."""
+    for directory in [tmp_path, *tmp_path.parents][:4]:
+        directory.chmod(0o755)
+    directory = tmp_path / "log"
+    directory.mkdir(mode=0o755)
+    return directory
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="must be root to stop being it")
+
+
+@as_root
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+def test_the_log_is_opened_again_by_the_user(weir, upstream, log_directory, number):
+    log = log_directory / "access.log"
+    w = weir(upstream(), top={"user": "nobody", "access_log": {"path": str(log)}})
+    assert log.stat().st_uid == 65534
+    # As logrotate does with "create 0640 nobody".
+    log.rename(log_directory / "access.log.1")
+    log.touch(mode=0o640)
+    os.chown(log, 65534, -1)
+    w.signal(number)
+    w.wait_for_metric(lambda m: w.get("/after").status == 200 and log.stat().st_size > 0)
+    assert w.metrics().sum("weir_access_log_reopen_failures_total") == 0
+
+
+@as_root
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+def test_a_log_that_cannot_be_opened_again_is_an_error(weir, upstream, log_directory, number):
+    log = log_directory / "access.log"
+    w = weir(upstream(), top={"user": "nobody", "access_log": {"path": str(log)}})
+    log.rename(log_directory / "access.log.1")
+    w.signal(number)
+    w.wait_for_log(r'error log_reopen_failed path="%s" error="Permission denied" errno=13' % log)
+    metrics = w.metrics()
+    assert metrics.sum("weir_access_log_reopen_failures_total") == 1
+    assert metrics.sum("weir_access_log_lost_total") == 0
+    assert w.get("/after").status == 200
+    w.wait_for_metric(lambda m: "/after" in (log_directory / "access.log.1").read_text())
+
+
+@as_root
+def test_a_log_that_is_a_link_is_not_given_away(weir, upstream, log_directory):
+    other = log_directory / "other"
+    other.write_text("")
+    (log_directory / "access.log").symlink_to(other)
+    w = weir(upstream(), top={"user": "nobody", "access_log": {"path": str(log_directory / "access.log")}})
+    assert other.stat().st_uid == 0
+    w.wait_for_log("log_file_owner")
+
+
 def test_a_user_that_is_not_there_is_an_error(weir, upstream):
     w = weir(upstream(), top={"user": "nobody-of-that-name"}, ready=False)
     assert w.wait() == 1
