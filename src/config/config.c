@@ -36,6 +36,7 @@ static int load_admin(struct loader *loader, const struct node *node, void *out)
         {"enabled", load_bool, offsetof(struct admin_conf, enabled), false},
         {"bind", load_binds, offsetof(struct admin_conf, binds), false},
         {"hosts", load_admin_hosts, 0, false},
+        {"keep_series", load_ms, offsetof(struct admin_conf, keep_series_ms), false},
     };
     struct admin_conf *admin = out;
 
@@ -197,6 +198,7 @@ static void config_defaults(struct config *config)
     if (addr_parse(STR("127.0.0.1:9901"), &config->admin.binds.items->addr) < 0)
         UNREACHABLE("a literal address");
     config->admin.binds.count = 1;
+    config->admin.keep_series_ms = 30000;
     config->access_log = (struct access_log_conf){
         .enabled = true,
         .path = STR("-"),

@@ -292,6 +292,7 @@ struct admin_conf {
     struct binds_conf binds; /* default 127.0.0.1:9901 */
     struct str *hosts; /* canonical; in Host besides localhost and IP addresses; default none */
     size_t host_count;
+    uint32_t keep_series_ms; /* metrics of groups that have gone; default 30 s */
 };
 
 /* A row of the table of wikis: what a database name stands for. */

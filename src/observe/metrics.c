@@ -1,13 +1,16 @@
-/* A worker's counters: made zeroed, groups linked in once and never out, so that the control thread
- * may read at any time without a lock. */
-#include "observe/metrics.h"
+/* A worker's counters: made zeroed, read by the control thread at any time. Figures of groups are
+ * linked in by the worker; what happens to them when their group goes is group_metrics.c. */
+#include "observe/group_metrics_impl.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 struct metrics *metrics_new(void)
 {
-    return mem_new(sizeof(struct metrics));
+    struct metrics *metrics = mem_new(sizeof(*metrics));
+
+    pthread_mutex_init(&metrics->lock, NULL);
+    return metrics;
 }
 
 void metrics_free(struct metrics *metrics)
@@ -17,9 +20,10 @@ void metrics_free(struct metrics *metrics)
     struct group_metrics *group = atomic_load(&metrics->groups);
     while (group != NULL) {
         struct group_metrics *next = group->next;
-        free(group);
+        group_metrics_free(group);
         group = next;
     }
+    pthread_mutex_destroy(&metrics->lock);
     free(metrics);
 }
 
@@ -40,13 +44,17 @@ struct group_metrics *metrics_group(struct metrics *metrics, struct str name, st
     copy_label(label.name, sizeof(label.name), name);
     copy_label(label.side, sizeof(label.side), side);
     for (struct group_metrics *group = first; group != NULL; group = group->next) {
-        if (strcmp(group->name, label.name) == 0 && strcmp(group->side, label.side) == 0)
+        if (group_metrics_is(group, label.name, label.side) &&
+            !atomic_load_explicit(&group->is_expired, memory_order_relaxed)) {
+            metric_add(&group->users, 1);
             return group;
+        }
     }
 
-    struct group_metrics *group = mem_new(sizeof(*group));
+    struct group_metrics *group = group_metrics_new();
     memcpy(group->name, label.name, sizeof(group->name));
     memcpy(group->side, label.side, sizeof(group->side));
+    metric_add(&group->users, 1);
     group->next = first;
     atomic_store_explicit(&metrics->groups, group, memory_order_release);
     return group;

@@ -8,6 +8,7 @@
 #include "base/reason.h"
 #include "base/str.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 /*        id                     prometheus name                     help */
@@ -102,8 +103,11 @@ void histogram_add(struct histogram *histogram, uint64_t us);
 enum status_class { STATUS_1XX, STATUS_2XX, STATUS_3XX, STATUS_4XX, STATUS_5XX, STATUS_CLASSES };
 
 struct group_metrics {
-    struct group_metrics *next;       /* published once, never unlinked */
+    struct group_metrics *next;       /* unlinked by the worker, with the lock of `metrics` */
     char name[64], side[8];           /* labels */
+    metric users;                     /* targets and configurations of the worker that count here */
+    atomic_bool is_expired;           /* set by the control thread: not printed any more */
+    struct group_fate *fate;          /* owns; control thread */
     metric requests;                  /* exchanges that were sent to the group */
     metric responses[STATUS_CLASSES]; /* as seen by the client */
     metric failures[REASON_COUNT];    /* ended with that reason */
@@ -118,13 +122,19 @@ struct metrics {
     metric responses[600];        /* to clients, by status */
     struct histogram duration;    /* whole exchanges */
     _Atomic(struct group_metrics *) groups;
+    pthread_mutex_t lock; /* held while groups are read by another thread, and while one is freed */
 };
 
 struct metrics *metrics_new(void);
 void metrics_free(struct metrics *metrics);
 
-/* The worker's own thread: finds or makes the figures of a group. Cold: call once and keep it. */
+/* The worker's own thread: finds or makes the figures of a group. Cold: call once, keep them, and
+ * give them back when nothing will be counted any more. */
 struct group_metrics *metrics_group(struct metrics *metrics, struct str name, struct str side);
+void metrics_group_release(struct group_metrics **group);
+
+/* The worker's own thread, now and then: frees figures that have expired. Never waits. */
+void metrics_free_expired(struct metrics *metrics);
 
 /* --- reading: control thread ----------------------------------------------------------------- */
 
@@ -140,6 +150,17 @@ void text_add_json(struct text *text, struct str s); /* as a quoted JSON string 
 char *text_room(struct text *text, size_t more);     /* that many bytes and a NUL fit at the end */
 void text_free(struct text *text);
 void metrics_print(struct metrics *const *workers, size_t count, struct text *out);
+
+/* Figures of a group that is not in the configuration stay for `keep_ms` after its last request,
+ * and until a page has shown their last values; without any page, for ten times as long. */
+
+/* The configuration in force has changed. */
+void metrics_mark_groups(struct metrics *const *workers, size_t count,
+                         bool (*is_in_force)(void *arg, struct str name), void *arg);
+
+/* Now and then; the time is monotonic. */
+void metrics_expire_groups(struct metrics *const *workers, size_t count, int64_t now_ms,
+                           int64_t keep_ms);
 
 /* For pages that add to it: the HELP and TYPE lines of a metric, and a label's value escaped. */
 void text_add_metric(struct text *out, const char *name, const char *type, const char *help);

@@ -1,5 +1,6 @@
 /* The metrics page, Prometheus text format 0.0.4: what all workers counted, added up. Labels are
  * bounded by the configuration and by weir's own tables; nothing a peer sends becomes one. */
+#include "observe/group_metrics_impl.h"
 #include "observe/histogram_impl.h"
 
 #include <stdio.h>
@@ -198,8 +199,12 @@ static void group_sums_collect(struct group_sums *sums, struct metrics *const *w
     for (size_t w = 0; w < count; w++) {
         const struct group_metrics *group =
             atomic_load_explicit(&workers[w]->groups, memory_order_acquire);
-        for (; group != NULL; group = group->next)
+        for (; group != NULL; group = group->next) {
+            if (!group_metrics_is_shown(group))
+                continue;
+            group->fate->is_shown = true;
             group_sum_add(group_sums_get(sums, group), group);
+        }
     }
     if (sums->count > 1)
         qsort(sums->items, sums->count, sizeof(sums->items[0]), by_label);
@@ -312,11 +317,15 @@ void metrics_print(struct metrics *const *workers, size_t count, struct text *ou
     print_reasons(workers, count, out);
     print_duration(workers, count, out);
 
+    for (size_t w = 0; w < count; w++)
+        pthread_mutex_lock(&workers[w]->lock);
     group_sums_collect(&sums, workers, count);
     print_group_figures(&sums, &labels, out);
     print_group_responses(&sums, &labels, out);
     print_group_failures(&sums, &labels, out);
     print_group_histograms(&sums, &labels, out);
+    for (size_t w = 0; w < count; w++)
+        pthread_mutex_unlock(&workers[w]->lock);
     text_free(&labels);
     free(sums.items);
 }

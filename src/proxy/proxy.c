@@ -14,13 +14,33 @@ struct serving *serving_ref(struct serving *serving)
     return serving;
 }
 
+enum { SIDES = SIDE_K8S + 1 };
+
+/* Room for the figures of each group and side; exchanges find them. */
+static void make_group_metrics(struct serving *serving)
+{
+    const struct config *config = serving->config;
+
+    serving->group_metrics = mem_new(config->group_count * sizeof(*serving->group_metrics));
+    for (size_t i = 0; i < config->group_count; i++)
+        serving->group_metrics[i] = mem_new(SIDES * sizeof(**serving->group_metrics));
+}
+
+static void free_group_metrics(struct serving *serving)
+{
+    for (size_t i = 0; i < serving->config->group_count; i++) {
+        for (size_t side = 0; side < SIDES; side++)
+            metrics_group_release(&serving->group_metrics[i][side]);
+        free(serving->group_metrics[i]);
+    }
+    free(serving->group_metrics);
+}
+
 static void serving_free(struct serving *serving)
 {
     for (size_t i = 0; i < serving->config->listener_count; i++)
         tls_server_unref(&serving->listeners[i].tls);
-    for (size_t i = 0; i < serving->config->group_count; i++)
-        free(serving->group_metrics[i]);
-    free(serving->group_metrics);
+    free_group_metrics(serving);
     free(serving->listeners);
     if (serving->release != NULL)
         serving->release(serving->release_arg);
@@ -84,17 +104,6 @@ static void make_listener(struct proxy *proxy, const struct config *config,
         listener->key = quotas_key(proxy->quotas, conf->name.ptr, conf->name.len, 0);
     if (conf->tls != NULL)
         listener->tls = tls_server_new(proxy->library, proxy->tickets, plan);
-}
-
-/* Room for the figures of each group and side; exchanges find them. */
-static void make_group_metrics(struct serving *serving)
-{
-    enum { SIDES = SIDE_K8S + 1 };
-    const struct config *config = serving->config;
-
-    serving->group_metrics = mem_new(config->group_count * sizeof(*serving->group_metrics));
-    for (size_t i = 0; i < config->group_count; i++)
-        serving->group_metrics[i] = mem_new(SIDES * sizeof(**serving->group_metrics));
 }
 
 static struct serving *serving_new(struct proxy *proxy, const struct config *config,

@@ -164,6 +164,38 @@ static void on_shrunk_list(void *arg, const struct place *place, const char *tex
     report_to_log(arg, false, complaint_line(&complaint, line, sizeof(line)));
 }
 
+struct group_names {
+    struct str *items; /* owns; sorted */
+    size_t count;
+};
+
+static int compare_names(const void *left, const void *right)
+{
+    const struct str *a = left, *b = right;
+
+    return str_cmp(*a, *b);
+}
+
+static bool is_group_name(void *arg, struct str name)
+{
+    const struct group_names *names = arg;
+
+    return bsearch(&name, names->items, names->count, sizeof(*names->items), compare_names) != NULL;
+}
+
+static void mark_group_metrics(struct server *server)
+{
+    const struct config *config = server_config(server);
+    struct group_names names = {.items =
+                                    mem_new(MAX(config->group_count, 1u) * sizeof(struct str))};
+
+    for (size_t i = 0; i < config->group_count; i++)
+        names.items[names.count++] = config->groups[i].name;
+    qsort(names.items, names.count, sizeof(*names.items), compare_names);
+    metrics_mark_groups(server->metrics, server->worker_count, is_group_name, &names);
+    free(names.items);
+}
+
 /* The workers have adopted it: what is old goes. */
 static void commit(struct server *server, struct reload *reload)
 {
@@ -182,6 +214,7 @@ static void commit(struct server *server, struct reload *reload)
         access_writer_free(server->writer);
         server->writer = reload->writer;
     }
+    mark_group_metrics(server);
     load_ticket_keys(server, snapshot_config(server->snapshot));
     uint32_t max_connections = snapshot_config(server->snapshot)->max_connections;
     if (old == NULL || snapshot_config(old)->max_connections != max_connections)

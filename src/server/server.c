@@ -321,6 +321,8 @@ static void on_overload_tick(void *arg)
 
     if (server->snapshot == NULL || server->quotas == NULL)
         return;
+    metrics_expire_groups(server->metrics, server->worker_count, clock_mono_ms(),
+                          server_config(server)->admin.keep_series_ms);
     gather(server, facts);
     give_back_memory(server);
     enum overload_level before = server->overload.level;

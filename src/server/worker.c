@@ -323,6 +323,7 @@ static void on_tick(void *arg)
     atomic_store_explicit(&worker->metrics->gauges[GAUGE_BUFFER_BYTES],
                           loop_bufs(worker->loop)->bytes_in_use, memory_order_relaxed);
     tell_listening(worker);
+    metrics_free_expired(worker->metrics);
     uint64_t offloaded = tls_library_figures(worker->library)->offloaded;
     metric_add(&worker->metrics->counters[COUNTER_HANDSHAKES_OFFLOADED],
                offloaded - worker->offloaded_told);

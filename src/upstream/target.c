@@ -206,6 +206,7 @@ static void target_free(struct reap *reap)
     struct target *t = CONTAINER_OF(reap, struct target, reap);
 
     queue_deinit(t);
+    metrics_group_release(&t->metrics);
     free(t->server_name);
     free(t->endpoints);
     free(t->loads);

@@ -1,7 +1,9 @@
 """The admin port: metrics that parse, health that tells the truth."""
 
 import copy
+import shutil
 import socket
+import subprocess
 
 import pytest
 
@@ -197,3 +199,31 @@ def test_no_page_and_no_log_shows_a_key(weir, upstream, leaf, tmp_path):
     assert lines and secret[:32].decode() not in said
     for line in lines:
         assert line[:16] not in said, "a piece of the private key"
+
+
+def test_series_of_groups_that_are_gone_go_away(weir, upstream):
+    up = upstream()
+    w = weir(up, top={"admin": {"keep_series": "1s"}})
+    config = copy.deepcopy(w.config)
+    size = len(w.metrics().text)
+    for i in range(20):
+        name = "renamed-%d" % i
+        config["groups"] = {name: {"endpoints": [up.address]}}
+        config["listeners"][0]["group"] = name
+        w.reload(config)
+        assert w.get().status == 200
+    before = w.metrics()
+    assert before.sum("weir_group_requests_total", group="renamed-18") == 1  # its last value
+    w.wait_for_metric(lambda m: not m.sum("weir_group_requests_total", group="renamed-18"), timeout=10)
+    after = w.metrics()
+    assert after.sum("weir_group_requests_total", group="renamed-19") == 1
+    assert "renamed-18" not in after.text
+    assert len(after.text) < size * 1.5
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_promtool_has_no_complaint(weir, upstream):
+    w = weir(upstream())
+    w.get()
+    done = subprocess.run(["promtool", "check", "metrics"], input=w.admin("/metrics")[1], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

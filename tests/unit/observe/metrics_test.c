@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -131,9 +132,95 @@ static void text_grows_as_needed(void **state UNUSED)
     text_free(&text);
 }
 
+/* --- groups that go ------------------------------------------------------------------------------
+ */
+
+enum { KEEP_MS = 1000 };
+
+static bool is_named(void *arg, struct str name)
+{
+    return str_eq(str_of(arg), name);
+}
+
+static bool page_has(struct metrics *const *workers, size_t count, const char *text)
+{
+    struct text page = {0};
+
+    metrics_print(workers, count, &page);
+    text_add_str(&page, STR("\0"));
+    bool has = strstr(page.ptr, text) != NULL;
+    text_free(&page);
+    return has;
+}
+
+static void figures_of_a_group_that_has_gone_stay_for_one_more_page(void **state UNUSED)
+{
+    struct metrics *workers[2] = {metrics_new(), metrics_new()};
+    struct group_metrics *old[2];
+
+    for (size_t w = 0; w < 2; w++) {
+        old[w] = metrics_group(workers[w], STR("old"), STR("-"));
+        metric_add(&old[w]->requests, 7);
+    }
+    metrics_mark_groups(workers, 2, is_named, "new");
+    metrics_group_release(&old[0]);
+    metrics_expire_groups(workers, 2, 1, KEEP_MS);
+    metrics_expire_groups(workers, 2, 100000, KEEP_MS);
+    assert_true(page_has(workers, 2, "{group=\"old\",side=\"-\"} 14\n")); /* one still counts */
+
+    metrics_group_release(&old[1]);
+    metrics_expire_groups(workers, 2, 200000, KEEP_MS);
+    metrics_expire_groups(workers, 2, 200000 + KEEP_MS, KEEP_MS);
+    assert_true(page_has(workers, 2, "group=\"old\"")); /* not shown before: its last value */
+    metrics_expire_groups(workers, 2, 200001 + KEEP_MS, KEEP_MS);
+    assert_false(page_has(workers, 2, "group=\"old\""));
+    for (size_t w = 0; w < 2; w++) {
+        metrics_free_expired(workers[w]);
+        assert_null(atomic_load(&workers[w]->groups));
+        metrics_free(workers[w]);
+    }
+}
+
+static void figures_that_nobody_asks_for_go_too(void **state UNUSED)
+{
+    struct metrics *worker = metrics_new();
+    struct group_metrics *old = metrics_group(worker, STR("old"), STR("-"));
+
+    metrics_group_release(&old);
+    metrics_mark_groups(&worker, 1, is_named, "new");
+    metrics_expire_groups(&worker, 1, 1, KEEP_MS);
+    metrics_expire_groups(&worker, 1, 1 + 9 * KEEP_MS, KEEP_MS);
+    metrics_free_expired(worker);
+    assert_non_null(atomic_load(&worker->groups));
+    metrics_expire_groups(&worker, 1, 1 + 10 * KEEP_MS, KEEP_MS);
+    metrics_free_expired(worker);
+    assert_null(atomic_load(&worker->groups));
+    metrics_free(worker);
+}
+
+static void figures_of_a_group_that_comes_back_go_on(void **state UNUSED)
+{
+    struct metrics *worker = metrics_new();
+    struct group_metrics *old = metrics_group(worker, STR("a"), STR("-")), *again = old;
+
+    metric_add(&old->requests, 3);
+    metrics_group_release(&old);
+    metrics_mark_groups(&worker, 1, is_named, "b");
+    metrics_expire_groups(&worker, 1, 1, KEEP_MS);
+    assert_ptr_equal(metrics_group(worker, STR("a"), STR("-")), again);
+    metrics_mark_groups(&worker, 1, is_named, "a");
+    metrics_group_release(&again);
+    metrics_expire_groups(&worker, 1, 1000000, KEEP_MS);
+    assert_true(page_has(&worker, 1, "{group=\"a\",side=\"-\"} 3\n"));
+    metrics_free(worker);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(figures_of_a_group_that_has_gone_stay_for_one_more_page),
+        cmocka_unit_test(figures_that_nobody_asks_for_go_too),
+        cmocka_unit_test(figures_of_a_group_that_comes_back_go_on),
         cmocka_unit_test(buckets_are_contiguous_and_narrow),
         cmocka_unit_test(cumulative_counts_never_promise_too_much),
         cmocka_unit_test(the_page_adds_up_all_workers),
