@@ -135,6 +135,14 @@ static enum reason take_length(struct h1_reader *r)
     return differs ? REASON_BAD_LENGTH : REASON_NONE;
 }
 
+/* Framing fields mean nothing in trailers, and are removed. llhttp would compare them with the
+ * head's and with each other. */
+static void forget_framing(struct h1_reader *r)
+{
+    r->llhttp.content_length = 0;
+    r->llhttp.flags &= (uint16_t) ~(F_CHUNKED | F_TRANSFER_ENCODING | F_CONTENT_LENGTH);
+}
+
 /* field-name ":" OWS field-value OWS, up to `end` (section 5). llhttp has checked the bytes of
  * both; it leaves the blanks behind the value to us, and lets line folding pass. */
 static enum reason end_field(struct h1_reader *r, uint32_t end)
@@ -161,7 +169,9 @@ static enum reason end_field(struct h1_reader *r, uint32_t end)
     if (r->head != NULL)
         head_add(r->head, str_make(r->base + r->line, name_len),
                  str_make(r->base + r->value, value_len));
-    if (r->kind == H1_RESPONSE && (r->llhttp.flags & F_CONTENT_LENGTH))
+    if (r->kind == H1_TRAILERS)
+        forget_framing(r);
+    else if (r->kind == H1_RESPONSE && (r->llhttp.flags & F_CONTENT_LENGTH))
         return take_length(r);
     return REASON_NONE;
 }
@@ -339,13 +349,23 @@ static llhttp_errno_t execute(struct h1_reader *r, struct str data)
     return llhttp_execute(&r->llhttp, data.ptr + r->fed, data.len - r->fed);
 }
 
+/* Did llhttp stop at a bare CR or LF, or right behind it? */
+static bool is_bad_line_end(const struct h1_reader *r, const char *at, size_t len)
+{
+    if (at < r->base || at > r->base + len)
+        return false;
+    if (at < r->base + len && *at == '\n')
+        return true;
+    if (at == r->base)
+        return false;
+    return at[-1] == '\r' || (at[-1] == '\n' && (at - r->base < 2 || at[-2] != '\r'));
+}
+
 static enum reason blame(const struct h1_reader *r, llhttp_errno_t error, size_t len)
 {
-    const char *at = llhttp_get_error_pos(&r->llhttp);
-
     if (error == HPE_USER)
         return (enum reason)r->refusal;
-    if (at >= r->base && at < r->base + len && (*at == '\n' || (at > r->base && at[-1] == '\r')))
+    if (is_bad_line_end(r, llhttp_get_error_pos(&r->llhttp), len))
         return REASON_BAD_LINE_END;
     if (r->kind == H1_TRAILERS)
         return REASON_BAD_TRAILER;
@@ -570,4 +590,7 @@ void h1_reader_begin_trailers(struct h1_reader *r)
 
     *r = (struct h1_reader){.kind = H1_TRAILERS};
     r->llhttp = llhttp;
+    /* Framing fields mean nothing here and are removed. llhttp would compare them with the head's.
+     */
+    r->llhttp.flags &= (uint16_t) ~(F_CHUNKED | F_TRANSFER_ENCODING | F_CONTENT_LENGTH);
 }

@@ -207,10 +207,15 @@ static bool has_tab_behind(const struct head *head, enum header_id id)
     return false;
 }
 
-static bool has_framing_name(const struct head *trailers)
+static bool has_odd_length(const struct head *trailers)
 {
-    return trailers->first[HEADER_CONTENT_LENGTH] != 0 ||
-           trailers->first[HEADER_TRANSFER_ENCODING] != 0;
+    for (unsigned i = 0; i < trailers->field_count; i++) {
+        const struct field *field = &trailers->fields[i];
+        uint64_t length;
+        if (field->id == HEADER_CONTENT_LENGTH && str_to_u64(field->value, &length) < 0)
+            return true;
+    }
+    return has_tab_behind(trailers, HEADER_CONTENT_LENGTH);
 }
 
 /* The list. All of it is legal and of no use: no sender was seen that makes it. */
@@ -220,8 +225,8 @@ static const char *known_refusal(const struct reading *oracle)
         return "HTAB behind the value of Content-Length";
     if (has_tab_behind(oracle->head, HEADER_TRANSFER_ENCODING))
         return "HTAB behind the value of Transfer-Encoding";
-    if (oracle->trailers != NULL && has_framing_name(oracle->trailers))
-        return "Content-Length or Transfer-Encoding in trailers";
+    if (oracle->trailers != NULL && has_odd_length(oracle->trailers))
+        return "a Content-Length in trailers that is no number";
     return NULL;
 }
 

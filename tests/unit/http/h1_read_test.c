@@ -813,7 +813,7 @@ static void forbidden_trailers_are_taken_out(void **state UNUSED)
 {
     struct head *head = accept_as(
         H1_TRAILERS,
-        STR("ETag: x\r\nTE: trailers\r\nHost: evil\r\n"
+        STR("Content-Length: 5\r\nETag: x\r\nTransfer-Encoding: chunked\r\nHost: evil\r\n"
             "authorization: y\r\nX-Forwarded-For: 1.2.3.4\r\nCookie: a\r\nSet-Cookie: b\r\n"
             "Content-Type: z\r\nX-Checksum: 1\r\nConnection: close\r\n\r\n"),
         METHOD_OTHER);
