@@ -283,8 +283,7 @@ static struct head *new_trailers(struct arena *arena)
     return trailers;
 }
 
-enum reason h1_read_trailers(struct h1_body *body, struct str data,
-                             const struct session_limits *limits, struct arena *arena,
+enum reason h1_read_trailers(struct h1_body *body, struct str data, struct arena *arena,
                              struct head **trailers, size_t *len)
 {
     struct h1_reader *r = &body->reader;
@@ -292,7 +291,6 @@ enum reason h1_read_trailers(struct h1_body *body, struct str data,
     enum reason reason;
 
     *trailers = NULL;
-    r->limits = limits;
     if (is_first) {
         body->before_trailers = *r;
         r->head = new_trailers(arena);

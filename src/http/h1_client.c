@@ -200,8 +200,7 @@ static size_t feed_trailers(struct h1_client *c, struct str data)
     struct head *trailers;
     size_t len;
 
-    if (h1_read_trailers(c->input.body, data, &c->session.limits, c->stream.arena, &trailers,
-                         &len) != REASON_NONE) {
+    if (h1_read_trailers(c->input.body, data, c->stream.arena, &trailers, &len) != REASON_NONE) {
         fail_response(c, REASON_UPSTREAM_PROTOCOL);
         return data.len;
     }

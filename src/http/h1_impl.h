@@ -51,8 +51,7 @@ enum h1_chunk_news h1_body_next(struct h1_body *body, struct str data, size_t *u
 
 /* The same as reading a head, for the trailers behind the last chunk. Forbidden names (RFC 9110
  * section 6.5.1) are marked removed. */
-enum reason h1_read_trailers(struct h1_body *body, struct str data,
-                             const struct session_limits *limits, struct arena *arena,
+enum reason h1_read_trailers(struct h1_body *body, struct str data, struct arena *arena,
                              struct head **trailers, size_t *len);
 
 /* --- what a head means ----------------------------------------------------------------------- */

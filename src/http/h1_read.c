@@ -37,11 +37,11 @@ static enum reason blame_request_line(struct str line)
 }
 
 /* The current line up to `end`. */
-static enum reason check_line_length(const struct h1_reader *r, uint32_t end)
+static enum reason check_line_length(const struct h1_reader *r, const char *end)
 {
-    uint32_t len = end - r->line;
+    size_t len = (size_t)(end - r->line);
 
-    if (r->name_end > 0 || r->kind != H1_REQUEST)
+    if (r->name_end != NULL || r->kind != H1_REQUEST)
         return len > r->limits->max_line_bytes ? REASON_LINE_TOO_LONG : REASON_NONE;
     if (UNLIKELY(len > r->limits->max_uri_bytes + REQUEST_LINE_REST))
         return blame_request_line(str_make(r->base, len));
@@ -49,71 +49,70 @@ static enum reason check_line_length(const struct h1_reader *r, uint32_t end)
 }
 
 /* The whole block as raw bytes. */
-static enum reason check_total(const struct h1_reader *r, size_t total)
+static enum reason check_total(const struct h1_reader *r)
 {
     size_t max = (size_t)r->limits->max_header_bytes + r->limits->max_uri_bytes + REQUEST_LINE_REST;
 
-    return total > max ? REASON_HEADERS_TOO_LARGE : REASON_NONE;
+    return r->fed > max ? REASON_HEADERS_TOO_LARGE : REASON_NONE;
 }
 
 /* After a feed that did not reach the end of the block. A request line without version would else
  * be noticed at the next line only, which the client may not send (HTTP/0.9). */
 static enum reason check_pending(const struct h1_reader *r)
 {
-    uint32_t end = r->fed;
+    const char *end = r->base + r->fed;
 
-    if (r->kind == H1_REQUEST && r->version == 0 && r->url_end > 0 && r->url_end < end &&
-        r->base[r->url_end] != ' ')
+    if (r->kind == H1_REQUEST && r->version == NULL && r->url_end != NULL && r->url_end < end &&
+        *r->url_end != ' ')
         return REASON_BAD_REQUEST_LINE;
-    while (end > r->line && (r->base[end - 1] == '\r' || r->base[end - 1] == '\n'))
+    while (end > r->line && (end[-1] == '\r' || end[-1] == '\n'))
         end--; /* perhaps the line's end, or half of it: not counted, as in a whole line */
     enum reason reason = check_line_length(r, end);
-    return reason != REASON_NONE ? reason : check_total(r, r->fed);
+    return reason != REASON_NONE ? reason : check_total(r);
 }
 
 /* --- lines ----------------------------------------------------------------------------------- */
 
-static bool is_crlf(const char *at)
+static bool is_blank(char c)
 {
-    return at[0] == '\r' && at[1] == '\n';
+    return c == ' ' || c == '\t';
 }
 
-static bool is_blank(const struct h1_reader *r, uint32_t from, uint32_t to)
+static bool all_blank(const char *from, const char *to)
 {
-    for (; from < to; from++) {
-        if (r->base[from] != ' ' && r->base[from] != '\t')
-            return false;
-    }
-    return true;
+    while (from < to && is_blank(*from))
+        from++;
+    return from >= to;
 }
 
 /* method SP request-target SP "HTTP/" version: single spaces, nothing else (RFC 9112 section 3). A
  * later minor version is read as ours (RFC 9110 section 2.5). */
-static enum reason end_request_line(const struct h1_reader *r, uint32_t end)
+static enum reason end_request_line(const struct h1_reader *r, const char *end)
 {
-    if (r->version == 0 || r->version + VERSION_LEN != end || r->version != r->url_end + 6 ||
-        memcmp(r->base + r->url_end, " HTTP/", 6) != 0)
+    if (r->version == NULL || r->url == NULL || r->version + VERSION_LEN != end ||
+        r->version != r->url_end + 6 || memcmp(r->url_end, " HTTP/", 6) != 0)
         return REASON_BAD_REQUEST_LINE;
-    if (r->url < 2 || r->url == r->url_end || r->base[r->url - 1] != ' ' ||
-        r->base[r->url - 2] == ' ')
+    if (r->url < r->base + 2 || r->url == r->url_end || r->url[-1] != ' ' || r->url[-2] == ' ')
         return REASON_BAD_REQUEST_LINE;
-    return r->base[r->version] == '1' ? REASON_NONE : REASON_BAD_VERSION;
+    return *r->version == '1' ? REASON_NONE : REASON_BAD_VERSION;
 }
 
 /* "HTTP/" version SP 3DIGIT [ SP reason-phrase ] (section 4). The space behind the digits may be
  * missing with the phrase. */
-static enum reason end_status_line(const struct h1_reader *r, uint32_t end)
+static enum reason end_status_line(const struct h1_reader *r, const char *end)
 {
     const char *line = r->base;
 
-    if (r->version != 5 || memcmp(line, "HTTP/1.", 7) != 0 || end < 12 || line[8] != ' ')
+    if (r->version != line + 5 || end < line + 12 || memcmp(line, "HTTP/1.", 7) != 0 ||
+        line[8] != ' ')
         return REASON_UPSTREAM_PROTOCOL;
     if (line[9] < '1' || line[9] > '9' || !ascii_is_digit(line[10]) || !ascii_is_digit(line[11]))
         return REASON_UPSTREAM_PROTOCOL;
-    return end == 12 || line[12] == ' ' ? REASON_NONE : REASON_UPSTREAM_PROTOCOL;
+    return end == line + 12 || line[12] == ' ' ? REASON_NONE : REASON_UPSTREAM_PROTOCOL;
 }
 
-static enum reason end_start_line(const struct h1_reader *r, uint32_t end)
+static __attribute__((noinline)) enum reason end_start_line(const struct h1_reader *r,
+                                                            const char *end)
 {
     enum reason reason = check_line_length(r, end);
 
@@ -135,40 +134,33 @@ static enum reason take_length(struct h1_reader *r)
     return differs ? REASON_BAD_LENGTH : REASON_NONE;
 }
 
+enum { FRAMING_FLAGS = F_CHUNKED | F_TRANSFER_ENCODING | F_CONTENT_LENGTH };
+
 /* Framing fields mean nothing in trailers, and are removed. llhttp would compare them with the
  * head's and with each other. */
 static void forget_framing(struct h1_reader *r)
 {
     r->llhttp.content_length = 0;
-    r->llhttp.flags &= (uint16_t) ~(F_CHUNKED | F_TRANSFER_ENCODING | F_CONTENT_LENGTH);
+    r->llhttp.flags &= (uint16_t)~FRAMING_FLAGS;
 }
 
-/* field-name ":" OWS field-value OWS, up to `end` (section 5). llhttp has checked the bytes of
- * both; it leaves the blanks behind the value to us, and lets line folding pass. */
-static enum reason end_field(struct h1_reader *r, uint32_t end)
+/* A field of `len` bytes of name and value, in a line of `line_len`. */
+static enum reason count_field(struct h1_reader *r, int64_t line_len, int64_t len)
 {
-    const enum reason bad = r->kind == H1_TRAILERS ? REASON_BAD_TRAILER : REASON_BAD_FIELD;
-    uint32_t name_len = r->name_end - r->line;
-    enum reason reason = check_line_length(r, end);
+    int64_t line_room = r->line_max - line_len;
 
-    if (reason != REASON_NONE)
-        return reason;
-    if (r->value_end == 0)
-        r->value = r->value_end = r->name_end + 1;
-    if (name_len == 0 || r->base[r->name_end] != ':' || !is_blank(r, r->name_end + 1, r->value) ||
-        !is_blank(r, r->value_end, end))
-        return bad;
-    while (r->value_end > r->value && is_blank(r, r->value_end - 1, r->value_end))
-        r->value_end--;
-    uint32_t value_len = r->value_end - r->value;
-    r->field_bytes += name_len + value_len + FIELD_OVERHEAD;
-    if (r->field_bytes > r->limits->max_header_bytes)
-        return REASON_HEADERS_TOO_LARGE;
-    if (++r->field_count > r->limits->max_header_count)
-        return REASON_TOO_MANY_FIELDS;
-    if (r->head != NULL)
-        head_add(r->head, str_make(r->base + r->line, name_len),
-                 str_make(r->base + r->value, value_len));
+    r->bytes_left -= len + FIELD_OVERHEAD;
+    r->fields_left--;
+    if (LIKELY((line_room | r->bytes_left | r->fields_left) >= 0))
+        return REASON_NONE;
+    if (line_room < 0)
+        return REASON_LINE_TOO_LONG;
+    return r->bytes_left < 0 ? REASON_HEADERS_TOO_LARGE : REASON_TOO_MANY_FIELDS;
+}
+
+/* What llhttp has taken notice of and we do not, or not as it does. */
+static enum reason correct_framing(struct h1_reader *r)
+{
     if (r->kind == H1_TRAILERS)
         forget_framing(r);
     else if (r->kind == H1_RESPONSE && (r->llhttp.flags & F_CONTENT_LENGTH))
@@ -176,22 +168,41 @@ static enum reason end_field(struct h1_reader *r, uint32_t end)
     return REASON_NONE;
 }
 
-/* The element at `next` begins a line: the one before it is whole, and must end right there. */
-static enum reason end_line(struct h1_reader *r, uint32_t next)
+/* field-name ":" OWS field-value OWS, up to `end` (section 5). llhttp has checked the bytes of
+ * both; it leaves the blanks behind the value to us, and lets line folding pass. */
+static enum reason end_field(struct h1_reader *r, const char *end)
 {
-    if (r->name_end == 0 && r->kind == H1_TRAILERS)
-        return next == 0 ? REASON_NONE : REASON_BAD_TRAILER; /* no line before it */
-    if (next < r->line + 2 || !is_crlf(r->base + next - 2))
+    const char *line = r->line, *colon = r->name_end, *value = r->value, *value_end = r->value_end;
+
+    if (UNLIKELY(value == NULL))
+        value = value_end = colon + 1;
+    bool is_usual = value == colon + 2 && colon[1] == ' ' && value_end == end;
+    if (UNLIKELY(line == colon ||
+                 (!is_usual && (!all_blank(colon + 1, value) || !all_blank(value_end, end)))))
+        return r->kind == H1_TRAILERS ? REASON_BAD_TRAILER : REASON_BAD_FIELD;
+    while (value_end > value && is_blank(value_end[-1]))
+        value_end--;
+    struct str name = str_make(line, (size_t)(colon - line));
+    struct str text = str_make(value, (size_t)(value_end - value));
+    enum reason reason = count_field(r, end - line, (int64_t)(name.len + text.len));
+    if (UNLIKELY(reason != REASON_NONE))
+        return reason;
+    if (r->head != NULL)
+        head_add(r->head, name, text);
+    return UNLIKELY(r->llhttp.flags & FRAMING_FLAGS) ? correct_framing(r) : REASON_NONE;
+}
+
+/* The element at `next` begins a line: the one before it is whole, and must end right there. */
+static enum reason end_line(struct h1_reader *r, const char *next)
+{
+    if (UNLIKELY(r->name_end == NULL && r->kind == H1_TRAILERS))
+        return next == r->base ? REASON_NONE : REASON_BAD_TRAILER; /* no line before it */
+    if (next < r->line + 2 || memcmp(next - 2, "\r\n", 2) != 0)
         return REASON_BAD_LINE_END;
-    return r->name_end == 0 ? end_start_line(r, next - 2) : end_field(r, next - 2);
+    return r->name_end == NULL ? end_start_line(r, next - 2) : end_field(r, next - 2);
 }
 
 /* --- what llhttp finds ----------------------------------------------------------------------- */
-
-static uint32_t position(const struct h1_reader *r, const char *at)
-{
-    return (uint32_t)(at - r->base);
-}
 
 static int refuse(struct h1_reader *r, enum reason reason)
 {
@@ -205,9 +216,9 @@ static int on_url(llhttp_t *llhttp, const char *at, size_t len)
 
     if (r->start_line != LINE_BY_LLHTTP)
         return 0;
-    if (r->url == 0)
-        r->url = position(r, at);
-    r->url_end = position(r, at + len);
+    if (r->url == NULL)
+        r->url = at;
+    r->url_end = at + len;
     return 0;
 }
 
@@ -215,39 +226,37 @@ static int on_version(llhttp_t *llhttp, const char *at, size_t len UNUSED)
 {
     struct h1_reader *r = of_llhttp(llhttp);
 
-    if (r->version == 0)
-        r->version = position(r, at);
+    if (r->version == NULL)
+        r->version = at;
     return 0;
 }
 
 static int on_header_field(llhttp_t *llhttp, const char *at, size_t len)
 {
     struct h1_reader *r = of_llhttp(llhttp);
-    uint32_t start = position(r, at);
 
-    if (start != r->name_end || start == 0) { /* else: more of a name that came in pieces */
-        enum reason reason = end_line(r, start);
+    if (LIKELY(at != r->name_end)) { /* else: more of a name that came in pieces */
+        enum reason reason = end_line(r, at);
         if (reason != REASON_NONE)
             return refuse(r, reason);
-        r->line = start;
-        r->value_end = 0;
+        r->line = at;
+        r->value = r->value_end = NULL;
     }
-    r->name_end = start + (uint32_t)len;
+    r->name_end = at + len;
     return 0;
 }
 
 static int on_header_value(llhttp_t *llhttp, const char *at, size_t len)
 {
     struct h1_reader *r = of_llhttp(llhttp);
-    uint32_t start = position(r, at);
 
     if (len == 0)
         return 0; /* an empty value is reported behind its line */
-    if (r->value_end == 0)
-        r->value = start;
-    else if (start != r->value_end) /* line folding */
+    if (r->value == NULL)
+        r->value = at;
+    else if (at != r->value_end) /* line folding */
         return refuse(r, r->kind == H1_TRAILERS ? REASON_BAD_TRAILER : REASON_BAD_FIELD);
-    r->value_end = start + (uint32_t)len;
+    r->value_end = at + len;
     return 0;
 }
 
@@ -286,13 +295,14 @@ static bool may_be_ours(const struct h1_reader *r, llhttp_errno_t error)
 {
     if (error == HPE_OK || error == HPE_PAUSED || error == HPE_USER)
         return false;
-    return r->kind == H1_REQUEST && r->start_line == LINE_BY_LLHTTP && r->name_end == 0;
+    return r->kind == H1_REQUEST && r->start_line == LINE_BY_LLHTTP && r->name_end == NULL;
 }
 
 static void begin_own_line(struct h1_reader *r)
 {
     r->start_line = LINE_BY_US;
-    r->fed = r->url = r->url_end = r->version = 0;
+    r->fed = 0;
+    r->url = r->url_end = r->version = NULL;
 }
 
 static enum reason blame_byte(char c, enum reason reason)
@@ -312,29 +322,29 @@ static bool is_target_byte(char c)
  * both are whole lets llhttp read the rest behind others. */
 static enum reason read_own_line(struct h1_reader *r, struct str data)
 {
-    uint32_t at = r->fed;
+    const char *at = data.ptr + r->fed, *end = data.ptr + data.len;
 
-    if (r->url == 0) {
-        while (at < data.len && char_is(data.ptr[at], CHAR_TOKEN))
+    if (r->url == NULL) {
+        while (at < end && char_is(*at, CHAR_TOKEN))
             at++;
-        r->fed = at;
-        if (at == data.len)
+        r->fed = (uint32_t)(at - data.ptr);
+        if (at == end)
             return REASON_NONE;
-        if (at == 0)
+        if (at == data.ptr)
             return REASON_BAD_REQUEST_LINE; /* no text of HTTP */
-        if (data.ptr[at] != ' ')
-            return blame_byte(data.ptr[at], REASON_BAD_METHOD);
+        if (*at != ' ')
+            return blame_byte(*at, REASON_BAD_METHOD);
         r->url = ++at;
     }
-    while (at < data.len && is_target_byte(data.ptr[at]))
+    while (at < end && is_target_byte(*at))
         at++;
-    r->fed = at;
-    if (at == data.len)
+    r->fed = (uint32_t)(at - data.ptr);
+    if (at == end)
         return REASON_NONE;
     if (at == r->url)
         return REASON_BAD_REQUEST_LINE;
-    if (data.ptr[at] != ' ')
-        return blame_byte(data.ptr[at], REASON_BAD_TARGET);
+    if (*at != ' ')
+        return blame_byte(*at, REASON_BAD_TARGET);
     r->url_end = at;
     r->start_line = LINE_SUBSTITUTED;
     start_llhttp(r);
@@ -376,24 +386,23 @@ static enum reason blame(const struct h1_reader *r, llhttp_errno_t error, size_t
     case HPE_INVALID_TRANSFER_ENCODING:
         return REASON_BAD_FRAMING;
     default:
-        return r->version == 0 || error == HPE_INVALID_VERSION ? REASON_BAD_REQUEST_LINE
-                                                               : REASON_BAD_FIELD;
+        return r->version == NULL || error == HPE_INVALID_VERSION ? REASON_BAD_REQUEST_LINE
+                                                                  : REASON_BAD_FIELD;
     }
 }
 
 static enum reason end_block(struct h1_reader *r, size_t *len)
 {
-    uint32_t end = position(r, llhttp_get_error_pos(&r->llhttp));
+    const char *end = llhttp_get_error_pos(&r->llhttp);
     enum reason reason;
 
     llhttp_resume(&r->llhttp);
-    if (end < 2 || !is_crlf(r->base + end - 2))
+    r->fed = (uint32_t)(end - r->base);
+    if (r->fed < 2 || memcmp(end - 2, "\r\n", 2) != 0)
         return REASON_BAD_LINE_END;
-    if ((reason = end_line(r, end - 2)) != REASON_NONE ||
-        (reason = check_total(r, end)) != REASON_NONE)
+    if ((reason = end_line(r, end - 2)) != REASON_NONE || (reason = check_total(r)) != REASON_NONE)
         return reason;
-    r->fed = end;
-    *len = end;
+    *len = r->fed;
     return REASON_NONE;
 }
 
@@ -402,8 +411,37 @@ static bool own_line_is_read(struct h1_reader *r, struct str data, enum reason *
 {
     *reason = read_own_line(r, data);
     if (*reason == REASON_NONE && r->start_line == LINE_BY_US)
-        *reason = check_line_length(r, r->fed);
+        *reason = check_line_length(r, r->base + r->fed);
     return *reason == REASON_NONE && r->start_line == LINE_SUBSTITUTED;
+}
+
+static void set_limits(struct h1_reader *r, const struct session_limits *limits)
+{
+    r->limits = limits;
+    r->line_max = limits->max_line_bytes;
+    r->bytes_left = limits->max_header_bytes;
+    r->fields_left = limits->max_header_count;
+}
+
+static void move(const char **place, ptrdiff_t by)
+{
+    if (*place != NULL)
+        *place += by;
+}
+
+/* The block is at `base` now. */
+static void move_to(struct h1_reader *r, const char *base)
+{
+    ptrdiff_t by = r->base != NULL ? base - r->base : 0;
+
+    r->line = r->base != NULL ? r->line + by : base;
+    r->base = base;
+    move(&r->url, by);
+    move(&r->url_end, by);
+    move(&r->version, by);
+    move(&r->name_end, by);
+    move(&r->value, by);
+    move(&r->value_end, by);
 }
 
 enum reason h1_reader_feed(struct h1_reader *r, struct str data, size_t *len)
@@ -412,7 +450,8 @@ enum reason h1_reader_feed(struct h1_reader *r, struct str data, size_t *len)
     enum reason reason;
 
     *len = 0;
-    r->base = data.ptr;
+    if (r->base != data.ptr)
+        move_to(r, data.ptr);
     if (r->kind != H1_TRAILERS && (data.ptr[0] == '\r' || data.ptr[0] == '\n'))
         return REASON_BAD_LINE_END; /* llhttp skips empty lines, any number of them */
     if (r->start_line == LINE_BY_US && !own_line_is_read(r, data, &reason))
@@ -435,9 +474,10 @@ enum reason h1_reader_feed(struct h1_reader *r, struct str data, size_t *len)
 /* --- heads ----------------------------------------------------------------------------------- */
 
 static void reader_init(struct h1_reader *r, enum h1_kind kind, const struct session_limits *limits,
-                        struct head *head)
+                        struct head *head, const char *base)
 {
-    *r = (struct h1_reader){.limits = limits, .head = head, .kind = (uint8_t)kind};
+    *r = (struct h1_reader){.head = head, .kind = (uint8_t)kind, .base = base, .line = base};
+    set_limits(r, limits);
     start_llhttp(r);
 }
 
@@ -450,10 +490,8 @@ static struct head *new_head(struct arena *arena)
 }
 
 /* Goes on with a head that comes in pieces; *len is set at its end. */
-static enum reason follow(struct h1_input *in, struct str data, const struct session_limits *limits,
-                          size_t *len)
+static enum reason follow(struct h1_input *in, struct str data, size_t *len)
 {
-    in->partial->limits = limits;
     enum reason reason = h1_reader_feed(in->partial, data, len);
     if (reason != REASON_NONE || *len > 0)
         h1_input_clear(in);
@@ -476,13 +514,13 @@ static enum reason read_head(struct h1_input *in, struct h1_reader *r, enum h1_k
 
     *head = NULL;
     if (UNLIKELY(in->partial != NULL)) {
-        reason = follow(in, data, limits, len);
+        reason = follow(in, data, len);
         if (reason != REASON_NONE || *len == 0)
             return reason;
         data.len = *len;
     }
     struct head *read = new_head(arena);
-    reader_init(r, kind, limits, read);
+    reader_init(r, kind, limits, read, data.ptr);
     reason = h1_reader_feed(r, data, len);
     if (reason != REASON_NONE)
         return reason;
@@ -521,9 +559,9 @@ static enum reason begin_body(struct h1_input *in, const struct h1_reader *r,
     return REASON_NONE;
 }
 
-static enum http_version version_of(const struct h1_reader *r, struct str block)
+static enum http_version version_of(const struct h1_reader *r)
 {
-    return block.ptr[r->version + 2] == '0' ? HTTP_1_0 : HTTP_1_1;
+    return r->version[2] == '0' ? HTTP_1_0 : HTTP_1_1;
 }
 
 enum reason h1_read_request(struct h1_input *in, struct str data,
@@ -536,9 +574,10 @@ enum reason h1_read_request(struct h1_input *in, struct str data,
     if (reason != REASON_NONE || *head == NULL)
         return reason;
     struct str block = h1_reader_keep(&r, *head, *head_len);
-    (*head)->version = version_of(&r, block);
-    (*head)->method_text = str_make(block.ptr, r.url - 1);
-    reason = h1_rules_request(*head, str_make(block.ptr + r.url, r.url_end - r.url), limits);
+    (*head)->version = version_of(&r);
+    size_t url = (size_t)(r.url - r.base), url_len = (size_t)(r.url_end - r.url);
+    (*head)->method_text = str_make(block.ptr, url - 1);
+    reason = h1_rules_request(*head, str_make(block.ptr + url, url_len), limits);
     return reason != REASON_NONE ? reason : begin_body(in, &r, *head, h1_request_framing(*head));
 }
 
@@ -567,7 +606,7 @@ enum reason h1_read_response(struct h1_input *in, struct str data, enum method m
     if (reason != REASON_NONE || *head == NULL)
         return reason != REASON_NONE ? as_upstream(reason) : reason;
     struct str block = h1_reader_keep(&r, *head, *head_len);
-    (*head)->version = version_of(&r, block);
+    (*head)->version = version_of(&r);
     (*head)->status = llhttp_get_status_code(&r.llhttp);
     (*head)->phrase = phrase_of(block);
     reason = h1_rules_response(*head, method, limits);
@@ -586,11 +625,11 @@ void h1_input_clear(struct h1_input *in)
 
 void h1_reader_begin_trailers(struct h1_reader *r)
 {
+    const struct session_limits *limits = r->limits;
     llhttp_t llhttp = r->llhttp;
 
     *r = (struct h1_reader){.kind = H1_TRAILERS};
     r->llhttp = llhttp;
-    /* Framing fields mean nothing here and are removed. llhttp would compare them with the head's.
-     */
-    r->llhttp.flags &= (uint16_t) ~(F_CHUNKED | F_TRANSFER_ENCODING | F_CONTENT_LENGTH);
+    set_limits(r, limits);
+    forget_framing(r);
 }

@@ -7,26 +7,28 @@
 
 /* Reads one block of lines: a head with its start line, or trailers. llhttp finds the elements and
  * its callbacks say where they lie. What llhttp lets pass and RFC 9112 does not is found by
- * comparing positions: every element must begin right behind the CRLF that ends the line before it.
- * Positions count from the block's first byte, because the bytes may move between two feeds. */
+ * comparing places: every element must begin right behind the CRLF that ends the line before it.
+ * The places are in the present feed; they move with the block when the next feed has it elsewhere.
+ */
 struct h1_reader {
     llhttp_t llhttp;
     const struct session_limits *limits;
     struct head *head; /* borrows: gets the fields; NULL where only the end is looked for */
-    const char *base;  /* borrows: the block in the present feed */
-    uint32_t fed;      /* bytes taken so far */
-    uint32_t line;     /* where the current line begins */
-    uint32_t url, url_end;
-    uint32_t version;          /* where "1.1" begins; 0: not seen */
-    uint32_t name_end;         /* of the current field; 0: still in the start line */
-    uint32_t value, value_end; /* 0: no byte of it seen */
-    uint32_t field_bytes;      /* of all fields so far, as max_header_bytes counts */
-    uint32_t field_count;
-    uint64_t content_length; /* of an earlier Content-Length line, when has_length */
-    uint8_t kind;            /* enum h1_kind */
-    uint8_t refusal;         /* enum reason: why a callback stopped llhttp */
-    uint8_t start_line;      /* private to h1_read.c */
+    const char *base;  /* borrows: the block in the present feed; of all that follows, too */
+    const char *line;  /* where the current line begins */
+    const char *url, *url_end;
+    const char *version;  /* where "1.1" begins; NULL: not seen */
+    const char *name_end; /* of the current field; NULL: still in the start line */
+    const char *value;    /* first byte of it, and behind the last; NULL: no byte seen */
+    const char *value_end;
+    int64_t line_max;
+    int64_t bytes_left, fields_left; /* of the limits for all fields; below 0: too much */
+    uint32_t fed;                    /* bytes taken so far */
+    uint8_t kind;                    /* enum h1_kind */
+    uint8_t start_line;              /* private to h1_read.c */
+    uint8_t refusal;                 /* enum reason: why a callback stopped llhttp */
     bool has_length;
+    uint64_t content_length; /* of an earlier Content-Length line, when has_length */
 };
 
 /* Goes on with all of `data` that is new. *len: length of the block when it is whole, else 0. */

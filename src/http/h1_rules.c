@@ -71,7 +71,6 @@ enum lines { ONE_LINE, EQUAL_LINES };
  * with the same number, as responses do that passed several servers; one line is sent on. */
 static enum reason apply_content_length(struct head *head, enum lines lines)
 {
-    const struct field *end = head->fields + head->field_count;
     struct field *first = head_find(head, HEADER_CONTENT_LENGTH);
     uint64_t length, again;
 
@@ -79,7 +78,7 @@ static enum reason apply_content_length(struct head *head, enum lines lines)
         return REASON_NONE;
     if (str_to_u64(first->value, &length) < 0 || length > INT64_MAX)
         return REASON_BAD_LENGTH;
-    for (struct field *f = first + 1; f < end; f++) {
+    for (struct field *f = first + 1; f < head->fields + head->field_count; f++) {
         if (f->id == HEADER_CONTENT_LENGTH &&
             (lines == ONE_LINE || str_to_u64(f->value, &again) < 0 || again != length))
             return REASON_BAD_LENGTH;
@@ -118,8 +117,20 @@ static enum reason check_transfer_encoding(const struct head *head)
 
 /* What Connection says (RFC 9110 section 7.6.1), read in one pass over all its lines. */
 struct connection {
-    bool close, keep_alive, upgrade;
+    bool close;
+    bool keep_alive; /* looked for in HTTP/1.0 only */
+    bool upgrade;    /* looked for where there is an Upgrade field */
 };
+
+static void take_option(struct connection *connection, const struct head *head, struct str option)
+{
+    if (str_eq_nocase(option, STR("close")))
+        connection->close = true;
+    else if (head->version == HTTP_1_0 && str_eq_nocase(option, STR("keep-alive")))
+        connection->keep_alive = true;
+    else if (head->first[HEADER_UPGRADE] != 0 && str_eq_nocase(option, STR("upgrade")))
+        connection->upgrade = true;
+}
 
 /* Each option is looked for among the fields later, so their number is bounded. */
 static enum reason read_connection(const struct head *head, const struct session_limits *limits,
@@ -139,10 +150,7 @@ static enum reason read_connection(const struct head *head, const struct session
         while (str_next(&rest, ',', &option)) {
             if (left-- == 0)
                 return REASON_TOO_MANY_OPTIONS;
-            option = str_trim(option);
-            connection->close |= str_eq_nocase(option, STR("close"));
-            connection->keep_alive |= str_eq_nocase(option, STR("keep-alive"));
-            connection->upgrade |= str_eq_nocase(option, STR("upgrade"));
+            take_option(connection, head, str_trim(option));
         }
     }
     return REASON_NONE;

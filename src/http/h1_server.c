@@ -322,8 +322,7 @@ static size_t feed_trailers(struct h1_server *s, struct str data)
 {
     struct head *trailers;
     size_t len;
-    enum reason reason =
-        h1_read_trailers(s->input.body, data, &s->session.limits, &s->arena, &trailers, &len);
+    enum reason reason = h1_read_trailers(s->input.body, data, &s->arena, &trailers, &len);
 
     if (reason != REASON_NONE) {
         fail_body(s, reason);

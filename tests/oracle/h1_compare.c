@@ -78,7 +78,7 @@ static size_t feed_trailers(struct feeding *f, const struct source *s, struct st
 {
     size_t len;
 
-    r->reason = h1_read_trailers(f->input.body, data, s->limits, s->arena, &r->trailers, &len);
+    r->reason = h1_read_trailers(f->input.body, data, s->arena, &r->trailers, &len);
     if (r->trailers != NULL)
         f->part = PART_END;
     return len;
