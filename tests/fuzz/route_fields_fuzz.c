@@ -1,5 +1,6 @@
 /* Cookies, form parameters, hosts and paths: a first line that is looked for, and the rest in which
  * it is. What is found lies inside; what is in normal form stays so. */
+#include "base/path.h"
 #include "route/route_impl.h"
 
 static bool is_inside(struct str part, struct str whole)
@@ -35,6 +36,23 @@ static void try_path(struct str target)
     ASSERT(str_eq(again.path, request.path) && str_eq(again.undone, request.undone));
 }
 
+/* What is sent in normal form is matched as what came, and read alike by everybody. */
+static void try_normal_form(struct str path)
+{
+    static char text[3 * PATH_BYTES_MAX], came[PATH_TEXT_BYTES], sent[PATH_TEXT_BYTES];
+    struct str normal, decoded_came, decoded_sent, undone;
+
+    if (path.len == 0 || path.ptr[0] != '/' || !path_is_clear(path) ||
+        path_normalize(path, text, sizeof(text), &normal) < 0 ||
+        path_decode(path, came, sizeof(came), &decoded_came) < 0 ||
+        path_decode(normal, sent, sizeof(sent), &decoded_sent) < 0)
+        return;
+    ASSERT(path_is_clear(normal) && path_is_resolved(normal));
+    ASSERT(str_eq(decoded_came, decoded_sent) && path_is_resolved(decoded_came));
+    if (path_undo_slashes(decoded_came, text, &undone))
+        ASSERT(path_is_resolved(undone) && !path_undo_slashes(undone, sent, &undone));
+}
+
 static void try_host(struct str authority)
 {
     char fast[HOST_BYTES_MAX], slow[HOST_BYTES_MAX], again_text[HOST_BYTES_MAX];
@@ -60,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     query_text_eq(rest, name);
     query_text_starts(rest, name);
     try_path(rest);
+    try_normal_form(rest);
     try_host(rest);
     return 0;
 }
