@@ -16,6 +16,7 @@ void config_review(const struct config *config, struct complaints *complaints)
 {
     for (size_t i = 0; i < config->router_count; i++) {
         review_rules(&config->routers[i], complaints);
+        review_fields(config, &config->routers[i], complaints);
         review_split(config, &config->routers[i], complaints);
     }
     complaints_sort(complaints);

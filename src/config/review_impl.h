@@ -9,6 +9,10 @@ void complaints_warn(struct complaints *complaints, struct place place, const ch
 /* Rules that can never match. */
 void review_rules(const struct router_conf *router, struct complaints *complaints);
 
+/* Conditions on fields that never arrive. */
+void review_fields(const struct config *config, const struct router_conf *router,
+                   struct complaints *complaints);
+
 /* Shares that never apply, and hosts that no wiki has. */
 void review_split(const struct config *config, const struct router_conf *router,
                   struct complaints *complaints);

@@ -26,6 +26,7 @@ static void answer_locally(struct exchange *x)
 {
     const struct router_conf *router = &x->serving->config->routers[x->listener->router];
 
+    rewrite_forwarding(x); /* header rules for answers may name its fields */
     if (x->decision.why == WHY_ANSWER)
         reply_answer(x, router->rules[x->decision.rule].answer);
     else if (x->decision.why == WHY_DEBUG_UNKNOWN)

@@ -389,6 +389,16 @@ def test_a_split_that_sticks_to_host_does_not_depend_on_the_protocol(weir, upstr
     assert seen == {"legacy", "k8s"}
 
 
+@pytest.mark.parametrize("mode, is_warned", [("drop", True), ("reject", True), ("keep", False)])
+def test_a_condition_on_a_field_that_never_arrives_is_a_warning(tmp_path, mode, is_warned):
+    config = tmp_path / "weir.yaml"
+    text = config_of("127.0.0.1:1", "127.0.0.1:1").replace("router: r }", "router: r, odd_names: %s }" % mode)
+    config.write_text(text.replace("rules: []", "rules: [{ header: { X_A: '1' }, group: a }, { group: b }]"))
+    checked = run("check", "-c", config)
+    assert checked.returncode == 0
+    assert ('no request has the field "x_a"' in checked.stdout + checked.stderr) == is_warned
+
+
 def test_a_port_in_a_condition_on_host_is_an_error(tmp_path):
     config = tmp_path / "weir.yaml"
     text = config_of("127.0.0.1:1", "127.0.0.1:1")
