@@ -5,6 +5,7 @@
 #include "proxy/proxy_impl.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* For clients that were not in the middle of something at a drain. */
@@ -358,6 +359,7 @@ static void on_open(struct conn *conn)
         conn_flush_later(conn);
     }
     set_deadline(down);
+    downstream_rebind(down);
 }
 
 static size_t on_data(struct conn *conn, struct slice data)
@@ -399,9 +401,12 @@ static void on_closed(struct conn *conn, enum reason reason)
 {
     struct downstream *down = conn_arg(conn);
 
-    if (reason == REASON_HANDSHAKE_FAILED)
-        LOG_LIMITED(LOG_LEVEL_INFO, "handshake_failed", "client=%.*s error=\"%s\"",
-                    STR_FMT(downstream_peer_text(down)), conn_error_text(conn));
+    if (reason == REASON_HANDSHAKE_FAILED || reason == REASON_UNKNOWN_SNI ||
+        reason == REASON_PLAIN_HTTP)
+        LOG_LIMITED(LOG_LEVEL_INFO, "handshake_failed",
+                    "client=%.*s listener=%.*s reason=%s error=\"%s\"",
+                    STR_FMT(downstream_peer_text(down)), STR_FMT(down->listener->conf->name),
+                    reason_word(reason), conn_error_text(conn));
     /* An exchange counts what ended it. A client that drops an idle connection has done nothing
      * wrong. */
     if (reason != REASON_NONE && reason != REASON_CLIENT_RESET && down->exchanges == 0)
@@ -525,11 +530,35 @@ static const struct serving_listener *same_listener(const struct downstream *dow
     return NULL;
 }
 
+static bool same_networks(const struct cidr *a, size_t a_count, const struct cidr *b,
+                          size_t b_count)
+{
+    for (size_t i = 0; i < a_count && i < b_count; i++) {
+        if (a[i].bits != b[i].bits || memcmp(a[i].ip, b[i].ip, sizeof(a[i].ip)) != 0)
+            return false;
+    }
+    return a_count == b_count;
+}
+
+/* Would a connection that is accepted now have to prove the same things as this one: TLS or none,
+ * the same policy for clients, the same of the PROXY header? */
+static bool keeps_transport(const struct downstream *down, const struct serving_listener *now)
+{
+    const struct proxy_protocol_conf *had = &down->listener->conf->proxy_protocol;
+    const struct proxy_protocol_conf *has = &now->conf->proxy_protocol;
+
+    return had->enabled == has->enabled && had->required == has->required &&
+           same_networks(had->from, had->from_count, has->from, has->from_count) &&
+           (down->conn == NULL || tls_policy_stays(down->conn, now->tls));
+}
+
+/* A connection keeps the properties that it was accepted with: where new ones have others, it stays
+ * with its old configuration for what it is doing, and ends. */
 static void change_serving(struct downstream *down)
 {
     const struct serving_listener *listener = same_listener(down);
 
-    if (listener == NULL) {
+    if (listener == NULL || !keeps_transport(down, listener)) {
         downstream_drain(down);
         return;
     }
@@ -555,9 +584,12 @@ static void follow_configuration(struct downstream *down)
     }
 }
 
+/* In the middle of its handshake a connection stays with its configuration; it follows then. */
 void downstream_rebind(struct downstream *down)
 {
-    if (!down->is_closed && down->exchanges == 0)
+    bool is_shaking = down->session == NULL && down->listener->tls != NULL;
+
+    if (!down->is_closed && down->exchanges == 0 && !is_shaking)
         follow_configuration(down);
 }
 

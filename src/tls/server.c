@@ -64,6 +64,16 @@ bool tls_host_fits(struct conn *conn, const struct tls_server *server, struct st
     return tls_policy_same_auth(have, policy_of_host(server, without_port(host)));
 }
 
+bool tls_policy_stays(struct conn *conn, const struct tls_server *server)
+{
+    const struct tls_stream *s = conn_transport_state(conn);
+
+    if (s == NULL || server == NULL)
+        return s == NULL && server == NULL;
+    struct str name = str_of(SSL_get_servername(s->ssl, TLSEXT_NAMETYPE_host_name));
+    return tls_policy_same_auth(tls_policy_of(s->ssl), policy_of_host(server, name));
+}
+
 void tls_accept(struct conn *conn, struct tls_server *server)
 {
     struct err err;

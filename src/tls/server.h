@@ -76,6 +76,10 @@ const struct tls_peer *tls_peer(struct conn *conn);
  * (RFC 9110 section 15.5.20). */
 bool tls_host_fits(struct conn *conn, const struct tls_server *server, struct str host);
 
+/* Would the name that the connection was made to ask the same of its client at `server` (NULL: a
+ * plain listener)? After the handshake. */
+bool tls_policy_stays(struct conn *conn, const struct tls_server *server);
+
 /* A fresh self-signed certificate (ECDSA P-256) for `names` as PEM text in malloc'ed strings, for
  * weir demo. */
 MUST_USE int tls_self_signed(const char *const *names, size_t count, char **chain_pem,
