@@ -49,6 +49,7 @@
     X(HANDSHAKE_FAILED, 0, "handshake_failed", RETRY_NEVER)                                        \
     X(HANDSHAKE_OVERFLOW, 0, "handshake_overflow", RETRY_NEVER)                                    \
     X(UNKNOWN_SNI, 0, "unknown_sni", RETRY_NEVER)                                                  \
+    X(PLAIN_HTTP, 400, "plain_http", RETRY_NEVER)                                                  \
     X(HANDSHAKE_CAP, 0, "handshake_cap", RETRY_NEVER)                                              \
     X(CONNECTION_CAP, 0, "connection_cap", RETRY_NEVER)                                            \
     X(DESCRIPTORS, 0, "descriptors", RETRY_NEVER)                                                  \

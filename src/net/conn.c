@@ -130,11 +130,16 @@ static void conn_do_later(struct conn *conn, unsigned todo)
 
 /* --- writing --------------------------------------------------------------------------------- */
 
+static void conn_end_lingering(struct conn *conn)
+{
+    conn_end(conn, conn->has_last_words ? (enum reason)conn->reason : REASON_NONE);
+}
+
 static void conn_linger(struct conn *conn)
 {
     conn->ops->goodbye(conn);
     if (conn->eof || shutdown(conn->io.fd, SHUT_WR) < 0) {
-        conn_end(conn, REASON_NONE);
+        conn_end_lingering(conn);
         return;
     }
     conn->state = CONN_LINGER;
@@ -448,7 +453,7 @@ static void conn_swallow(struct conn *conn)
     if (n > 0 && conn->swallowed <= SWALLOW_MAX)
         return;
     if (conn->state == CONN_LINGER || n < 0) {
-        conn_end(conn, REASON_NONE);
+        conn_end_lingering(conn);
         return;
     }
     conn->eof = n == 0;
@@ -517,7 +522,10 @@ static void conn_handshake(struct conn *conn)
         break;
     case IO_EOF:
     case IO_ERROR:
-        conn_fail(conn, REASON_HANDSHAKE_FAILED);
+        if (conn->has_last_words)
+            conn_linger(conn);
+        else
+            conn_fail(conn, REASON_HANDSHAKE_FAILED);
         return;
     }
     conn_watch(conn);
@@ -652,7 +660,7 @@ static void conn_on_deadline(struct deadline *deadline)
         conn_end(conn, REASON_WRITE_TIMEOUT);
         break;
     case CONN_LINGER:
-        conn_end(conn, REASON_NONE);
+        conn_end_lingering(conn);
         break;
     case CONN_DEAD:
         break;
@@ -906,6 +914,11 @@ void conn_note_sent(struct conn *conn, size_t bytes)
 const char *conn_error_text(const struct conn *conn)
 {
     return conn->error_text != NULL ? conn->error_text : "";
+}
+
+void conn_set_last_words(struct conn *conn)
+{
+    conn->has_last_words = true;
 }
 
 void conn_set_error(struct conn *conn, enum reason reason, const char *text)

@@ -39,7 +39,8 @@ struct conn_handler {
 
     /* Dead: connect failed, handshake failed or late, reset, write deadline. `reason` is one of
      * NONE (closed as asked, after conn_close), UPSTREAM_CONNECT, UPSTREAM_CONNECT_TIMEOUT,
-     * HANDSHAKE_FAILED, HANDSHAKE_TIMEOUT, HANDSHAKE_OVERFLOW, TLS_FLOOD, UPSTREAM_TLS_VERIFY,
+     * HANDSHAKE_FAILED, HANDSHAKE_TIMEOUT, HANDSHAKE_OVERFLOW, UNKNOWN_SNI, PLAIN_HTTP,
+     * TLS_FLOOD, UPSTREAM_TLS_VERIFY,
      * CLIENT_RESET (a reset by the peer, either direction), WRITE_TIMEOUT. */
     void (*on_closed)(struct conn *conn, enum reason reason);
 };
@@ -166,3 +167,8 @@ const char *conn_error_text(const struct conn *conn);
 /* For transports, before they answer IO_ERROR. `reason` goes to on_closed; NONE: the usual one of
  * the state the connection is in. Copies `text`. */
 void conn_set_error(struct conn *conn, enum reason reason, const char *text);
+
+/* For transports, before they answer IO_ERROR in a handshake, after conn_set_error with a reason:
+ * what they have sent is an answer that the peer shall read, so the connection lingers as after
+ * conn_close and then ends with that reason. */
+void conn_set_last_words(struct conn *conn);

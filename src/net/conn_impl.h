@@ -52,6 +52,7 @@ struct conn {
     bool is_bulky : 1;         /* the last read has filled its slab: the next gets a large one */
     bool is_silent : 1;        /* closed before it was open: no last words */
     bool has_first : 1;        /* `out` holds what goes before the handshake (conn_send_first) */
+    bool has_last_words : 1;   /* the handshake has failed; its answer shall arrive */
     bool was_reset : 1;        /* the socket has told an error that is no consequence of FIN */
     uint8_t unsent_shift;      /* > 0: it may grow by so much (conn_let_unsent_grow) */
 

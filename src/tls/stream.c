@@ -142,6 +142,16 @@ static void note_read_error(struct tls_stream *s)
     s->sock_errno = errno;
 }
 
+/* Is it plain HTTP? A TLS record begins with a control character, a request line with a letter. */
+static void look_at_first(struct tls_stream *s, struct str data)
+{
+    s->has_read = true;
+    if (s->server == NULL || ascii_lower(data.ptr[0]) < 'a' || ascii_lower(data.ptr[0]) > 'z')
+        return;
+    s->refusal = REASON_PLAIN_HTTP;
+    s->is_head = str_starts(data, STR("HEAD "));
+}
+
 static int on_bio_read(BIO *bio, char *out, int size)
 {
     struct tls_stream *s = BIO_get_data(bio);
@@ -159,6 +169,8 @@ static int on_bio_read(BIO *bio, char *out, int size)
     s->recv_done = s->recv_once || n < size; /* after a short read the socket is empty */
     if (n == 0)
         s->sock_eof = true;
+    if (UNLIKELY(!s->has_read) && n > 0)
+        look_at_first(s, str_make(out, (size_t)n));
     if (n >= 0)
         return (int)n;
     if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -255,8 +267,10 @@ static bool failed_to_verify(const struct tls_stream *s)
 
 static const char *refusal_text(enum reason reason)
 {
-    return reason == REASON_UNKNOWN_SNI ? "the server name is unknown"
-                                        : "the client hello cannot be answered";
+    if (reason == REASON_UNKNOWN_SNI)
+        return "the server name is unknown";
+    return reason == REASON_PLAIN_HTTP ? "plain HTTP on a TLS port"
+                                       : "the client hello cannot be answered";
 }
 
 static enum io stream_broke(struct tls_stream *s)
@@ -293,6 +307,25 @@ static enum io io_of(struct tls_stream *s, int result)
     default:
         return stream_broke(s);
     }
+}
+
+/* In place of the alert, which no client that speaks plain HTTP understands. */
+static void answer_plain_http(struct tls_stream *s)
+{
+    static const char head[] = "HTTP/1.1 400 Bad Request\r\n"
+                               "content-type: text/plain\r\n"
+                               "content-length: 59\r\n"
+                               "connection: close\r\n\r\n";
+    static const char body[] = "400 Bad Request: this port speaks TLS; use an https:// URL\n";
+    _Static_assert(sizeof(body) - 1 == 59, "as content-length says");
+
+    memcpy(s->gather, head, sizeof(head) - 1);
+    s->gathered = sizeof(head) - 1;
+    if (!s->is_head) {
+        memcpy(s->gather + s->gathered, body, sizeof(body) - 1);
+        s->gathered += sizeof(body) - 1;
+    }
+    conn_set_last_words(s->conn);
 }
 
 static enum io do_handshake(struct tls_stream *s)
@@ -358,6 +391,8 @@ static enum io tls_handshake(struct conn *conn)
             forget_turn(s);
         op_begin(s);
         io = do_handshake(s);
+        if (io == IO_ERROR && s->refusal == REASON_PLAIN_HTTP)
+            answer_plain_http(s);
         out = op_end_aside(s); /* even after a failure: the alert tells the peer why */
     }
     if (io == IO_ERROR)

@@ -64,6 +64,8 @@ struct tls_stream {
     bool is_open : 1;   /* the handshake is done */
     bool may_sign : 1;  /* the next step may use the private key */
     bool to_helper : 1; /* the next step is a helper's */
+    bool has_read : 1;  /* something has come from the socket */
+    bool is_head : 1;   /* plain HTTP, and its answer has no body */
     bool has_hello : 1; /* a client's hello has come; another may follow a HelloRetryRequest */
     uint8_t refusal;    /* enum reason: why the hello was refused; NONE: it was not */
     uint8_t key_speed;  /* enum key_speed: of the key it will use */
