@@ -8,10 +8,7 @@
 
 #include <time.h>
 
-enum {
-    TICKETS_PER_HANDSHAKE = 1,
-    SESSION_SECONDS = 86400, /* how long a ticket resumes */
-};
+enum { TICKETS_PER_HANDSHAKE = 1 };
 
 static const char default_ciphers[] = "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
                                       "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
@@ -215,6 +212,7 @@ static void set_resumption(struct tls_server *server, SSL_CTX *ctx)
     }
     SSL_CTX_set_num_tickets(ctx, TICKETS_PER_HANDSHAKE);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
+    resumption_set(ctx);
 }
 
 SSL_CTX *server_ctx_new(struct tls_server *server, struct err *err)

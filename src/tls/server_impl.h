@@ -40,3 +40,9 @@ const struct tls_policy *policy_of_host(const struct tls_server *server, struct 
 /* A context with the listener's settings and no certificate; NULL with what is wrong with them
  * (server_ctx.c). */
 MUST_USE SSL_CTX *server_ctx_new(struct tls_server *server, struct err *err);
+
+/* --- how long a client may resume (resumption.c) ---------------------------------------------- */
+
+enum { SESSION_SECONDS = 86400 }; /* after the full handshake */
+
+void resumption_set(SSL_CTX *ctx);

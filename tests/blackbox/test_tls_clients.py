@@ -3,6 +3,7 @@ nor another name on the same connection is a way around."""
 
 import hashlib
 import ssl
+import time
 
 import pytest
 
@@ -221,3 +222,130 @@ def test_the_client_is_told_whose_certificates_count(weir, upstream, ca, leaf):
     out = s_client(w.address(), "-servername", "wiki.example", "-CAfile", ca.file).stdout
     names = out[out.index("Acceptable client certificate CA names") :]
     assert "CN=weir test CA" in names.replace(" = ", "=")  # OpenSSL 3.0 writes spaces, 3.5 none
+
+
+# --- intermediates and revocation --------------------------------------------------------------------
+
+
+@VERSIONS
+def test_an_intermediate_can_be_the_anchor(weir, upstream, ca, leaf, tmp_path, version):
+    middle = ca.intermediate(tmp_path, "middle")
+    conf = {"tls": {"certificates": [leaf.conf()], "client_certificate": {"ca": middle.file}}}
+    w = weir(upstream(), listener=conf)
+    limits = {"minimum": version, "maximum": version}
+    assert is_served(w, ca.client_context(shows=middle.leaf("mw.example", client=True), **limits))
+    assert not is_served(w, ca.client_context(shows=ca.leaf("mw.example", client=True), **limits))
+
+
+def revoking(ca, leaf, tmp_path, *pems, in_bundle, mode="required"):
+    crl = tmp_path / "list.pem"
+    crl.write_bytes(b"".join(pems))
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(ca.pem + (crl.read_bytes() if in_bundle else b""))
+    client = {"ca": str(bundle), "mode": mode}
+    if not in_bundle:
+        client["crl"] = str(crl)
+    return {"tls": {"certificates": [leaf.conf()], "client_certificate": client}}
+
+
+@VERSIONS
+@pytest.mark.parametrize("in_bundle", [True, False], ids=["in ca", "crl"])
+def test_a_revoked_certificate_is_refused(weir, upstream, ca, leaf, shown, tmp_path, in_bundle, version):
+    bad = ca.leaf("revoked.example", client=True)
+    w = weir(upstream(), listener=revoking(ca, leaf, tmp_path, ca.crl(bad.certificate), in_bundle=in_bundle))
+    limits = {"minimum": version, "maximum": version}
+    assert is_served(w, ca.client_context(shows=shown, **limits))
+    assert not is_served(w, ca.client_context(shows=bad, **limits))
+
+
+def test_a_revoked_intermediate_is_refused(weir, upstream, ca, leaf, tmp_path):
+    good, bad = ca.intermediate(tmp_path, "good middle"), ca.intermediate(tmp_path, "bad middle")
+    crls = (ca.crl(bad.certificate), good.crl(), bad.crl())
+    w = weir(upstream(), listener=revoking(ca, leaf, tmp_path, *crls, in_bundle=False))
+    assert is_served(w, ca.client_context(shows=good.leaf("mw.example", client=True)))
+    assert not is_served(w, ca.client_context(shows=bad.leaf("mw.example", client=True)))
+
+
+def test_an_intermediate_needs_no_list_of_its_own(weir, upstream, ca, leaf, tmp_path):
+    middle = ca.intermediate(tmp_path, "middle")
+    bad = middle.leaf("revoked.example", client=True)
+    w = weir(upstream(), listener=revoking(ca, leaf, tmp_path, middle.crl(bad.certificate), in_bundle=False))
+    assert is_served(w, ca.client_context(shows=middle.leaf("mw.example", client=True)))
+    assert not is_served(w, ca.client_context(shows=bad))
+    assert not is_served(w, ca.client_context(shows=ca.leaf("mw.example", client=True))), "no list of its issuer"
+
+
+def test_a_list_that_is_out_of_date_is_a_warning_and_refuses(weir, upstream, ca, leaf, shown, tmp_path):
+    w = weir(upstream(), listener=revoking(ca, leaf, tmp_path, ca.crl(hours=-1), in_bundle=False))
+    assert "due to be replaced" in w.log
+    assert not is_served(w, ca.client_context(shows=shown))
+
+
+def test_a_file_without_a_list_is_an_error(weir, upstream, ca, leaf, shown, tmp_path):
+    w = weir(upstream(), listener=asking(ca, leaf))
+    config = dict(w.config)
+    config["listeners"][0]["tls"]["client_certificate"]["crl"] = ca.file
+    w.reload(config, good=False)
+    assert is_served(w, ca.client_context(shows=shown))
+
+
+def test_a_new_list_voids_old_tickets(weir, upstream, ca, leaf, tmp_path):
+    bad = ca.leaf("revoked.example", client=True)
+    w = weir(upstream(), listener=revoking(ca, leaf, tmp_path, ca.crl(), in_bundle=False))
+    context = ca.client_context(shows=bad)
+    with w.connect(tls=context) as client:
+        client.request()
+        session = client.sock.session
+    (tmp_path / "list.pem").write_bytes(ca.crl(bad.certificate))
+    w.reload()
+    assert not is_served(w, context, session=session)
+
+
+@pytest.mark.parametrize("in_bundle", [True, False], ids=["in ca", "crl"])
+def test_a_revoked_upstream_is_refused(weir, upstream, ca, tmp_path, in_bundle):
+    bad = ca.leaf("wiki.example", "revoked.wiki.example")
+    up = upstream(tls=ca.server_context(bad))
+    crl, bundle = tmp_path / "crl.pem", tmp_path / "bundle.pem"
+    crl.write_bytes(ca.crl())
+    bundle.write_bytes(ca.pem + (crl.read_bytes() if in_bundle else b""))
+    tls = {"ca": str(bundle), "server_name": "wiki.example"}
+    if not in_bundle:
+        tls["crl"] = str(crl)
+    w = weir(up, group={"tls": tls})
+    assert w.get().status == 200
+    revoked = ca.crl(bad.certificate)
+    crl.write_bytes(revoked)
+    if in_bundle:
+        bundle.write_bytes(ca.pem + revoked)
+    w.reload()
+    assert w.get().status == 502
+    w.wait_for_reason("upstream_tls_verify")
+
+
+# --- the time of a proof -----------------------------------------------------------------------------
+
+
+@VERSIONS
+def test_a_certificate_that_has_expired_is_not_resumed(weir, upstream, ca, leaf, version):
+    w = weir(upstream(), listener=asking(ca, leaf))
+    short = ca.leaf("short.example", client=True, seconds=3)
+    context = ca.client_context(minimum=version, maximum=version, shows=short)
+    began, session = time.monotonic(), None
+    resumed = 0
+    while time.monotonic() - began < 1.5:
+        with w.connect(tls=context, session=session) as client:
+            assert client.request().status == 200
+            resumed += client.sock.session_reused
+            session = client.sock.session
+        time.sleep(0.2)
+    assert resumed > 2, "until then it is"
+    time.sleep(3.2 - (time.monotonic() - began))
+    assert not is_served(w, context, session=session)
+
+
+@VERSIONS
+def test_an_escaped_host_is_no_way_around_its_policy(weir, upstream, ca, leaf, version):
+    w = weir(upstream(), listener=by_name(ca, leaf))
+    for host in ("%73ecret.wiki.example", "secre%74.WIKI.example:443", "secret%2ewiki.example"):
+        with w.connect(tls=ca.client_context(minimum=version, maximum=version)) as client:
+            assert client.request(host=host).status in (400, 421)

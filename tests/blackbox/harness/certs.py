@@ -43,43 +43,76 @@ class Leaf:
 
 
 class Authority:
-    def __init__(self, directory, name="weir test CA"):
+    def __init__(self, directory, name="weir test CA", days=30, issuer=None):
+        """`issuer`: an Authority that signs this one, which is an intermediate then."""
         self.directory = directory
+        self.name = name
         self.key = _new_key("ecdsa")
-        now = datetime.datetime.utcnow()
-        self.certificate = (
-            x509.CertificateBuilder()
-            .subject_name(_name(name))
-            .issuer_name(_name(name))
-            .public_key(self.key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=30))
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(
-                x509.KeyUsage(True, False, False, False, False, True, True, False, False),
-                critical=True,
-            )
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
-            .sign(self.key, hashes.SHA256())
-        )
+        self.certificate = self._certificate(issuer or self, name if issuer is None else issuer.name, days)
         self.pem = self.certificate.public_bytes(serialization.Encoding.PEM)
         self.file = str(directory / ("%s.pem" % name.replace(" ", "-")))
         with open(self.file, "wb") as out:
             out.write(self.pem)
         self._leaves = {}
 
-    def leaf(self, *names, kind="ecdsa", days=30, client=False):
+    def _certificate(self, issuer, issuer_name, days):
+        now = datetime.datetime.utcnow()
+        return (
+            x509.CertificateBuilder()
+            .subject_name(_name(self.name))
+            .issuer_name(_name(issuer_name))
+            .public_key(self.key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=60 if days < 0 else 1))
+            .not_valid_after(now + datetime.timedelta(days=days))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(
+                x509.KeyUsage(True, False, False, False, False, True, True, False, False),
+                critical=True,
+            )
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), critical=False)
+            .sign(issuer.key, hashes.SHA256())
+        )
+
+    def intermediate(self, directory, name, days=30):
+        return Authority(directory, name, days, issuer=self)
+
+    def signed_by(self, issuer):
+        """This authority's certificate as another one issues it, in PEM form."""
+        return self._certificate(issuer, issuer.name, 30).public_bytes(serialization.Encoding.PEM)
+
+    def crl(self, *revoked, hours=24):
+        """A revocation list of these certificates, in PEM form."""
+        now = datetime.datetime.utcnow()
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.certificate.subject)
+            .last_update(now - datetime.timedelta(days=2))
+            .next_update(now + datetime.timedelta(hours=hours))
+        )
+        for certificate in revoked:
+            builder = builder.add_revoked_certificate(
+                x509.RevokedCertificateBuilder()
+                .serial_number(certificate.serial_number)
+                .revocation_date(now - datetime.timedelta(hours=1))
+                .build()
+            )
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    def leaf(self, *names, kind="ecdsa", days=30, client=False, begins=None, seconds=None):
         """A certificate for `names` (host names, addresses, URIs); made once per set of arguments."""
-        wanted = (names, kind, days, client)
-        if wanted not in self._leaves:
-            self._leaves[wanted] = self._make(names, kind, days, client)
+        wanted = (names, kind, days, client, begins, seconds)
+        if wanted not in self._leaves or seconds is not None:
+            self._leaves[wanted] = self._make(names, kind, days, client, begins, seconds)
         return self._leaves[wanted]
 
-    def _make(self, names, kind, days, client):
+    def _make(self, names, kind, days, client, begins, seconds):
         key = _new_key(kind)
         now = datetime.datetime.utcnow()
         begin = now - datetime.timedelta(days=60 if days < 0 else 1)
+        if begins is not None:
+            begin = now + datetime.timedelta(days=begins)
+        end = now + (datetime.timedelta(seconds=seconds) if seconds is not None else datetime.timedelta(days=days))
         alternatives = []
         for name in names:
             try:
@@ -95,7 +128,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(begin)
-            .not_valid_after(now + datetime.timedelta(days=days))
+            .not_valid_after(end)
             .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)

@@ -15,9 +15,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+/* --- the clock, in place of libc's ----------------------------------------------------------- */
+
+static time_t later_s;
+
+time_t time(time_t *out)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (out != NULL)
+        *out = now.tv_sec + later_s;
+    return now.tv_sec + later_s;
+}
 
 /* --- certificates ---------------------------------------------------------------------------- */
 
@@ -482,6 +497,38 @@ static void a_ticket_resumes_on_any_worker_and_after_rotation(void **state UNUSE
     pem_free(&pem);
 }
 
+/* Every resumption in TLS 1.3 brings a fresh ticket; none of them prolongs what was proved once. */
+static void a_session_is_resumed_for_a_day_at_most(void **state UNUSED)
+{
+    static const struct {
+        int after_hours;
+        bool resumed;
+    } visits[] = {{0, false}, {20, true}, {23, true}, {25, false}, {40, true}, {50, false}};
+    struct pem pem = self_signed("t.example");
+    struct certificate_conf certs[] = {conf_of(&pem)};
+    struct tls_server_conf conf = server_conf(certs, 1);
+    struct tls_tickets *tickets = tls_tickets_new();
+    struct world w;
+    world_init(&w, tickets, &conf);
+    struct upstream_tls_conf trust = {.verify = true, .ca_pem = str_of(pem.chain)};
+    struct tls_client *client = client_new(&w, &trust, false);
+    struct tls_session_slot slot = {0};
+
+    for (size_t i = 0; i < ARRAY_LEN(visits); i++) {
+        later_s = visits[i].after_hours * 3600L;
+        struct visit v = visit(&w, client, "t.example", &slot, "x");
+        assert_int_equal(v.got, 1);
+        if (v.resumed != visits[i].resumed)
+            fail_msg("after %d hours: resumed %d", visits[i].after_hours, v.resumed);
+    }
+    later_s = 0;
+    tls_session_slot_clear(&slot);
+    tls_client_unref(&client);
+    world_deinit(&w);
+    tls_tickets_free(tickets);
+    pem_free(&pem);
+}
+
 static void tickets_can_be_turned_off(void **state UNUSED)
 {
     struct pem pem = self_signed("t.example");
@@ -719,6 +766,7 @@ int main(void)
         cmocka_unit_test(rsa_and_ecdsa_stand_side_by_side),
         cmocka_unit_test(many_bytes_go_round_unharmed),
         cmocka_unit_test(a_ticket_resumes_on_any_worker_and_after_rotation),
+        cmocka_unit_test(a_session_is_resumed_for_a_day_at_most),
         cmocka_unit_test(tickets_can_be_turned_off),
         cmocka_unit_test(no_common_protocol_ends_the_handshake),
         cmocka_unit_test(plaintext_before_the_handshake_is_an_error),
