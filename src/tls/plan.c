@@ -116,13 +116,35 @@ static void load_certificates(struct tls_server_plan *plan, struct tls_loader *l
                               const struct tls_server_conf *conf)
 {
     plan->certs = mem_new((conf->certificate_count + 1) * sizeof(*plan->certs));
-    plan->expiries = mem_new((conf->certificate_count + 1) * sizeof(*plan->expiries));
     for (size_t i = 0; i < conf->certificate_count; i++) {
-        struct certificate *cert = &plan->certs[plan->cert_count];
-        if (certificate_load(cert, loader, &conf->certificates[i]) < 0)
-            continue;
-        plan->expiries[plan->cert_count++] = (struct tls_expiry){cert->file, cert->expires_at_s};
+        if (certificate_load(&plan->certs[plan->cert_count], loader, &conf->certificates[i]) == 0)
+            plan->cert_count++;
     }
+}
+
+static int expiry_cmp(const void *a, const void *b)
+{
+    const struct tls_expiry *x = a, *y = b;
+    int order = strcmp(x->file, y->file);
+
+    return order != 0 ? order : (x->at_s > y->at_s) - (x->at_s < y->at_s);
+}
+
+/* Of each file the first end. */
+static void collect_expiries(struct tls_server_plan *plan)
+{
+    struct tls_expiry *items = mem_new((plan->cert_count + 1) * sizeof(*items));
+    size_t count = 0;
+
+    for (size_t i = 0; i < plan->cert_count; i++)
+        items[i] = (struct tls_expiry){plan->certs[i].file, plan->certs[i].expires_at_s};
+    qsort(items, plan->cert_count, sizeof(*items), expiry_cmp);
+    for (size_t i = 0; i < plan->cert_count; i++) {
+        if (count == 0 || strcmp(items[count - 1].file, items[i].file) != 0)
+            items[count++] = items[i];
+    }
+    plan->expiries = items;
+    plan->expiry_count = count;
 }
 
 static void load_policy(struct tls_server_plan *plan, struct tls_loader *loader,
@@ -174,6 +196,7 @@ struct tls_server_plan *tls_server_plan_load(struct tls_loader *loader,
     if (conf->certificate_count == 0)
         loader_error(loader, NULL, "a TLS listener needs at least one certificate");
     if (loader->errors == before) {
+        collect_expiries(plan);
         names_compile(plan, conf);
         try_sites(plan, loader, conf);
     }
@@ -199,7 +222,7 @@ void tls_server_plan_unref(struct tls_server_plan **slot)
 
 const struct tls_expiry *tls_server_plan_expiries(const struct tls_server_plan *plan, size_t *count)
 {
-    *count = plan->cert_count;
+    *count = plan->expiry_count;
     return plan->expiries;
 }
 

@@ -26,7 +26,7 @@ MUST_USE struct tls_server_plan *tls_server_plan_load(struct tls_loader *loader,
 struct tls_server_plan *tls_server_plan_ref(struct tls_server_plan *plan);
 void tls_server_plan_unref(struct tls_server_plan **plan);
 
-/* When each certificate of the listener ends; the array belongs to the plan. */
+/* When the certificates of the listener end, each file once; the array belongs to the plan. */
 struct tls_expiry {
     char *file;
     int64_t at_s; /* since 1970 */

@@ -112,7 +112,8 @@ struct tls_server_plan {
     atomic_uint refs;
     struct certificate *certs; /* owns */
     size_t cert_count;
-    struct tls_expiry *expiries;  /* owns; the texts are the certificates' */
+    struct tls_expiry *expiries; /* owns; the texts are the certificates' */
+    size_t expiry_count;
     struct tls_policy **policies; /* owns: the listener's own, then one per conf->hosts */
     size_t policy_count;
     struct site_plan *sites; /* owns; the first is the default */
