@@ -32,6 +32,8 @@
       "Request fields dropped because of the characters in their names")                           \
     X(FORWARDED_UNREADABLE, "weir_forwarded_unreadable_total",                                     \
       "Requests of trusted peers whose forwarding fields do not say who the client is")            \
+    X(HEADER_RULES_SKIPPED, "weir_header_rules_skipped_total",                                     \
+      "Header rules not done because the value was too long or none that a field may have")        \
     X(UP_CONNECTS, "weir_upstream_connects_total", "Upstream connections opened")                  \
     X(UP_REUSED, "weir_upstream_reused_total", "Requests sent on a pooled connection")             \
     X(UP_CANCELS_SPENT, "weir_upstream_cancels_spent_total",                                       \

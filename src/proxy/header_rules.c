@@ -100,8 +100,10 @@ static void do_valued(struct exchange *x, struct head *head, const struct header
         remove_named(head, rule->name);
     if (rule->op == HEADER_OP_SET_FOR_TRUSTED && !x->client->trusted)
         return;
-    if (!value_of(x, rule, &value))
+    if (!value_of(x, rule, &value)) {
+        proxy_count(x->proxy, COUNTER_HEADER_RULES_SKIPPED, 1);
         return;
+    }
     if (rule->op == HEADER_OP_APPEND)
         append_named(head, rule->name, value);
     else

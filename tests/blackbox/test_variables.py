@@ -79,6 +79,14 @@ def test_the_time_that_the_upstream_took_can_be_set_in_a_response(weir, upstream
     assert bad.status == 400 and bad.header("x-time") == "-"
 
 
+def test_a_value_that_is_too_long_for_a_field_is_counted(weir, upstream):
+    up = upstream(o.echo())
+    w = weir(up, listener={"headers": {"request": {"set": {"X-Copy": "${header:X-A}"}}}})
+    assert w.get(fields=[("X-A", "a" * 4096)]).status == 200 and up.last.headers("x-copy") == ["a" * 4096]
+    assert w.get(fields=[("X-A", "a" * 4097)]).status == 200 and up.last.headers("x-copy") == []
+    w.wait_for_metric(lambda m: m.sum("weir_header_rules_skipped_total") == 1)
+
+
 def test_a_value_from_the_environment_is_only_text(weir, upstream, monkeypatch):
     monkeypatch.setenv("WEIR_TEST_VALUE", "${host} $${x}")
     up = upstream(o.echo())
