@@ -1,16 +1,16 @@
 /* weir demo: the edge of conf/demo.yaml with everything around it made here: five backends, a
- * certificate of its own, free ports. What it prints is meant to be pasted into another terminal.
- */
+ * certificate of its own, free ports. It runs from files in a directory of its own, so that a
+ * change of them can be tried, and what it prints is meant to be pasted into another terminal. */
 #include "cli/cli.h"
 #include "cli/demo_backends.h"
+#include "cli/demo_files.h"
 #include "cli/demo_table.h"
 
 #include "base/log.h"
 #include "server/server.h"
-#include "tls/server.h"
 
-#include "weir/demo_yaml.h"
-
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,30 +18,39 @@
 
 static const char help[] =
     "Usage: weir demo [--port PORT] [--seconds N] [--quiet]\n"
+    "       weir demo --write DIR\n"
     "\n"
     "An edge with backends of its own (legacy, k8s and mw-debug) and a certificate made on the "
     "spot:\n"
-    "prints where it listens and what to try, then shows how requests divide while they come.\n"
+    "prints where it listens and what to try, then shows how requests divide while they come. Its\n"
+    "configuration is a file, whose name it prints: change it, and SIGHUP reloads it.\n"
     "\n"
     "  -p, --port PORT    where to listen for HTTPS, on 127.0.0.1; default: a free port\n"
     "  -s, --seconds N    end after so many seconds; default: when interrupted\n"
-    "  -q, --quiet        print only where it listens and what to try\n";
+    "  -q, --quiet        print only where it listens and what to try\n"
+    "  -w, --write DIR    write the files of the demo into DIR, for weir check and weir run, and "
+    "end:\n"
+    "                     configuration, list, certificate, key, and a configuration that serves\n"
+    "                     the backends; files that exist are not overwritten\n"
+    "  -h, --help         this page\n";
 
 enum { TABLE_MS = 1000, LINE_MS = 3000, DEMO_CONNECTIONS = 1000 };
 
 struct demo_options {
     unsigned port, seconds;
     bool is_quiet;
+    const char *directory; /* --write; NULL */
 };
 
 struct demo {
     struct demo_options options;
+    char directory[DEMO_PATH_MAX];  /* of its files; "" = none yet */
     struct demo_backends *backends; /* owns */
-    char *chain_pem, *key_pem;      /* own */
     struct server *server;          /* owns */
     struct demo_table table;
     struct deadline show, end;
     bool is_tty, is_announced;
+    bool has_terminal; /* at the start: when it goes, the demo ends */
 };
 
 /* The backends, and the variable of conf/demo.yaml that says where each is. */
@@ -50,11 +59,6 @@ static const char *const backend_names[] = {"legacy-web", "legacy-api", "k8s-web
 static const char *const backend_variables[] = {"WEIR_DEMO_LEGACY_WEB", "WEIR_DEMO_LEGACY_API",
                                                 "WEIR_DEMO_K8S_WEB", "WEIR_DEMO_K8S_API",
                                                 "WEIR_DEMO_MW_DEBUG"};
-
-static const char *const certificate_names[] = {
-    "localhost",       "*.wikipedia.org", "*.m.wikipedia.org", "*.wikibooks.org",  "*.wikidata.org",
-    "*.wikimedia.org", "*.mediawiki.org", "*.wikinews.org",    "*.wiktionary.org",
-};
 
 /* --- arguments ------------------------------------------------------------------------------- */
 
@@ -72,17 +76,15 @@ static int parse_number(const char *name, const char *word, unsigned max, unsign
 static int parse(int argc, char **argv, struct demo_options *options)
 {
     static const struct option longs[] = {
-        {"port", required_argument, NULL, 'p'},
-        {"seconds", required_argument, NULL, 's'},
-        {"quiet", no_argument, NULL, 'q'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"port", required_argument, NULL, 'p'}, {"seconds", required_argument, NULL, 's'},
+        {"quiet", no_argument, NULL, 'q'},      {"write", required_argument, NULL, 'w'},
+        {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
     };
     int option, rc = 0;
 
     opterr = 0;
     optind = 1;
-    while (rc == 0 && (option = getopt_long(argc, argv, ":p:s:qh", longs, NULL)) != -1) {
+    while (rc == 0 && (option = getopt_long(argc, argv, ":p:s:qw:h", longs, NULL)) != -1) {
         switch (option) {
         case 'p':
             rc = parse_number("the port", optarg, 65535, &options->port);
@@ -93,19 +95,22 @@ static int parse(int argc, char **argv, struct demo_options *options)
         case 'q':
             options->is_quiet = true;
             break;
+        case 'w':
+            options->directory = optarg;
+            break;
         case 'h':
             fputs(help, stdout);
             return 1;
         case ':':
-            rc = cli_usage_error("demo", "%s wants a value", argv[optind - 1]);
+            rc = cli_usage_error("demo", "%s needs a value", argv[optind - 1]);
             break;
         default:
-            rc = cli_usage_error("demo", "there is no option %s", argv[optind - 1]);
+            rc = cli_usage_error("demo", "unknown option %s", argv[optind - 1]);
             break;
         }
     }
     if (rc == 0 && optind < argc)
-        rc = cli_usage_error("demo", "what is \"%s\"?", argv[optind]);
+        rc = cli_usage_error("demo", "unexpected argument \"%s\"", argv[optind]);
     return rc == 0 ? 0 : rc + 1;
 }
 
@@ -129,57 +134,41 @@ static void set_variables(const struct demo *demo)
     set_address("WEIR_DEMO_ADMIN", 0);
 }
 
-/* The certificate is in memory, and the access log would only cover the table. */
-static void adapt(const struct demo *demo, struct config *config)
+static void path_of(const struct demo *demo, char *path)
 {
-    for (size_t i = 0; i < config->listener_count; i++) {
-        struct tls_server_conf *tls = config->listeners[i].tls;
-        for (size_t c = 0; tls != NULL && c < tls->certificate_count; c++) {
-            struct certificate_conf *certificate = &tls->certificates[c];
-            certificate->chain = certificate->key = STR("");
-            certificate->chain_pem = str_of(demo->chain_pem);
-            certificate->key_pem = str_of(demo->key_pem);
-        }
-    }
-    config->access_log.enabled = false;
-    config->max_connections = DEMO_CONNECTIONS;
+    snprintf(path, DEMO_PATH_MAX, "%.4000s/demo.yaml", demo->directory);
 }
 
+/* The access log would only cover the table. */
 static struct config *load(void *arg, struct complaints *complaints)
 {
-    struct config *config = config_load_text(str_of(demo_yaml), "demo.yaml", complaints);
+    char path[DEMO_PATH_MAX];
 
-    if (config != NULL)
-        adapt(arg, config);
+    path_of(arg, path);
+    struct config *config = config_load(path, complaints);
+    if (config != NULL) {
+        config->access_log.enabled = false;
+        config->max_connections = DEMO_CONNECTIONS;
+    }
     return config;
 }
 
 /* --- what is shown --------------------------------------------------------------------------- */
 
+/* All of it, with the table below, fits a terminal of 80 columns and 24 lines. */
 static void print_commands(unsigned port)
 {
-    printf("  # a closed wiki: all of it is on k8s\n"
-           "  curl -sk --resolve aa.wikipedia.org:%u:127.0.0.1 "
-           "https://aa.wikipedia.org:%u/wiki/Main_Page\n\n",
-           port, port);
-    printf("  # 4 %% of the clients of the others are: how many of 200?\n"
-           "  for i in $(seq 200); do curl -sk --resolve de.wikipedia.org:%u:127.0.0.1 \\\n"
-           "    --header \"Cookie: WMF-Uniq=$i\" https://de.wikipedia.org:%u/wiki/Wehr; done | "
-           "grep -c "
-           "'k8s-web answered'\n\n",
-           port, port);
-    printf("  # a developer asks for mw-debug\n"
-           "  curl -sk --resolve de.wikipedia.org:%u:127.0.0.1 --header 'X-Wikimedia-Debug: "
-           "backend=k8s-experimental' https://de.wikipedia.org:%u/wiki/Wehr\n\n",
-           port, port);
-    printf("  # the API has servers of its own\n"
-           "  curl -sk --resolve de.wikipedia.org:%u:127.0.0.1 "
-           "'https://de.wikipedia.org:%u/w/api.php?action=query'\n\n",
-           port, port);
-    printf("  # the mobile site goes where its wiki goes\n"
-           "  curl -sk --resolve aa.m.wikipedia.org:%u:127.0.0.1 "
-           "https://aa.m.wikipedia.org:%u/wiki/Main_Page\n\n",
-           port, port);
+    char curl[64];
+
+    snprintf(curl, sizeof(curl), "curl -sk --connect-to ::127.0.0.1:%u", port);
+    printf("Try in another terminal (a closed wiki, 4 %% of a split, debug, API, mobile):\n");
+    printf("  %s https://aa.wikipedia.org/wiki/X\n", curl);
+    printf("  for i in $(seq 200); do %s \\\n"
+           "    -b WMF-Uniq=$i https://de.wikipedia.org/wiki/X; done | grep -c 'k8s-web a'\n",
+           curl);
+    printf("  %s -H 'X-Wikimedia-Debug: 1' \\\n    https://de.wikipedia.org/wiki/X\n", curl);
+    printf("  %s https://de.wikipedia.org/w/api.php\n", curl);
+    printf("  %s https://aa.m.wikipedia.org/wiki/X\n", curl);
 }
 
 static unsigned port_of(const struct addr *addr)
@@ -190,16 +179,16 @@ static unsigned port_of(const struct addr *addr)
 static void announce(const struct demo *demo)
 {
     unsigned port = port_of(server_listener_address(demo->server, STR("tls")));
+    char path[DEMO_PATH_MAX];
 
-    printf("weir demo\n\n"
-           "  https://127.0.0.1:%u    HTTP/1.1 and HTTP/2, certificate made just now\n"
-           "  http://127.0.0.1:%u     the same without TLS\n"
-           "  http://127.0.0.1:%u     admin: /metrics /ready /config/status\n\n"
-           "Try in another terminal:\n\n",
-           port, port_of(server_listener_address(demo->server, STR("plain"))),
+    path_of(demo, path);
+    printf("weir demo: https://127.0.0.1:%u and http://127.0.0.1:%u; Ctrl-C ends it\n", port,
+           port_of(server_listener_address(demo->server, STR("plain"))));
+    printf("admin: http://127.0.0.1:%u/metrics, /ready, /config/status\n",
            port_of(server_admin_address(demo->server)));
+    printf("configuration: %s; reload it with: kill -HUP %d\n", path, (int)getpid());
     print_commands(port);
-    printf("Ctrl-C ends it.\n\n");
+    printf("\n");
     fflush(stdout);
 }
 
@@ -235,13 +224,61 @@ static void on_entry(void *arg, const struct access_entry *entry)
 
 /* --- life ------------------------------------------------------------------------------------ */
 
+/* A process without a terminal cannot open this. */
+static bool has_terminal(void)
+{
+    int fd = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* SIGHUP reloads, but it also comes when the terminal is closed. */
+static bool terminal_is_gone(void *arg)
+{
+    const struct demo *demo = arg;
+
+    return demo->has_terminal && !has_terminal();
+}
+
+/* Whether the port can be had for ourselves: other weirs would share theirs (SO_REUSEPORT). */
+static int try_bind(const struct addr *addr)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+
+    if (fd < 0)
+        return -1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    int result = bind(fd, &addr->sa, addr->len);
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return result;
+}
+
+/* Looked at here, because the server would report a line of a file that its user did not write. */
+static int check_port(const struct demo *demo, struct err *err)
+{
+    char text[32];
+    struct addr addr;
+
+    snprintf(text, sizeof(text), "127.0.0.1:%u", demo->options.port);
+    if (demo->options.port == 0 || addr_parse(str_of(text), &addr) < 0 || try_bind(&addr) == 0)
+        return 0;
+    return err_set(err,
+                   "cannot listen on %s: %s; choose another port with --port PORT (without "
+                   "it, a free one is taken)",
+                   text, strerror(errno));
+}
+
 static int prepare(struct demo *demo, struct err *err)
 {
-    demo->backends = demo_backends_start(backend_names, ARRAY_LEN(backend_names), err);
-    if (demo->backends == NULL)
+    if (check_port(demo, err) < 0)
         return -1;
-    if (tls_self_signed(certificate_names, ARRAY_LEN(certificate_names), &demo->chain_pem,
-                        &demo->key_pem, err) < 0)
+    demo->backends = demo_backends_start(backend_names, ARRAY_LEN(backend_names), err);
+    if (demo->backends == NULL || demo_files_make_directory(demo->directory, err) < 0 ||
+        demo_files_write(demo->directory, err) < 0)
         return -1;
     set_variables(demo);
     for (unsigned i = 0; i < ARRAY_LEN(backend_names); i++)
@@ -275,13 +312,31 @@ static int fail(const struct err *err)
     return 1;
 }
 
+/* --write */
+static int write_files(const char *directory)
+{
+    struct err err;
+
+    if (demo_files_write(directory, &err) < 0)
+        return fail(&err);
+    printf("The demo is in %s. To run it, with its backends:\n\n"
+           "  weir run -c %s/demo-backends.yaml &\n"
+           "  weir run -c %s/demo.yaml &\n"
+           "  curl -sk --connect-to ::127.0.0.1:8443 https://aa.wikipedia.org/wiki/X\n\n"
+           "After a change:\n\n"
+           "  weir check -c %s/demo.yaml && kill -HUP %%2\n",
+           directory, directory, directory, directory);
+    return 0;
+}
+
 int cli_demo(int argc, char **argv)
 {
     static struct demo demo;
     const struct server_options options = {
         .source = load,
         .source_arg = &demo,
-        .hangup_stops = true,
+        .hangup_is_end = terminal_is_gone,
+        .hangup_arg = &demo,
         .watch = on_entry,
         .watch_arg = &demo.table,
     };
@@ -290,14 +345,17 @@ int cli_demo(int argc, char **argv)
 
     if (rc != 0)
         return rc - 1;
+    if (demo.options.directory != NULL)
+        return write_files(demo.options.directory);
+    demo.has_terminal = has_terminal();
     log_set_level(LOG_LEVEL_WARN);      /* the table speaks for the rest */
     demo.server = server_new(&options); /* first: it blocks signals for all threads to come */
     rc = prepare(&demo, &err) < 0 ? fail(&err) : run(&demo);
     server_free(demo.server);
     demo_backends_stop(demo.backends);
+    if (demo.directory[0] != '\0')
+        demo_files_remove(demo.directory);
     if (rc == 0 && !demo.options.is_quiet)
         demo_table_line(&demo.table, stdout);
-    free(demo.chain_pem);
-    free(demo.key_pem);
     return rc;
 }

@@ -77,17 +77,17 @@ void demo_table_draw(struct demo_table *table, FILE *out)
 
     if (table->lines_shown > 0)
         fprintf(out, "\033[%uA", table->lines_shown);
-    fprintf(out, "\033[K  requests %llu, errors %llu\n\033[K\n",
-            (unsigned long long)table->requests, (unsigned long long)table->errors);
+    fprintf(out, "\033[K  requests %llu, errors %llu\n", (unsigned long long)table->requests,
+            (unsigned long long)table->errors);
     fprintf(out, "\033[K  %-14s %10s %9s\n", "group", "requests", "of all");
-    lines += 3;
+    lines += 2;
     for (unsigned i = 0; i < table->group_count; i++, lines++)
         fprintf(out, "\033[K  %-14s %10llu %7.1f %%\n", table->groups[i].name,
                 (unsigned long long)table->groups[i].requests,
                 percent(table->groups[i].requests, table->requests));
-    fprintf(out, "\033[K\n\033[K  %-14s %10s %13s %13s\n", "split", "requests", "k8s observed",
+    fprintf(out, "\033[K  %-14s %10s %13s %13s\n", "split", "requests", "k8s observed",
             "k8s expected");
-    lines += 2;
+    lines += 1;
     for (unsigned i = 0; i < table->service_count; i++, lines++)
         fprintf(out, "\033[K  %-14s %10llu %11.1f %% %11.1f %%\n", table->services[i].name,
                 (unsigned long long)table->services[i].requests,

@@ -36,7 +36,8 @@ static struct line_edit *active;
     X(rl_readline_name)                                                                            \
     X(rl_basic_word_break_characters)                                                              \
     X(rl_attempted_completion_function)                                                            \
-    X(rl_attempted_completion_over)
+    X(rl_attempted_completion_over)                                                                \
+    X(rl_completion_append_character)
 
 /* Where each function and variable is. */
 static struct {
@@ -84,6 +85,7 @@ static void terminal_setup(struct line_edit *edit)
     *libedit.rl_readline_name = name;
     *libedit.rl_basic_word_break_characters = breaks;
     *libedit.rl_attempted_completion_function = complete;
+    *libedit.rl_completion_append_character = '\0'; /* a path may follow */
     libedit.using_history();
     libedit.stifle_history(HISTORY_LINES);
     if (edit->history != NULL)

@@ -33,6 +33,7 @@ static const char help[] =
     "                         one without an address\n"
     "      --untrusted        it may not\n"
     "      --router NAME      the router to ask (default: the first)\n"
+    "  -v, --verbose          bucket and threshold as numbers, too\n"
     "      --json             print the decision as one line of JSON\n"
     "      --stdin            read one request per line as JSON, print one decision per line:\n"
     "                           "
@@ -49,6 +50,7 @@ struct options {
     const char *config, *router, *wiki, *datacenter, *client, *url;
     enum trust trust;
     bool is_json, is_stdin;
+    enum trace_detail detail;
     struct question *question; /* borrows: what -X and -H say */
 };
 
@@ -111,6 +113,9 @@ static int take_option(struct options *options, int option)
     case OPTION_STDIN:
         options->is_stdin = true;
         break;
+    case 'v':
+        options->detail = TRACE_NUMBERS;
+        break;
     case 'h':
         fputs(help, stdout);
         return 0;
@@ -136,13 +141,14 @@ static int parse_options(int argc, char **argv, struct options *options)
         {"trusted", no_argument, NULL, OPTION_TRUSTED},
         {"untrusted", no_argument, NULL, OPTION_UNTRUSTED},
         {"stdin", no_argument, NULL, OPTION_STDIN},
+        {"verbose", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     int option, status;
 
     optind = 0;
-    while ((option = getopt_long(argc, argv, "c:X:H:w:d:h", longs, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, "c:X:H:w:d:vh", longs, NULL)) != -1) {
         if ((status = take_option(options, option)) >= 0)
             return status;
     }
@@ -201,7 +207,7 @@ static int answer_one(const struct options *options, struct judge *judge)
         return usage_error(error, options->wiki != NULL ? options->wiki : options->url);
     struct decision decision = judge_decide(judge, question);
     if (!options->is_json) {
-        route_trace(stdout, judge, question, &decision);
+        route_trace(stdout, judge, question, &decision, options->detail);
         return 0;
     }
     struct answer_names *names = answer_names_new(judge);
@@ -244,7 +250,8 @@ static int route(const struct options *options, struct config *config)
     } else if (options->url != NULL || options->wiki != NULL) {
         status = answer_one(options, &judge);
     } else {
-        struct repl_options repl = {options->trust, options->is_json, options->client};
+        struct repl_options repl = {options->trust, options->is_json, options->client,
+                                    options->detail};
         status = route_repl(&judge, &repl);
     }
     judge_deinit(&judge);

@@ -185,7 +185,7 @@ static const char *answer_question(struct repl *repl, char **words, int count)
         return error;
     struct decision decision = judge_decide(repl->judge, question);
     if (!repl->options.is_json) {
-        route_trace(stdout, repl->judge, question, &decision);
+        route_trace(stdout, repl->judge, question, &decision, repl->options.detail);
         return NULL;
     }
     struct text out = {0};

@@ -2,11 +2,13 @@
 #pragma once
 
 #include "cli/question.h"
+#include "cli/route_trace.h"
 
 struct repl_options {
     enum trust trust;
     bool is_json;
     const char *client; /* or NULL */
+    enum trace_detail detail;
 };
 
 /* Until the end of the input or `quit`; the exit status: 1 when a line from a pipe was not

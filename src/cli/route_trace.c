@@ -12,6 +12,7 @@ struct trace {
     const struct judge *judge;
     const struct question *question;
     const struct decision *decision;
+    enum trace_detail detail;
 };
 
 static void put_place(const struct trace *trace, struct place place)
@@ -221,19 +222,46 @@ static void trace_key(const struct trace *trace)
     }
 }
 
+/* The bucket in percent, rounded down, with as many digits as its relation to the share needs. */
+static double bucket_percent(uint32_t bucket, uint32_t share, int *digits)
+{
+    static const uint64_t steps[] = {10, 100, 1000}; /* of one percent */
+    uint64_t threshold = ((uint64_t)share << 32) / SHARE_MAX;
+    uint64_t floor = 0;
+
+    for (*digits = 1; *digits <= 3; ++*digits) {
+        uint64_t step = steps[*digits - 1];
+        floor = (bucket * (100 * step)) >> 32;
+        bool is_below = floor * (1000 / step) < share;
+        if (is_below == (bucket < threshold))
+            return (double)floor / (double)step;
+    }
+    *digits = 3;
+    return (double)floor / 1000;
+}
+
 static void trace_bucket(const struct trace *trace)
 {
+    char share[SHARE_TEXT_MAX];
+    int digits;
+
     const struct decision *decision = trace->decision;
     uint64_t threshold = ((uint64_t)decision->share << 32) / SHARE_MAX;
 
     if (!answer_has_bucket(decision))
         return;
-    fprintf(trace->out, "  bucket      %" PRIu32, decision->bucket);
-    if (answer_has_share(decision))
-        fprintf(trace->out, " %s threshold %" PRIu64,
-                decision->bucket < threshold ? "<" : ">=", threshold);
+    double percent = bucket_percent(decision->bucket, decision->share, &digits);
+    fprintf(trace->out, "  bucket      %.*f %%", digits, percent);
+    if (answer_has_share(decision)) {
+        share_format(decision->share, share);
+        fprintf(trace->out, " %s %.*s %%", decision->bucket < threshold ? "<" : "\u2265",
+                (int)strlen(share) - 1, share);
+    }
     fprintf(trace->out, ", ");
     trace_key(trace);
+    if (trace->detail == TRACE_NUMBERS && answer_has_share(decision))
+        fprintf(trace->out, "  (bucket %" PRIu32 ", threshold %" PRIu64 " of %" PRIu64 ")",
+                decision->bucket, threshold, (uint64_t)1 << 32);
     putc('\n', trace->out);
 }
 
@@ -290,9 +318,9 @@ static void trace_group(const struct trace *trace)
 }
 
 void route_trace(FILE *out, const struct judge *judge, const struct question *question,
-                 const struct decision *decision)
+                 const struct decision *decision, enum trace_detail detail)
 {
-    struct trace trace = {out, judge, question, decision};
+    struct trace trace = {out, judge, question, decision, detail};
 
     trace_request(&trace);
     trace_wiki(&trace);

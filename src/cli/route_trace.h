@@ -5,5 +5,8 @@
 
 #include <stdio.h>
 
+/* TRACE_NUMBERS: the bucket and its threshold as numbers, too. */
+enum trace_detail { TRACE_PLAIN, TRACE_NUMBERS };
+
 void route_trace(FILE *out, const struct judge *judge, const struct question *question,
-                 const struct decision *decision);
+                 const struct decision *decision, enum trace_detail detail);

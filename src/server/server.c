@@ -186,7 +186,8 @@ static void handle_signal(struct server *server, int number)
 {
     switch (number) {
     case SIGHUP:
-        if (server->options.hangup_stops)
+        if (server->options.hangup_is_end != NULL &&
+            server->options.hangup_is_end(server->options.hangup_arg))
             server_stop(server);
         else
             server_reload(server);

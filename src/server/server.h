@@ -18,8 +18,10 @@ struct server;
 struct server_options {
     snapshot_source *source; /* asked at the start, and at each reload on the job thread */
     void *source_arg;
-    unsigned workers;  /* 0: as configured */
-    bool hangup_stops; /* SIGHUP means that the terminal is gone, not "reload" */
+    unsigned workers; /* 0: as configured */
+    /* Whether a SIGHUP that came means that the process ends, not "reload"; NULL: never. */
+    bool (*hangup_is_end)(void *arg);
+    void *hangup_arg;
     /* Sees every access log entry, logged or not; may be NULL. Control thread. */
     void (*watch)(void *arg, const struct access_entry *entry);
     void *watch_arg;

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import time
 
@@ -143,8 +144,24 @@ def test_a_wiki_by_its_name_in_another_datacentre():
 def test_a_trace_tells_every_step():
     trace = h.run("route", "-c", EDGE, "--client", "192.0.2.1", "https://en.m.wikipedia.org/w/api.php").stdout
     for words in ("enwiki, mobile", "rule        api", "service     api, split", "codfw (local)", "4% on k8s: the default",
-                  "threshold 171798691", "from the client's address", "target ", "least request", "response 180s"):
+                  "\u2265 4 %, from the client's address", "target ", "least request", "response 180s"):
         assert words in trace, trace
+
+
+@pytest.mark.parametrize("share", ["4%", "0.001%", "71.5%", "50%", "99.999%"])
+def test_a_trace_compares_percentages_that_agree_with_the_decision(tmp_path, share):
+    (tmp_path / "edge.yaml").write_text(open(EDGE).read().replace("default: 4%", "default: " + share))
+    for name in ("wikis.txt", "lists", "sites"):
+        (tmp_path / name).symlink_to(h.ROOT / "conf" / name)
+    for client in range(1, 40):
+        done = h.run("route", "-v", "-c", tmp_path / "edge.yaml", "--client", "192.0.2.%d" % client, "https://de.wikipedia.org/")
+        line = next(line for line in done.stdout.splitlines() if line.startswith("  bucket"))
+        found = re.match(r"  bucket      ([\d.]+) % ([<\u2265]) ([\d.]+) %, .*  \(bucket (\d+), threshold (\d+) of 4294967296\)$", line)
+        assert found, line
+        is_below = int(found[4]) < int(found[5])
+        assert (found[2] == "<") == is_below == (float(found[1]) < float(found[3])), line
+        assert float(found[3]) == float(share[:-1])
+        assert ("side        k8s" in done.stdout) == is_below
 
 
 def test_the_prompt_works_in_a_pipe():
@@ -176,8 +193,8 @@ def test_a_terminal_gets_a_prompt_completion_and_history(tmp_path):
 
     try:
         read_until(b"weir> ")
-        os.write(master, b"zh-min-nan.wikib\t\n")
-        read_until(b"zh-min-nan.wikibooks.org/")
+        os.write(master, b"zh-min-nan.wikib\t/wiki/X\n")  # the host alone is completed: a path may follow
+        read_until(b"GET zh-min-nan.wikibooks.org/wiki/X")
         read_until(b"why         split_list")
         os.write(master, b"quit\n")
         assert process.wait(10) == 0
