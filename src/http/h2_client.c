@@ -57,6 +57,8 @@ void h2_client_on_response(struct h2_session *h2, enum end end)
     head->has_body = end == MORE && response_has_body(st->method, head->status);
     bool is_interim = head->status < 200;
     st->stream.handler->on_head(&st->stream, head, end);
+    if (is_interim)
+        h2_release_heads(st); /* they do not add up */
     if (is_interim && st->had_interim && st->user_open)
         arena_reset(&st->own_arena);
     st->had_interim |= is_interim;

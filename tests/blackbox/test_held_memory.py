@@ -15,7 +15,7 @@ SECONDS = 5 if LONG else 1.2
 STREAMS = 100
 
 H1_BOUND = 1 * MIB
-H2_BOUND = 12 * MIB
+H2_BOUND = 16 * MIB
 
 BIG = b"".join(b"X-%d: %s\r\n" % (n, b"y" * 3900) for n in range(15))
 
@@ -83,7 +83,7 @@ def test_a_connection_holds_little_and_gives_it_back(weir, origin, what, down, u
     if is_sanitized():
         return  # sanitizers keep what is freed
     assert result.grown < bound, "%.1f MiB" % (result.grown / MIB)
-    assert result.left <= 8 * MIB, "%.1f MiB left after %.1f s" % (result.left / MIB, result.seconds_to_return)
+    assert result.left <= 8 * MIB + connections * 128 * KIB, "%.1f MiB left after %.1f s" % (result.left / MIB, result.seconds_to_return)
 
 
 def warm(w, down, tls):

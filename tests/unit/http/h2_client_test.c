@@ -338,6 +338,27 @@ static void response_heads_of_all_open_streams_together_have_a_bound(void **stat
     client_stop(rig);
 }
 
+static void interim_heads_do_not_add_up(void **state UNUSED)
+{
+    struct rig *rig = client_with((struct session_limits){.max_held_header_bytes = 2048});
+    char value[900];
+
+    rig_run(rig);
+    memset(value, 'v', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    nghttp2_nv fields[] = {nv(":status", "102"), nv("x-large", value)};
+    struct seen *seen = ask(rig, "GET", END);
+    rig_run(rig);
+    for (int i = 0; i < 50; i++) {
+        nghttp2_submit_headers(rig->peer, NGHTTP2_FLAG_NONE, id_of(seen), NULL, fields, 2, NULL);
+        rig_run(rig);
+    }
+    answer(rig, id_of(seen), "200", 5);
+    rig_run(rig);
+    assert_true(seen->ended);
+    client_stop(rig);
+}
+
 static void rubbish_fails_every_stream(void **state UNUSED)
 {
     struct rig *rig = client();
@@ -840,6 +861,7 @@ int main(void)
         cmocka_unit_test(interim_heads_do_not_pile_up),
         cmocka_unit_test(response_heads_have_limits),
         cmocka_unit_test(response_heads_of_all_open_streams_together_have_a_bound),
+        cmocka_unit_test(interim_heads_do_not_add_up),
         cmocka_unit_test(rubbish_fails_every_stream),
         cmocka_unit_test(an_h1_server_is_a_protocol_error),
         cmocka_unit_test(push_is_refused),
