@@ -9,6 +9,7 @@ int cli_route(int argc, char **argv);
 int cli_diff(int argc, char **argv);
 int cli_import(int argc, char **argv);
 int cli_demo(int argc, char **argv);
+int cli_completion(int argc, char **argv);
 
 enum { EXIT_USAGE = 2 };
 

@@ -23,6 +23,7 @@ static const char help[] =
     "      --host NAME     the host of log lines that have none\n"
     "  -r, --router NAME   the router whose requests the log has (default: the first)\n"
     "  -a, --all           name every host, not the first 10 of each kind\n"
+    "      --json          print one JSON object, with every host\n"
     "  -h, --help          this page\n"
     "\n"
     "Exit status: 0 nothing changes, 1 something does, 2 a file could not be read.\n";
@@ -30,7 +31,7 @@ static const char help[] =
 struct options {
     const char *old, *new, *log, *router;
     struct str host;
-    bool shows_all;
+    bool shows_all, is_json;
 };
 
 /* One of the two. */
@@ -43,11 +44,15 @@ struct side_conf {
 
 static int parse_options(int argc, char **argv, struct options *options)
 {
-    enum { OPTION_HOST = 256 };
+    enum { OPTION_HOST = 256, OPTION_JSON };
     static const struct option longs[] = {
-        {"log", required_argument, NULL, 'l'},    {"host", required_argument, NULL, OPTION_HOST},
-        {"router", required_argument, NULL, 'r'}, {"all", no_argument, NULL, 'a'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
+        {"log", required_argument, NULL, 'l'},
+        {"host", required_argument, NULL, OPTION_HOST},
+        {"router", required_argument, NULL, 'r'},
+        {"all", no_argument, NULL, 'a'},
+        {"json", no_argument, NULL, OPTION_JSON},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
     };
     int option;
 
@@ -65,6 +70,9 @@ static int parse_options(int argc, char **argv, struct options *options)
             break;
         case 'a':
             options->shows_all = true;
+            break;
+        case OPTION_JSON:
+            options->is_json = true;
             break;
         case 'h':
             fputs(help, stdout);
@@ -150,7 +158,23 @@ static void print_changed(const struct flat_item *old, const struct flat_item *n
 struct key_changes {
     size_t shown;
     bool routing, buckets; /* something beside shares that decides, or that draws buckets */
+    struct text *json;     /* gets objects, separated by commas; NULL: printed */
 };
+
+static void add_key(struct text *json, const struct flat_item *old, const struct flat_item *new)
+{
+    const struct flat_item *item = new != NULL ? new : old;
+    const char *what = old == NULL ? "added" : new == NULL ? "removed" : "changed";
+
+    text_add(json, "%s{\"change\":\"%s\"", json->len > 0 ? "," : "", what);
+    diff_json_str(json, "key", item->path);
+    if (old != NULL)
+        diff_json_str(json, "before", old->value);
+    if (new != NULL)
+        diff_json_str(json, "after", new->value);
+    diff_json_str(json, "file", str_of(item->place.file));
+    text_add(json, ",\"line\":%d}", item->place.line);
+}
 
 static void key_changed(struct key_changes *changes, const struct flat_item *old,
                         const struct flat_item *new)
@@ -160,11 +184,13 @@ static void key_changed(struct key_changes *changes, const struct flat_item *old
 
     if (is_share(path))
         return;
-    if (changes->shown++ == 0)
+    if (changes->shown++ == 0 && changes->json == NULL)
         printf("keys (- before, + after, ~ changed):\n");
     changes->routing = changes->routing || !is_beside_routing(path);
     changes->buckets = changes->buckets || str_find(path, STR(".sticky")) >= 0;
-    if (old == NULL)
+    if (changes->json != NULL)
+        add_key(changes->json, old, new);
+    else if (old == NULL)
         print_one('+', new);
     else if (new == NULL)
         print_one('-', old);
@@ -173,9 +199,10 @@ static void key_changed(struct key_changes *changes, const struct flat_item *old
 }
 
 /* Both lists are sorted by path. */
-static struct key_changes diff_keys(const struct flat *old, const struct flat *new)
+static struct key_changes diff_keys(const struct flat *old, const struct flat *new,
+                                    struct text *json)
 {
-    struct key_changes changes = {.shown = 0};
+    struct key_changes changes = {.json = json};
     size_t i = 0, j = 0;
 
     while (i < old->count || j < new->count) {
@@ -192,7 +219,8 @@ static struct key_changes diff_keys(const struct flat *old, const struct flat *n
 
 /* --- shares and requests --------------------------------------------------------------------- */
 
-static size_t diff_all_shares(const struct config *old, const struct config *new, bool shows_all)
+static size_t diff_all_shares(const struct config *old, const struct config *new, bool shows_all,
+                              struct text *json)
 {
     size_t changed = 0;
 
@@ -200,16 +228,17 @@ static size_t diff_all_shares(const struct config *old, const struct config *new
         for (size_t j = 0; j < new->router_count; j++) {
             if (str_eq(old->routers[i].name, new->routers[j].name))
                 changed += diff_shares(stdout, old, &old->routers[i], new, &new->routers[j],
-                                       shows_all ? SIZE_MAX : HOSTS_NAMED);
+                                       shows_all ? SIZE_MAX : HOSTS_NAMED, json);
         }
     }
     return changed;
 }
 
 static int64_t replay(const struct options *options, const struct side_conf sides[2],
-                      const struct key_changes *keys)
+                      const struct key_changes *keys, struct text *json)
 {
     struct diff_log_options log = {
+        .json = json,
         .file = options->log,
         .host = options->host,
         .only_shares = !keys->routing,
@@ -245,18 +274,47 @@ static int side_load(struct side_conf *side, const char *path)
     return side->flat != NULL ? 0 : -1;
 }
 
-static int diff(const struct options *options, const struct side_conf sides[2])
+/* The parts of the JSON object; all NULL when a person reads. */
+struct parts {
+    struct text *keys, *shares, *log;
+};
+
+/* 0 nothing changes, 1 something does, EXIT_TROUBLE. */
+static int diff(const struct options *options, const struct side_conf sides[2], struct parts parts)
 {
-    struct key_changes keys = diff_keys(sides[0].flat, sides[1].flat);
-    size_t shares = diff_all_shares(sides[0].config, sides[1].config, options->shows_all);
-    int64_t moved = options->log != NULL ? replay(options, sides, &keys) : 0;
+    struct key_changes keys = diff_keys(sides[0].flat, sides[1].flat, parts.keys);
+    size_t shares =
+        diff_all_shares(sides[0].config, sides[1].config, options->shows_all, parts.shares);
+    int64_t moved = options->log != NULL ? replay(options, sides, &keys, parts.log) : 0;
 
     if (moved < 0)
         return EXIT_TROUBLE;
-    if (keys.shown > 0 || shares > 0 || moved > 0)
-        return 1;
-    printf("nothing changes\n");
-    return 0;
+    return keys.shown > 0 || shares > 0 || moved > 0 ? 1 : 0;
+}
+
+static int diff_for_person(const struct options *options, const struct side_conf sides[2])
+{
+    int status = diff(options, sides, (struct parts){NULL, NULL, NULL});
+
+    if (status == 0)
+        printf("nothing changes\n");
+    return status;
+}
+
+static int diff_as_json(const struct options *options, const struct side_conf sides[2])
+{
+    struct text keys = {0}, shares = {0}, log = {0};
+    int status = diff(options, sides, (struct parts){&keys, &shares, &log});
+
+    if (status != EXIT_TROUBLE)
+        printf("{\"changes\":%s,\"keys\":[%.*s],\"shares\":[%.*s],\"log\":%.*s}\n",
+               status == 1 ? "true" : "false", STR_FMT(str_make(keys.ptr, keys.len)),
+               STR_FMT(str_make(shares.ptr, shares.len)),
+               STR_FMT(log.len > 0 ? str_make(log.ptr, log.len) : STR("null")));
+    text_free(&keys);
+    text_free(&shares);
+    text_free(&log);
+    return status;
 }
 
 int cli_diff(int argc, char **argv)
@@ -269,7 +327,7 @@ int cli_diff(int argc, char **argv)
         return status;
     status = EXIT_TROUBLE;
     if (side_load(&sides[0], options.old) == 0 && side_load(&sides[1], options.new) == 0)
-        status = diff(&options, sides);
+        status = options.is_json ? diff_as_json(&options, sides) : diff_for_person(&options, sides);
     for (size_t i = 0; i < ARRAY_LEN(sides); i++) {
         config_free(sides[i].config);
         flat_free(sides[i].flat);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/question.h"
+#include "observe/metrics.h"
 
 #include <stdio.h>
 
@@ -13,14 +14,20 @@ int service_find(const struct router_conf *conf, struct str name);
 
 /* Prints which hosts have another share than before, those of the tables of wikis included; how
  * many. At most `max_hosts` of each kind are named. */
+/* With `json`, objects separated by commas are added to it instead, with all hosts. */
 size_t diff_shares(FILE *out, const struct config *before, const struct router_conf *old,
-                   const struct config *after, const struct router_conf *now, size_t max_hosts);
+                   const struct config *after, const struct router_conf *now, size_t max_hosts,
+                   struct text *json);
+
+/* A key and its value, "" between them: ,"key":"value". */
+void diff_json_str(struct text *json, const char *key, struct str value);
 
 struct diff_log_options {
     const char *file;  /* "-": standard input */
     struct str host;   /* of lines that have none; "" = skip them */
     bool only_shares;  /* apart from shares both routers are the same */
     bool same_buckets; /* … and a client is in the same bucket */
+    struct text *json; /* gets one object instead of what is printed; NULL */
 };
 
 /* Reads a log and prints which requests would move. How many; -1 after an error message. */

@@ -346,6 +346,60 @@ static void print_replay(FILE *out, struct replay *replay)
     arena_reset(&arena);
 }
 
+/* --- JSON ------------------------------------------------------------------------------------ */
+
+void diff_json_str(struct text *json, const char *key, struct str value)
+{
+    text_add(json, ",\"%s\":", key);
+    text_add_json(json, value);
+}
+
+static void add_place(struct text *json, const struct place_count *place)
+{
+    text_add(json, "{\"status\":%d", place->status);
+    diff_json_str(json, "service", place->service);
+    diff_json_str(json, "group", place->group);
+}
+
+static void add_moves(struct text *json, const struct replay *replay)
+{
+    text_add(json, ",\"moves\":[");
+    for (size_t i = 0; i < replay->move_count; i++) {
+        const struct move *move = &replay->moves[i];
+        text_add(json, "%s{\"requests\":%" PRIu64 ",\"from\":", i > 0 ? "," : "", move->count);
+        add_place(json, &replay->places[move->from]);
+        text_add(json, "},\"to\":");
+        add_place(json, &replay->places[move->to]);
+        text_add(json, "}}");
+    }
+    text_add(json, "]");
+}
+
+static void add_places(struct text *json, const struct replay *replay)
+{
+    text_add(json, ",\"places\":[");
+    for (size_t i = 0; i < replay->place_count; i++) {
+        const struct place_count *place = &replay->places[i];
+        text_add(json, "%s", i > 0 ? "," : "");
+        add_place(json, place);
+        text_add(json, ",\"before\":%" PRIu64 ",\"after\":%" PRIu64 "}", place->before,
+                 place->after);
+    }
+    text_add(json, "]");
+}
+
+static void add_replay(struct text *json, const struct replay *replay)
+{
+    text_add(json, "{\"requests\":%" PRIu64 ",\"moved\":%" PRIu64, replay->requests, replay->moved);
+    diff_json_str(json, "file", str_of(replay->options->file));
+    add_moves(json, replay);
+    add_places(json, replay);
+    text_add(json,
+             ",\"with_debug_header\":%" PRIu64 ",\"without_host\":%" PRIu64
+             ",\"unreadable\":%" PRIu64 "}",
+             replay->debug, replay->no_host, replay->unreadable);
+}
+
 /* --- the whole ------------------------------------------------------------------------------- */
 
 static unsigned *known_new(const struct judge *judge)
@@ -387,6 +441,8 @@ int64_t diff_log(FILE *out, struct judge *before, struct judge *after,
     int64_t moved = replay_all(replay, fd);
     if (moved < 0)
         perror(options->file);
+    else if (options->json != NULL)
+        add_replay(options->json, replay);
     else
         print_replay(out, replay);
     if (moved == 0)

@@ -178,8 +178,36 @@ static void print_kind(FILE *out, const struct change *changes, size_t count, si
         fprintf(out, "        and %zu more\n", count - named);
 }
 
+static void add_kind(struct text *json, struct str router, const struct change *changes,
+                     size_t count)
+{
+    char before[SHARE_TEXT_MAX], after[SHARE_TEXT_MAX];
+    bool has_default = false;
+    const char *separator = "";
+
+    text_add(json, "%s{\"router\":", json->len > 0 ? "," : "");
+    text_add_json(json, router);
+    text_add(json, ",\"service\":");
+    if (changes[0].service.len > 0)
+        text_add_json(json, changes[0].service);
+    else
+        text_add(json, "null");
+    text_add(json, ",\"before\":\"%s\",\"after\":\"%s\",\"hosts\":[",
+             share_format(changes[0].before, before), share_format(changes[0].after, after));
+    for (size_t i = 0; i < count; i++) {
+        has_default = has_default || changes[i].host.len == 0;
+        if (changes[i].host.len == 0)
+            continue;
+        text_add(json, "%s", separator);
+        text_add_json(json, changes[i].host);
+        separator = ",";
+    }
+    text_add(json, "],\"default\":%s}", has_default ? "true" : "false");
+}
+
 size_t diff_shares(FILE *out, const struct config *before, const struct router_conf *old,
-                   const struct config *after, const struct router_conf *now, size_t max_hosts)
+                   const struct config *after, const struct router_conf *now, size_t max_hosts,
+                   struct text *json)
 {
     struct hosts hosts = all_hosts(before, old, after, now);
     struct changes changes = {.count = 0};
@@ -189,14 +217,18 @@ size_t diff_shares(FILE *out, const struct config *before, const struct router_c
         compare_shares(&changes, old, now, hosts.items[i]);
     if (changes.count > 0) {
         qsort(changes.items, changes.count, sizeof(*changes.items), compare_changes);
-        fprintf(out, "shares of router %.*s:\n", STR_FMT(now->name));
+        if (json == NULL)
+            fprintf(out, "shares of router %.*s:\n", STR_FMT(now->name));
     }
     for (size_t i = 0, end; i < changes.count; i = end) {
         for (end = i + 1; end < changes.count; end++) {
             if (!is_same_kind(&changes.items[i], &changes.items[end]))
                 break;
         }
-        print_kind(out, &changes.items[i], end - i, max_hosts);
+        if (json != NULL)
+            add_kind(json, now->name, &changes.items[i], end - i);
+        else
+            print_kind(out, &changes.items[i], end - i, max_hosts);
     }
     size_t count = changes.count;
     free(changes.items);

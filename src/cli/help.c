@@ -20,9 +20,9 @@ void help_print(FILE *out, const struct command *commands, unsigned count)
             "  weir COMMAND [OPTIONS]\n"
             "\n");
     for (unsigned i = 0; i < count; i++)
-        fprintf(out, "  weir %-7s %s\n", commands[i].name, commands[i].about);
+        fprintf(out, "  weir %-10s %s\n", commands[i].name, commands[i].about);
     fprintf(out, "\n"
-                 "  weir help COMMAND   all about a command\n"
+                 "  weir help COMMAND   the options of a command\n"
                  "  weir --version      versions of weir and of its libraries\n"
                  "\n"
                  "To see it work, with nothing but this program:   weir demo\n"

@@ -13,6 +13,7 @@ static const struct command commands[] = {
     {"diff", cli_diff, "what a change would change:     weir diff old.yaml new.yaml"},
     {"import", cli_import, "from Lua table and dblists:     weir import closed.dblist=100%"},
     {"demo", cli_demo, "an edge with its own backends and certificate, ready to be tried"},
+    {"completion", cli_completion, "completion for a shell:         weir completion bash"},
 };
 
 static const struct command *find(const char *name)
@@ -40,7 +41,12 @@ static int help_of(char *name)
     const struct command *command = find(name);
     char flag[] = "--help", *argv[] = {name, flag, NULL};
 
-    return command != NULL ? command->run(2, argv) : unknown(name);
+    if (command != NULL)
+        return command->run(2, argv);
+    if (strcmp(name, "help") != 0)
+        return unknown(name);
+    help_print(stdout, commands, ARRAY_LEN(commands));
+    return 0;
 }
 
 int main(int argc, char **argv)
