@@ -46,37 +46,38 @@ static void scratch_free(void *memory, void *arg)
 
 /* --- doors ----------------------------------------------------------------------------------- */
 
-static int compile(struct regex *regex, struct str pattern, struct err *err)
+enum {
+    OPTIONS = PCRE2_ANCHORED | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_UTF | PCRE2_NEVER_BACKSLASH_C,
+};
+
+static struct regex *compile(struct str pattern, uint32_t options, struct err *err)
 {
+    struct regex *regex = mem_new(sizeof(*regex));
     PCRE2_SIZE at;
     int code;
     char text[256];
-
-    regex->code = pcre2_compile((PCRE2_SPTR)pattern.ptr, pattern.len,
-                                PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_DOLLAR_ENDONLY |
-                                    PCRE2_NEVER_UTF | PCRE2_NEVER_BACKSLASH_C,
-                                &code, &at, NULL);
-    if (regex->code != NULL) {
-        pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE); /* without it matching is only slower */
-        return 0;
-    }
-    pcre2_get_error_message(code, (PCRE2_UCHAR *)text, sizeof(text));
-    return err_set(err, "%s at character %zu", text, (size_t)at + 1);
-}
-
-struct regex *regex_new(struct str pattern, struct err *err)
-{
-    struct regex *regex = mem_new(sizeof(*regex));
 
     regex->limits = pcre2_match_context_create(NULL);
     ASSERT(regex->limits != NULL);
     pcre2_set_match_limit(regex->limits, STEPS_MAX);
     pcre2_set_depth_limit(regex->limits, DEPTH_MAX);
     pcre2_set_heap_limit(regex->limits, HEAP_KIB_MAX);
-    if (compile(regex, pattern, err) == 0)
+    regex->code = pcre2_compile((PCRE2_SPTR)pattern.ptr, pattern.len, options, &code, &at, NULL);
+    if (regex->code != NULL)
         return regex;
+    pcre2_get_error_message(code, (PCRE2_UCHAR *)text, sizeof(text));
+    err_set(err, "%s at character %zu", text, (size_t)at + 1);
     regex_free(regex);
     return NULL;
+}
+
+struct regex *regex_new(struct str pattern, struct err *err)
+{
+    struct regex *regex = compile(pattern, OPTIONS | PCRE2_ENDANCHORED, err);
+
+    if (regex != NULL)
+        pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE); /* without it matching is only slower */
+    return regex;
 }
 
 void regex_free(struct regex *regex)
@@ -88,7 +89,8 @@ void regex_free(struct regex *regex)
     free(regex);
 }
 
-enum regex_result regex_match(const struct regex *regex, struct str text)
+/* What PCRE2 says of the text. */
+static int match(const struct regex *regex, struct str text, uint32_t options)
 {
     struct scratch scratch;
 
@@ -98,13 +100,31 @@ enum regex_result regex_match(const struct regex *regex, struct str text)
     pcre2_match_data *data = memory != NULL ? pcre2_match_data_create(1, memory) : NULL;
     if (data == NULL) {
         pcre2_general_context_free(memory);
-        return REGEX_LIMIT;
+        return PCRE2_ERROR_NOMEMORY;
     }
     int result = pcre2_match(regex->code, (PCRE2_SPTR)(text.ptr != NULL ? text.ptr : ""), text.len,
-                             0, 0, data, regex->limits);
+                             0, options, data, regex->limits);
     pcre2_match_data_free(data);
     pcre2_general_context_free(memory);
+    return result;
+}
+
+enum regex_result regex_match(const struct regex *regex, struct str text)
+{
+    int result = match(regex, text, 0);
+
     if (result == PCRE2_ERROR_NOMATCH)
         return REGEX_NO;
     return result >= 0 ? REGEX_YES : REGEX_LIMIT;
+}
+
+/* PCRE2 finds no partial matches of a pattern that is anchored at its end, so this one is not. */
+bool regex_may_begin(struct str pattern, struct str beginning)
+{
+    struct err err;
+    struct regex *regex = compile(pattern, OPTIONS, &err);
+    bool may = regex == NULL || match(regex, beginning, PCRE2_PARTIAL_HARD) != PCRE2_ERROR_NOMATCH;
+
+    regex_free(regex);
+    return may;
 }

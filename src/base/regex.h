@@ -20,3 +20,6 @@ enum regex_result {
 
 /* Allocates nothing where PCRE2 has a just-in-time compiler for this processor. */
 enum regex_result regex_match(const struct regex *regex, struct str text);
+
+/* Whether some text that begins with `beginning` may match a pattern, which compiles. */
+bool regex_may_begin(struct str pattern, struct str beginning);

@@ -25,14 +25,56 @@ int load_pattern(struct loader *loader, const struct node *node, struct str patt
     return 0;
 }
 
+/* Patterns read bytes, and a character beyond ASCII is several: "[ä]" and "ä?" are not what they
+ * look like. */
+static const char *beyond_ascii_problem(struct str pattern)
+{
+    bool is_class = false;
+
+    for (size_t i = 0; i < pattern.len; i++) {
+        char c = pattern.ptr[i], next = i + 1 < pattern.len ? pattern.ptr[i + 1] : '\0';
+        bool is_beyond = (unsigned char)c >= 0x80;
+        if (is_beyond && is_class)
+            return "has a character beyond ASCII in brackets: write (a|b) with parentheses";
+        if (is_beyond && (next == '*' || next == '+' || next == '?' || next == '{'))
+            return "repeats a character beyond ASCII: write it in parentheses";
+        if (c == '\\')
+            i++;
+        else if (c == '[' && !is_class)
+            is_class = true;
+        else if (c == ']')
+            is_class = false;
+    }
+    return NULL;
+}
+
+static int load_path_pattern(struct loader *loader, const struct node *node, struct str pattern,
+                             struct str *out)
+{
+    const char *problem = beyond_ascii_problem(pattern);
+
+    if (problem != NULL)
+        return complain(loader, node, "pattern \"%s\" %s", node->text.ptr, problem);
+    if (load_pattern(loader, node, pattern, out) < 0)
+        return -1;
+    if (regex_may_begin(pattern, STR("/")) || regex_may_begin(pattern, STR("*")))
+        return 0;
+    return complain(loader, node, "pattern \"%s\" can never match: paths begin with a slash",
+                    node->text.ptr);
+}
+
 /* An escape as it is written in a pattern for decoded paths: "%7C" is the character itself, "\x7C",
- * which has no other meaning; "%2f" is "%2F", as in a decoded path. */
+ * which has no other meaning; "%2f" is "%2F", as in a decoded path. A byte of UTF-8 is itself. */
 static size_t put_pattern_escape(char *out, unsigned char byte)
 {
     size_t len = escape_put(out, byte);
 
     if (byte == '/' || byte == '%')
         return len;
+    if (byte >= 0x80) {
+        out[0] = (char)byte;
+        return 1;
+    }
     memmove(out + 2, out + 1, len - 1);
     out[0] = '\\';
     out[1] = 'x';
@@ -135,7 +177,8 @@ int load_path_match(struct loader *loader, const struct node *node, void *out)
     match->kind = PATH_TREE;
     if (str_starts(path, STR("~"))) {
         match->kind = PATH_REGEX;
-        return load_pattern(loader, node, pattern_decoded(loader, str_skip(path, 1)), &match->path);
+        return load_path_pattern(loader, node, pattern_decoded(loader, str_skip(path, 1)),
+                                 &match->path);
     }
     if (str_starts(path, STR("="))) {
         match->kind = PATH_EXACT;

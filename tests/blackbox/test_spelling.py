@@ -220,6 +220,10 @@ def test_the_rest_of_a_path_cannot_climb_out_of_a_rewrite(weir, upstream):
         ("/a/..%2fb", "can never match"),
         ("/a%zz", "broken percent-encoding"),
         ("/a b", "percent-encoded"),
+        ("~wiki/.*", "can never match"),
+        ("~/wiki/[\u00e4\u00f6].*", "beyond ASCII"),
+        ("~/wiki/\u00e4?", "beyond ASCII"),
+        ("~/wiki/[%c3%a4]", "beyond ASCII"),
     ],
 )
 def test_a_path_that_can_never_match_is_an_error(tmp_path, path, problem):

@@ -29,6 +29,22 @@ static void a_pattern_matches_the_whole_text(void **state UNUSED)
     regex_free(regex);
 }
 
+static void a_pattern_tells_how_its_texts_begin(void **state UNUSED)
+{
+    static const char *const may[] = {"/",        "/.*",       ".*x",         "(?i)/W.*", "^/a$",
+                                      "(/a|b).*", "[^a]+[.]x", "(?=.*x)/a.*", "/?x?",     "\\/.+"};
+    static const char *const never[] = {"wiki/.*", "^a.*", "[a-z]+/.*", "(a|b)/"};
+
+    for (size_t i = 0; i < ARRAY_LEN(may); i++) {
+        if (!regex_may_begin(str_of(may[i]), STR("/")))
+            fail_msg("%s", may[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(never); i++) {
+        if (regex_may_begin(str_of(never[i]), STR("/")))
+            fail_msg("%s", never[i]);
+    }
+}
+
 static void a_text_that_takes_too_long_is_no_match(void **state UNUSED)
 {
     struct regex *regex = pattern("(a+)+");
@@ -68,6 +84,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pattern_matches_the_whole_text),
+        cmocka_unit_test(a_pattern_tells_how_its_texts_begin),
         cmocka_unit_test(a_text_that_takes_too_long_is_no_match),
         cmocka_unit_test(a_pattern_may_be_freed_on_another_thread),
     };
