@@ -1,4 +1,4 @@
-"""Rules of conf/edge.yaml and conf/sites that serve no wiki, through the running proxy."""
+"""The shipped configurations through the running proxy: rules of the edge that serve no wiki, and the sidecar."""
 
 import pytest
 import yaml
@@ -42,3 +42,19 @@ def test_a_purge_of_an_upload_names_it_as_everybody_else_does(edge, target, purg
     assert up.last.target == purged
     assert w.get(target, host="upload.wikimedia.org").status == 200
     assert up.last.target == target
+
+
+def test_the_sidecar_speaks_of_clients_as_the_pod_expects(weir, upstream, leaf):
+    up = upstream(o.respond())
+    conf = yaml.safe_load((h.ROOT / "conf" / "sidecar.yaml").read_text())
+    main = conf["listeners"][0]
+    main["bind"] = ["127.0.0.1:%d" % ports.free_port()]
+    main["tls"]["certificates"] = [leaf.conf()]
+    conf["groups"]["httpd"]["endpoints"] = [up.address]
+    w = weir(config={"listeners": [main], "groups": conf["groups"]})
+    response = w.get(fields=[("X-Client-IP", "203.0.113.7"), ("X-Envoy-Internal", "true")])
+    assert response.status == 200 and response.header("server") == "main-tls"
+    assert int(response.header("x-envoy-upstream-service-time")) >= 0
+    assert up.last.headers("x-client-ip") == ["203.0.113.7, 127.0.0.1"]
+    assert up.last.headers("x-forwarded-proto") == ["https"]
+    assert up.last.headers("x-forwarded-for") == [] and up.last.headers("via") == []
