@@ -46,8 +46,10 @@ static void scratch_free(void *memory, void *arg)
 
 /* --- doors ----------------------------------------------------------------------------------- */
 
+/* "." is any byte: an encoded line feed in a path must not hide it from ".*". */
 enum {
-    OPTIONS = PCRE2_ANCHORED | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_UTF | PCRE2_NEVER_BACKSLASH_C,
+    OPTIONS = PCRE2_ANCHORED | PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_UTF |
+              PCRE2_NEVER_BACKSLASH_C,
 };
 
 static struct regex *compile(struct str pattern, uint32_t options, struct err *err)

@@ -193,7 +193,8 @@ def request_path(rng, wanted):
         text = rng.choice(["%2F", "%2f"]).join(quoted(part, rng, IN_PATH, chance) for part in parts)
         pieces.append(text if rng.random() < 0.95 else text.replace("%25", "%"))
     if rng.random() < 0.3:
-        extra = [".", "..", "", "%2e", "%2E%2e", ".%2e", "x", "x;y", ";y", "..;", "\\", "x%2Fy", "%5c", "a%252Fb", "%", "%zz"]
+        extra = [".", "..", "", "%2e", "%2E%2e", ".%2e", "x", "x;y", ";y", "..;", "\\", "x%2Fy", "%5c", "a%252Fb", "%", "%zz", "x%09", "%0a", "a%0Db",
+                 "%7F", ".%09.", "%00"]
         for _ in range(rng.randint(1, 3)):
             pieces.insert(rng.randint(0, len(pieces)), rng.choice(extra))
     if rng.random() < 0.2:

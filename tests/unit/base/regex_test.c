@@ -29,6 +29,18 @@ static void a_pattern_matches_the_whole_text(void **state UNUSED)
     regex_free(regex);
 }
 
+static void no_byte_hides_from_a_dot(void **state UNUSED)
+{
+    struct regex *regex = pattern("/secret/.*"), *end = pattern("/secret$");
+
+    assert_int_equal(regex_match(regex, STR("/secret/a\nb")), REGEX_YES);
+    assert_int_equal(regex_match(regex, STR("/secret/\r\n")), REGEX_YES);
+    assert_int_equal(regex_match(regex, STR("/secret/\xff")), REGEX_YES);
+    assert_int_equal(regex_match(end, STR("/secret\n")), REGEX_NO);
+    regex_free(regex);
+    regex_free(end);
+}
+
 static void a_pattern_tells_how_its_texts_begin(void **state UNUSED)
 {
     static const char *const may[] = {"/",        "/.*",       ".*x",         "(?i)/W.*", "^/a$",
@@ -84,6 +96,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pattern_matches_the_whole_text),
+        cmocka_unit_test(no_byte_hides_from_a_dot),
         cmocka_unit_test(a_pattern_tells_how_its_texts_begin),
         cmocka_unit_test(a_text_that_takes_too_long_is_no_match),
         cmocka_unit_test(a_pattern_may_be_freed_on_another_thread),
