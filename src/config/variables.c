@@ -98,6 +98,12 @@ static void put_variable(struct expansion *expansion, struct str whole)
 {
     struct str inside = str_make(whole.ptr + 2, whole.len - 3), value;
 
+    if (str_find(inside, STR("${")) >= 0) {
+        reader_complain(expansion->reader, expansion->node->place,
+                        "a variable inside another one: \"%.*s\"", STR_FMT(whole));
+        expansion->node->is_bad = true;
+        return;
+    }
     if (variable_lookup(inside) != VARIABLE_TEXT) {
         keep_variable(expansion, whole);
         return;

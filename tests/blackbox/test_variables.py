@@ -166,6 +166,12 @@ def test_a_mistyped_variable_is_an_error_with_a_suggestion(tmp_path):
     assert 'unknown variable: "${hots}"' in lines[0] and 'did you mean "host"?' in lines[0]
 
 
+def test_variables_inside_each_other_are_an_error(tmp_path):
+    for body in ("${WEIR_NONE:-${host}}", "${WEIR_NONE:-$${host}}", "${header:${host}}"):
+        code, lines = check(tmp_path, answer=', body: "%s"' % body)
+        assert code != 0 and len(lines) == 1 and "a variable inside another one" in lines[0], lines
+
+
 @pytest.mark.parametrize("place", ["request", "response", "always"])
 def test_every_listed_variable_has_its_place(tmp_path, place):
     names = ["method", "host", "path", "path_and_query", "scheme", "http_version", "http_protocol", "is_h2", "client_ip",
