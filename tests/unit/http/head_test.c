@@ -523,6 +523,29 @@ static void paths_begin_with_a_slash_and_hold_visible_ascii(void **state)
     }
 }
 
+static void hop_by_hop_fields_are_removed_and_still_known_as_received(void **state)
+{
+    struct head *head = new_head(state);
+
+    head_add(head, STR("Connection"), STR("close, X-Named"));
+    head_add(head, STR("Upgrade"), STR("h2c"));
+    head_add(head, STR("X-Named"), STR("1"));
+    head_add(head, STR("X-Kept"), STR("2"));
+    head_add(head, STR("X-Secret"), STR("3"));
+    head_find_name(head, STR("x-secret"))->removed = true; /* by a rule, before */
+    assert_int_equal(head_strip_hop_by_hop(head), REASON_NONE);
+    static const struct {
+        const char *name;
+        bool is_sent, is_received;
+    } cases[] = {{"connection", false, true}, {"upgrade", false, true},   {"x-named", false, true},
+                 {"x-kept", true, true},      {"x-secret", false, false}, {"x-none", false, false}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct str name = str_of(cases[i].name);
+        assert_int_equal(head_find_name(head, name) != NULL, cases[i].is_sent);
+        assert_int_equal(head_find_received_from(head, name, 0) != NULL, cases[i].is_received);
+    }
+}
+
 static void names_that_servers_behind_would_confuse_are_removed(void **state)
 {
     struct head *head = new_head(state);
@@ -589,6 +612,7 @@ int main(void)
         cmocka_unit_test(a_host_has_at_most_255_bytes),
         cmocka_unit_test(only_http_1_0_may_come_without_host),
         cmocka_unit_test(paths_begin_with_a_slash_and_hold_visible_ascii),
+        cmocka_unit_test(hop_by_hop_fields_are_removed_and_still_known_as_received),
         cmocka_unit_test(names_that_servers_behind_would_confuse_are_removed),
         cmocka_unit_test(a_name_is_odd_wherever_its_odd_byte_stands),
         cmocka_unit_test(a_path_holds_no_control_no_space_and_no_high_byte),
