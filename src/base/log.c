@@ -113,3 +113,37 @@ bool log_limit_pass(struct log_limit *limit, unsigned *held)
     limit->held = 0;
     return true;
 }
+
+/* Where `cause` has its limit; or else the one that was used longest ago. */
+static unsigned find_limit(const struct log_limits *limits, uint64_t cause)
+{
+    unsigned oldest = 0;
+
+    for (unsigned i = 0; i < LOG_CAUSES; i++) {
+        if (limits->limits[i].since_ms != 0 && limits->causes[i] == cause)
+            return i;
+        if (limits->limits[i].since_ms < limits->limits[oldest].since_ms)
+            oldest = i;
+    }
+    return oldest;
+}
+
+bool log_limits_pass(struct log_limits *limits, uint64_t cause, unsigned *held)
+{
+    unsigned i = find_limit(limits, cause);
+
+    if (!log_limit_pass(&limits->limits[i], held))
+        return false;
+    limits->causes[i] = cause;
+    return true;
+}
+
+/* FNV-1a: the causes are ours, not a peer's to choose. */
+uint64_t log_cause(uint64_t number, const char *text)
+{
+    uint64_t hash = 0xcbf29ce484222325 ^ number;
+
+    for (; *text != '\0'; text++)
+        hash = (hash ^ (unsigned char)*text) * 0x100000001b3;
+    return hash;
+}

@@ -33,6 +33,19 @@ struct log_limit {
 };
 bool log_limit_pass(struct log_limit *limit, unsigned *held);
 
+/* The same for each of several causes at one call site: a cause that is new gets its line, while
+ * one that repeats is held back. Of more causes than there are limits in one second, some are held.
+ */
+enum { LOG_CAUSES = 16 };
+struct log_limits {
+    struct log_limit limits[LOG_CAUSES];
+    uint64_t causes[LOG_CAUSES];
+};
+bool log_limits_pass(struct log_limits *limits, uint64_t cause, unsigned *held);
+
+/* A number that stands for a cause: of texts, and of numbers before them. */
+uint64_t log_cause(uint64_t number, const char *text);
+
 /* LOG_INFO("listener_open", "name=%s address=%s", …); the format may be "" for an event alone. */
 #define LOG_AT(level, event, ...)                                                                  \
     do {                                                                                           \
@@ -50,5 +63,14 @@ bool log_limit_pass(struct log_limit *limit, unsigned *held);
         static _Thread_local struct log_limit limit_;                                              \
         unsigned held_;                                                                            \
         if (log_is_on(level) && log_limit_pass(&limit_, &held_))                                   \
+            log_write(level, event, fmt " held_back=%u", ##__VA_ARGS__, held_);                    \
+    } while (0)
+
+/* The same, at most one line a second for each `cause` (log_cause). */
+#define LOG_LIMITED_BY(cause, level, event, fmt, ...)                                              \
+    do {                                                                                           \
+        static _Thread_local struct log_limits limits_;                                            \
+        unsigned held_;                                                                            \
+        if (log_is_on(level) && log_limits_pass(&limits_, cause, &held_))                          \
             log_write(level, event, fmt " held_back=%u", ##__VA_ARGS__, held_);                    \
     } while (0)

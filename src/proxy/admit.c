@@ -47,9 +47,9 @@ bool admit_to_listener(struct proxy *proxy, const struct serving_listener *liste
         return true;
     proxy_count(proxy, COUNTER_CONNECTIONS_REFUSED, 1);
     proxy_count_reason(proxy, REASON_CONNECTION_CAP);
-    LOG_LIMITED(LOG_LEVEL_WARN, "connection_refused", "listener=%.*s reason=%s max_connections=%u",
-                STR_FMT(listener->conf->name), reason_word(REASON_CONNECTION_CAP),
-                listener->conf->limits.max_connections);
+    LOG_LIMITED_BY(log_cause(0, listener->conf->name.ptr), LOG_LEVEL_WARN, "connection_refused",
+                   "listener=%.*s reason=%s max_connections=%u", STR_FMT(listener->conf->name),
+                   reason_word(REASON_CONNECTION_CAP), listener->conf->limits.max_connections);
     close(fd);
     return false;
 }

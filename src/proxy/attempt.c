@@ -69,8 +69,8 @@ static bool spend_retry(struct exchange *x, enum reason reason)
         return true; /* of a group that is gone nothing is asked any more */
     proxy_count(x->proxy, COUNTER_UP_RETRIES_DENIED, 1);
     metric_add(&x->figures->retries_denied, 1);
-    LOG_LIMITED(LOG_LEVEL_WARN, "upstream_retries_denied", "group=%.*s reason=%s",
-                STR_FMT(x->group->name), reason_word(reason));
+    LOG_LIMITED_BY(log_cause(reason, x->group->name.ptr), LOG_LEVEL_WARN, "upstream_retries_denied",
+                   "group=%.*s reason=%s", STR_FMT(x->group->name), reason_word(reason));
     return false;
 }
 
@@ -147,8 +147,10 @@ static void on_lease_failed(struct lease *lease, enum reason reason)
 {
     struct exchange *x = CONTAINER_OF(lease, struct exchange, lease);
 
-    if (!exchange_is_over(x))
-        exchange_retry(x, reason);
+    if (exchange_is_over(x))
+        return;
+    x->error = arena_str(x->down->arena, str_of(lease->error));
+    exchange_retry(x, reason);
 }
 
 static void connect_upstream(struct exchange *x, enum lease_want want, const struct endpoint *avoid)

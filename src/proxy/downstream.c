@@ -111,6 +111,11 @@ static void count_reason(struct downstream *down, enum reason reason)
     metric_add(&down->proxy->metrics->reasons[reason], 1);
 }
 
+static uint64_t cause_of(const struct downstream *down, enum reason reason)
+{
+    return log_cause((uint64_t)reason, down->listener->conf->name.ptr);
+}
+
 /* --- deadlines ------------------------------------------------------------------------------- */
 
 /* A connection that is idle rests first, and ends much later. */
@@ -275,9 +280,9 @@ static void want_close(struct session *session, enum reason reason)
     if (is_h2_error || reason == REASON_IDLE_TIMEOUT || reason == REASON_CLIENT_CLOSED)
         count_reason(down, reason);
     if (is_h2_error)
-        LOG_LIMITED(LOG_LEVEL_INFO, "h2_connection_error", "client=%.*s listener=%.*s reason=%s",
-                    STR_FMT(downstream_peer_text(down)), STR_FMT(down->listener->conf->name),
-                    reason_word(reason));
+        LOG_LIMITED_BY(cause_of(down, reason), LOG_LEVEL_INFO, "h2_connection_error",
+                       "client=%.*s listener=%.*s reason=%s", STR_FMT(downstream_peer_text(down)),
+                       STR_FMT(down->listener->conf->name), reason_word(reason));
     if (session->is_cut)
         downstream_reset(down);
     else
@@ -296,9 +301,9 @@ static void on_bad(struct session *session, struct stream *stream, enum reason r
 
     if (stream == NULL && !down->is_closed)
         record_refusal(down, reason);
-    LOG_LIMITED(LOG_LEVEL_INFO, "bad_request", "client=%.*s listener=%.*s reason=%s",
-                STR_FMT(downstream_peer_text(down)), STR_FMT(down->listener->conf->name),
-                reason_word(reason));
+    LOG_LIMITED_BY(cause_of(down, reason), LOG_LEVEL_INFO, "bad_request",
+                   "client=%.*s listener=%.*s reason=%s", STR_FMT(downstream_peer_text(down)),
+                   STR_FMT(down->listener->conf->name), reason_word(reason));
 }
 
 static void on_refusal(struct session *session, struct head *head)
@@ -403,10 +408,10 @@ static void on_closed(struct conn *conn, enum reason reason)
 
     if (reason == REASON_HANDSHAKE_FAILED || reason == REASON_UNKNOWN_SNI ||
         reason == REASON_PLAIN_HTTP)
-        LOG_LIMITED(LOG_LEVEL_INFO, "handshake_failed",
-                    "client=%.*s listener=%.*s reason=%s error=\"%s\"",
-                    STR_FMT(downstream_peer_text(down)), STR_FMT(down->listener->conf->name),
-                    reason_word(reason), conn_error_text(conn));
+        LOG_LIMITED_BY(log_cause((uint64_t)reason, conn_error_text(conn)), LOG_LEVEL_INFO,
+                       "handshake_failed", "client=%.*s listener=%.*s reason=%s error=\"%s\"",
+                       STR_FMT(downstream_peer_text(down)), STR_FMT(down->listener->conf->name),
+                       reason_word(reason), conn_error_text(conn));
     /* An exchange counts what ended it. A client that drops an idle connection has done nothing
      * wrong. */
     if (reason != REASON_NONE && reason != REASON_CLIENT_RESET && down->exchanges == 0)
@@ -473,9 +478,9 @@ static void refuse(struct downstream *down, int fd, enum reason reason)
 {
     proxy_count(down->proxy, COUNTER_CONNECTIONS_REFUSED, 1);
     proxy_count_reason(down->proxy, reason);
-    LOG_LIMITED(LOG_LEVEL_WARN, "connection_refused", "client=%.*s listener=%.*s reason=%s",
-                STR_FMT(downstream_peer_text(down)), STR_FMT(down->listener->conf->name),
-                reason_word(reason));
+    LOG_LIMITED_BY(cause_of(down, reason), LOG_LEVEL_WARN, "connection_refused",
+                   "client=%.*s listener=%.*s reason=%s", STR_FMT(downstream_peer_text(down)),
+                   STR_FMT(down->listener->conf->name), reason_word(reason));
     close(fd);
     admit_release_listener(down->proxy, down->listener_key);
     serving_unref(&down->serving);

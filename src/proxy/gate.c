@@ -47,8 +47,9 @@ static void refuse(struct gate *gate, enum reason reason)
     size_t len = addr_format_ip(&gate->peer, text);
 
     proxy_count_reason(gate->proxy, reason);
-    LOG_LIMITED(LOG_LEVEL_INFO, "connection_refused", "client=%.*s listener=%.*s reason=%s",
-                (int)len, text, STR_FMT(gate->listener->conf->name), reason_word(reason));
+    LOG_LIMITED_BY(log_cause(reason, gate->listener->conf->name.ptr), LOG_LEVEL_INFO,
+                   "connection_refused", "client=%.*s listener=%.*s reason=%s", (int)len, text,
+                   STR_FMT(gate->listener->conf->name), reason_word(reason));
     close(gate->fd);
     admit_release_listener(gate->proxy, gate->listener->key);
     end(gate);

@@ -30,6 +30,7 @@ struct serving {
     const struct routers *routers;
     struct serving_listener *listeners;    /* owns: one per config.listeners */
     struct group_metrics ***group_metrics; /* owns: [group][side], found once */
+    metric ***dc_metrics; /* owns: [router][dc_why, then rules of primary_if], found once */
     void (*release)(void *arg);
     void *release_arg;
 };
@@ -235,7 +236,8 @@ struct exchange {
     uint32_t retry_after_s; /* told with a local reply; 0: not */
     uint16_t status;        /* sent to the client; 0: nothing was */
     enum reason reason;
-    bool is_https; /* between the client and the first proxy */
+    struct str error; /* what the last connection that failed said; "" */
+    bool is_https;    /* between the client and the first proxy */
     bool request_has_body, wants_upgrade;
     bool is_grpc;      /* failures are told in gRPC's words */
     bool has_messages; /* the body's end may be as far away as the peers like */

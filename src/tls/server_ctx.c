@@ -84,7 +84,8 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
         return refuse_hello(s, REASON_UNKNOWN_SNI, alert, SSL_AD_UNRECOGNIZED_NAME);
     struct site *site = site_get(server, index >= 0 ? (size_t)index : 0, &err);
     if (site == NULL) {
-        LOG_LIMITED(LOG_LEVEL_ERROR, "certificate_unusable", "error=\"%s\"", err.text);
+        LOG_LIMITED_BY(log_cause(0, err.text), LOG_LEVEL_ERROR, "certificate_unusable",
+                       "error=\"%s\"", err.text);
         return refuse_hello(s, REASON_HANDSHAKE_FAILED, alert, SSL_AD_INTERNAL_ERROR);
     }
     SSL_set_SSL_CTX(ssl, site->ctx);

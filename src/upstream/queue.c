@@ -102,9 +102,10 @@ static struct lease *queue_head(const struct target *t)
     return list_is_empty(&t->waiting) ? NULL : CONTAINER_OF(t->waiting.next, struct lease, node);
 }
 
-static void fail_lease(struct target *t, struct lease *lease, enum reason reason)
+static void fail_lease(struct target *t, struct lease *lease, enum reason reason, const char *error)
 {
     queue_remove(t, lease);
+    lease->error = error;
     lease->on_failed(lease, reason);
 }
 
@@ -215,7 +216,7 @@ static void fail_all(struct target *t)
 
     target_ref(t);
     while ((lease = queue_head(t)) != NULL)
-        fail_lease(t, lease, REASON_UPSTREAM_NO_ENDPOINT);
+        fail_lease(t, lease, REASON_UPSTREAM_NO_ENDPOINT, "");
     target_unref(t);
 }
 
@@ -253,7 +254,7 @@ static struct lease *hinted_at(const struct target *t, const struct endpoint *e,
 
 void target_connect_failed(struct target *t, struct endpoint *e,
                            const struct upstream_client *client, uint32_t streams,
-                           enum reason reason)
+                           enum reason reason, const char *error)
 {
     struct lease *lease;
 
@@ -264,7 +265,7 @@ void target_connect_failed(struct target *t, struct endpoint *e,
         ASSERT(lease != NULL || client != NULL);
         if (lease == NULL)
             break; /* who asked for it has gone; the others have theirs */
-        fail_lease(t, lease, reason);
+        fail_lease(t, lease, reason, error);
     }
     if (t->waiting_count > 0)
         target_serve_later(t);
@@ -287,7 +288,8 @@ static void on_late(struct deadline *deadline)
         }
         fail_lease(t, lease,
                    t->endpoint_count > 0 ? REASON_UPSTREAM_CONNECT_TIMEOUT
-                                         : REASON_UPSTREAM_NO_ENDPOINT);
+                                         : REASON_UPSTREAM_NO_ENDPOINT,
+                   "");
     }
     target_unref(t);
 }

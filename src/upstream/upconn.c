@@ -537,9 +537,10 @@ static void connect_failed(struct upconn *u, enum reason why)
     enum reason reason = connect_reason(u, why);
     const char *words = conn_error_text(u->conn);
 
-    LOG_LIMITED(LOG_LEVEL_WARN, "upstream_connect_failed",
-                "group=%s target=%s endpoint=%.*s reason=%s error=\"%s\"", target->group_name,
-                target->name, STR_FMT(endpoint_name(e)), reason_word(reason), words);
+    LOG_LIMITED_BY(log_cause(log_cause((uintptr_t)e, words), target->group_name), LOG_LEVEL_WARN,
+                   "upstream_connect_failed",
+                   "group=%s target=%s endpoint=%.*s reason=%s error=\"%s\"", target->group_name,
+                   target->name, STR_FMT(endpoint_name(e)), reason_word(reason), words);
     metric_add(&target->metrics->connect_failures, 1);
     e->shunned_until_ms = loop_now_ms(u->upstream->loop) + CONNECT_BACKOFF_MS;
 
@@ -547,7 +548,7 @@ static void connect_failed(struct upconn *u, enum reason why)
     const struct upstream_client *client = u->client;
     detach(u);
     die(u);
-    target_connect_failed(target, e, client, streams, reason);
+    target_connect_failed(target, e, client, streams, reason, words);
 }
 
 static void on_conn_closed(struct conn *conn, enum reason reason)

@@ -71,6 +71,7 @@ struct lease {
     enum lease_state state;
     bool was_reused; /* the connection had carried requests before */
     int64_t asked_at_ms;
+    const char *error; /* borrows, during on_failed: what went wrong with the connection, or "" */
     struct upstream_client *client; /* borrows; set by the caller where target_needs_client, else
                                      * NULL */
     /* When state was WAITING: exactly one of these comes, from the loop. */

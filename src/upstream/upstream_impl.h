@@ -122,7 +122,7 @@ void target_serve_later(struct target *target);
  * was to be, or NULL. */
 void target_connect_failed(struct target *target, struct endpoint *endpoint,
                            const struct upstream_client *client, uint32_t streams,
-                           enum reason reason);
+                           enum reason reason, const char *error);
 
 /* --- endpoint.c ------------------------------------------------------------------------------ */
 
