@@ -65,9 +65,10 @@
     X(CLIENT_RESET, 499, "client_reset", RETRY_NEVER)                                              \
     /* what routing decided */                                                                     \
     X(DEBUG_UNKNOWN, 400, "debug_unknown", RETRY_NEVER)                                            \
-    X(NO_ROUTE, 404, "no_route", RETRY_NEVER)                                                      \
+    X(DEBUG_REFUSED, 403, "debug_refused", RETRY_NEVER)                                            \
+    X(NO_RULE, 404, "no_rule", RETRY_NEVER)                                                        \
     X(UNKNOWN_HOST, 404, "unknown_host", RETRY_NEVER)                                              \
-    X(ROUTE_ANSWER, 0, "route_answer", RETRY_NEVER)                                                \
+    X(ROUTE_ANSWER, 0, "answer", RETRY_NEVER)                                                      \
     X(MAX_FORWARDS, 501, "max_forwards", RETRY_NEVER)                                              \
     X(REDIRECT_HTTPS, 308, "redirect_https", RETRY_NEVER)                                          \
     X(MISDIRECTED, 421, "misdirected", RETRY_NEVER)                                                \

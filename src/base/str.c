@@ -116,6 +116,23 @@ size_t u64_to_dec(uint64_t value, char *out)
     return n;
 }
 
+size_t fraction_to_dec(uint32_t hundred_thousandths, char *out)
+{
+    enum { DECIMALS = 5, ONE = 100000 };
+    uint32_t rest = hundred_thousandths % ONE;
+    size_t len = u64_to_dec(hundred_thousandths / ONE, out);
+
+    if (rest == 0)
+        return len;
+    out[len++] = '.';
+    for (int i = DECIMALS - 1; i >= 0; i--, rest /= 10)
+        out[len + (size_t)i] = (char)('0' + rest % 10);
+    len += DECIMALS;
+    while (out[len - 1] == '0')
+        len--;
+    return len;
+}
+
 unsigned str_distance(struct str a, struct str b)
 {
     unsigned row[65];

@@ -94,5 +94,9 @@ int hex_value(char c);
 /* Writes `value` in decimal at `out` (at least 20 bytes); how many bytes it took. */
 size_t u64_to_dec(uint64_t value, char *out);
 
+/* Hundred-thousandths as a decimal number, exactly and in as few digits as it takes (0, 0.04, 1),
+ * at `out` (at least 12 bytes); how many bytes it took. Shares are written so everywhere. */
+size_t fraction_to_dec(uint32_t hundred_thousandths, char *out);
+
 /* Edit distance of two short names (≤ 64 bytes compared), for "did you mean". */
 unsigned str_distance(struct str a, struct str b);

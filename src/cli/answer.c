@@ -14,7 +14,7 @@ struct names {
 
 struct answer_names {
     struct arena arena;
-    struct names services, groups, datacenters, rules, sides, whys;
+    struct names services, groups, datacenters, rules, sides, whys, dc_whys, primary_ifs;
     struct names *targets; /* one for each group */
     size_t longest;        /* no line takes more, NUMBERS_ROOM aside */
 };
@@ -68,6 +68,11 @@ static void sides_and_whys(struct answer_names *names)
         struct str word = str_of(why_word((enum why)why));
         names->whys.items[why] = quoted(names, "why", &word);
     }
+    names->dc_whys = names_room(names, "dc_why", DC_WHY_COUNT);
+    for (unsigned why = 0; why < DC_WHY_COUNT; why++) {
+        struct str word = str_of(dc_why_word((enum dc_why)why));
+        names->dc_whys.items[why] = quoted(names, "dc_why", &word);
+    }
 }
 
 static size_t longest_of(struct names names, size_t count)
@@ -89,6 +94,8 @@ struct answer_names *answer_names_new(const struct judge *judge)
     arena_init(&names->arena, NULL);
     names->services = NAMES_OF(names, "service", conf->services, conf->service_count);
     names->rules = NAMES_OF(names, "rule", conf->rules, conf->rule_count);
+    names->primary_ifs =
+        NAMES_OF(names, "primary_if", conf->multi_dc.primary_if, conf->multi_dc.primary_if_count);
     names->groups = NAMES_OF(names, "group", config->groups, config->group_count);
     names->datacenters = names_of(names, "datacenter", config->datacenters.names,
                                   config->datacenters.count, sizeof(struct str));
@@ -104,6 +111,8 @@ struct answer_names *answer_names_new(const struct judge *judge)
     names->longest = longest_of(names->services, conf->service_count) +
                      longest_of(names->rules, conf->rule_count) +
                      longest_of(names->groups, config->group_count) +
+                     longest_of(names->primary_ifs, conf->multi_dc.primary_if_count) +
+                     longest_of(names->dc_whys, DC_WHY_COUNT - 1) +
                      longest_of(names->datacenters, config->datacenters.count) + longest_target +
                      longest_of(names->sides, SIDE_K8S) + longest_of(names->whys, WHY_COUNT - 1) +
                      NUMBERS_ROOM;
@@ -120,16 +129,6 @@ void answer_names_free(struct answer_names *names)
 
 /* --- the line -------------------------------------------------------------------------------- */
 
-bool answer_has_share(const struct decision *decision)
-{
-    return decision->entry >= 0;
-}
-
-bool answer_has_bucket(const struct decision *decision)
-{
-    return answer_has_share(decision) || decision->why == WHY_WEIGHTS;
-}
-
 static char *put(char *out, struct str text)
 {
     memcpy(out, text.ptr, text.len);
@@ -140,21 +139,6 @@ static char *put_number(char *out, struct str key, bool is_set, uint64_t value)
 {
     out = put(out, key);
     return is_set ? out + u64_to_dec(value, out) : put(out, STR("null"));
-}
-
-/* 0, 0.04, 1: exactly, in as few digits as it takes. */
-static char *put_share(char *out, uint32_t share)
-{
-    char digits[5];
-
-    if (share == 0 || share == SHARE_MAX)
-        return put(out, share == 0 ? STR("0") : STR("1"));
-    for (int i = 4; i >= 0; i--, share /= 10)
-        digits[i] = (char)('0' + share % 10);
-    size_t len = sizeof(digits);
-    while (digits[len - 1] == '0')
-        len--;
-    return put(put(out, STR("0.")), str_make(digits, len));
 }
 
 void answer_json(const struct answer_names *names, const struct decision *decision,
@@ -169,13 +153,15 @@ void answer_json(const struct answer_names *names, const struct decision *decisi
     out = put(out, names->targets[decision->group + 1].items[decision->target + 1]);
     out = put(out, names->datacenters.items[decision->datacenter + 1]);
     out = put(out, STR(",\"share\":"));
-    if (answer_has_share(decision))
-        out = put_share(out, decision->share);
+    if (decision_has_share(decision))
+        out += fraction_to_dec(decision->share, out);
     else
         out = put(out, STR("null"));
-    out = put_number(out, STR(",\"bucket\":"), answer_has_bucket(decision), decision->bucket);
+    out = put_number(out, STR(",\"bucket\":"), decision_has_bucket(decision), decision->bucket);
     out = put(out, names->rules.items[decision->rule + 1]);
     out = put(out, names->whys.items[decision->why]);
+    out = put(out, names->dc_whys.items[decision->dc_why]);
+    out = put(out, names->primary_ifs.items[decision->dc_rule + 1]);
     out = put(out, STR("}\n"));
     text->len = (size_t)(out - text->ptr);
 }

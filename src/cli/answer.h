@@ -15,7 +15,3 @@ void answer_json(const struct answer_names *names, const struct decision *decisi
 
 /* {"error": …} */
 void answer_error(struct text *out, const char *error);
-
-/* Whether a share was compared, and whether a bucket was drawn. */
-bool answer_has_share(const struct decision *decision);
-bool answer_has_bucket(const struct decision *decision);

@@ -182,11 +182,8 @@ static void decide(struct replay *replay, const struct log_request *request)
         replay->unreadable++;
         return;
     }
-    if (request->has_bucket && replay->options->same_buckets) {
-        /* the log knows better than we: it has seen the cookie */
-        memset(facts->client_ip, 0, sizeof(facts->client_ip));
-        facts->random = (uint64_t)request->bucket << 32 | (uint32_t)facts->random;
-    }
+    if (replay->options->same_buckets)
+        log_request_use_bucket(request, facts);
     struct decision old = judge_decide(replay->before, question);
     unsigned from = place_of(replay, 0, replay->before, &old), to = from;
     bool is_moved = false;

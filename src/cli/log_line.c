@@ -36,8 +36,11 @@ static struct str *field_of(struct json_fields *fields, struct str key)
 static struct str bucket_at_end(const char *line, size_t len)
 {
     static const struct str key = STR_INIT("\"bucket\":");
+    static const struct str none = STR_INIT("\"bucket\":null}");
     size_t end = len > 0 ? len - 1 : 0, start = end;
 
+    if (len > none.len && str_eq(str_make(line + len - none.len, none.len), none))
+        return str_make(line + end - 4, 4);
     while (start > 0 && ascii_is_digit(line[start - 1]))
         start--;
     if (start == end || start < key.len || line[end] != '}' ||
@@ -196,4 +199,12 @@ enum log_result log_line_read(char *line, size_t len, struct str host, struct qu
     if (len > 0 && line[0] == '{')
         return read_json(line, len, question, request);
     return read_combined(str_make(line, len), host, question);
+}
+
+void log_request_use_bucket(const struct log_request *request, struct facts *facts)
+{
+    if (!request->has_bucket)
+        return;
+    memset(facts->client_ip, 0, sizeof(facts->client_ip));
+    facts->random = (uint64_t)request->bucket << 32 | (uint32_t)facts->random;
 }

@@ -19,3 +19,6 @@ struct log_request {
 /* Reads a line, changed in place, into `question` (reset before); `host` is for formats without. */
 enum log_result log_line_read(char *line, size_t len, struct str host, struct question *question,
                               struct log_request *request);
+
+/* Puts the request into the bucket that the log names: weir has seen the cookie, a log has none. */
+void log_request_use_bucket(const struct log_request *request, struct facts *facts);

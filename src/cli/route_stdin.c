@@ -5,9 +5,11 @@
 #include "cli/answer.h"
 #include "cli/json.h"
 #include "cli/lines.h"
+#include "cli/log_line.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { WRITE_BYTES = 256 << 10 };
@@ -170,19 +172,43 @@ struct session {
     enum trust trust;
 };
 
+/* A line of weir's access log has a path in place of a URL. */
+static bool is_log_line(const char *line, size_t len)
+{
+    return memmem(line, len, "\"url\"", 5) == NULL && memmem(line, len, "\"path\"", 6) != NULL;
+}
+
+static const char *read_log_line(struct question *question, char *line, size_t len,
+                                 struct log_request *request)
+{
+    switch (log_line_read(line, len, (struct str){0}, question, request)) {
+    case LOG_REQUEST:
+        return NULL;
+    case LOG_DEBUG:
+        return "a debug header has chosen, which is not in the log";
+    case LOG_NO_HOST:
+    case LOG_UNREADABLE:
+        break;
+    }
+    return "this is no line of an access log";
+}
+
 static void answer_line(struct session *session, char *line, size_t len, struct text *out)
 {
     struct question *question = &session->question;
+    struct log_request logged = {.has_bucket = false};
 
     question_reset(question);
     question->trust = session->trust;
-    const char *error = question_read_json(question, line, len);
+    const char *error = is_log_line(line, len) ? read_log_line(question, line, len, &logged)
+                                               : question_read_json(question, line, len);
     if (error == NULL)
         error = judge_facts(session->judge, question);
     if (error != NULL) {
         answer_error(out, error);
         return;
     }
+    log_request_use_bucket(&logged, &question->facts);
     struct decision decision = judge_decide(session->judge, question);
     answer_json(session->names, &decision, out);
 }

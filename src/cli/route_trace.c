@@ -134,20 +134,31 @@ static const char *role_of(const struct datacenters_conf *datacenters, int index
 }
 
 /* Why there, when no rule of primary_if said so. */
-static const char *datacenter_reason(const struct trace *trace)
+static const char *datacenter_reason(enum dc_why why)
 {
-    const struct decision *decision = trace->decision;
-    const struct datacenters_conf *datacenters = &trace->judge->config->datacenters;
-
-    if (decision->backend >= 0)
-        return "where the debug backend is";
-    if (decision->why == WHY_NO_HOST)
-        return "a request without Host goes to the primary";
-    if (!trace->judge->conf->services[decision->service].multi_dc)
+    switch (why) {
+    case DC_WHY_NONE:
         return "multi_dc does not concern this service";
-    if (decision->datacenter == datacenters->local)
+    case DC_WHY_LOCAL:
         return "nothing sends it to the primary";
-    return "the mode of multi_dc";
+    case DC_WHY_MODE:
+        return "the mode of multi_dc";
+    case DC_WHY_METHOD:
+        return "not a reading method";
+    case DC_WHY_RULE:
+        return "a rule of primary_if";
+    case DC_WHY_SESSION:
+        return "a session, and the mode of multi_dc is local-anon";
+    case DC_WHY_SHARE:
+        return "not in the share of multi_dc that stays local";
+    case DC_WHY_NO_HOST:
+        return "a request without Host goes to the primary";
+    case DC_WHY_DEBUG:
+        return "where the debug backend is";
+    case DC_WHY_COUNT:
+        break;
+    }
+    UNREACHABLE("every reason is above");
 }
 
 static void trace_datacenter(const struct trace *trace)
@@ -160,7 +171,7 @@ static void trace_datacenter(const struct trace *trace)
     fprintf(trace->out, "  datacentre  %.*s%s: ", STR_FMT(datacenters->names[decision->datacenter]),
             role_of(datacenters, decision->datacenter));
     if (decision->dc_rule < 0) {
-        fprintf(trace->out, "%s\n", datacenter_reason(trace));
+        fprintf(trace->out, "%s\n", datacenter_reason(decision->dc_why));
         return;
     }
     const struct dc_rule_conf *rule = &trace->judge->conf->multi_dc.primary_if[decision->dc_rule];
@@ -176,7 +187,7 @@ static void trace_share(const struct trace *trace)
     const struct split_conf *split = &trace->judge->conf->split;
     char share[SHARE_TEXT_MAX];
 
-    if (!answer_has_share(decision))
+    if (!decision_has_share(decision))
         return;
     const struct split_entry_conf *entry = &split->entries[decision->entry];
     fprintf(trace->out, "  share       %s on k8s: ", share_format(decision->share, share));
@@ -248,18 +259,18 @@ static void trace_bucket(const struct trace *trace)
     const struct decision *decision = trace->decision;
     uint64_t threshold = ((uint64_t)decision->share << 32) / SHARE_MAX;
 
-    if (!answer_has_bucket(decision))
+    if (!decision_has_bucket(decision))
         return;
     double percent = bucket_percent(decision->bucket, decision->share, &digits);
     fprintf(trace->out, "  bucket      %.*f %%", digits, percent);
-    if (answer_has_share(decision)) {
+    if (decision_has_share(decision)) {
         share_format(decision->share, share);
         fprintf(trace->out, " %s %.*s %%", decision->bucket < threshold ? "<" : "\u2265",
                 (int)strlen(share) - 1, share);
     }
     fprintf(trace->out, ", ");
     trace_key(trace);
-    if (trace->detail == TRACE_NUMBERS && answer_has_share(decision))
+    if (trace->detail == TRACE_NUMBERS && decision_has_share(decision))
         fprintf(trace->out, "  (bucket %" PRIu32 ", threshold %" PRIu64 " of %" PRIu64 ")",
                 decision->bucket, threshold, (uint64_t)1 << 32);
     putc('\n', trace->out);

@@ -201,6 +201,16 @@ static struct str protocol_word(uint8_t version)
     return version < ARRAY_LEN(words) ? words[version] : STR("-");
 }
 
+static void put_share(struct line *line, const struct access_entry *entry)
+{
+    char digits[12];
+
+    if (entry->has_share)
+        put(line, digits, fraction_to_dec(entry->share, digits));
+    else
+        put_str(line, STR("null"));
+}
+
 size_t access_entry_json(const struct access_entry *entry, char *out, size_t size)
 {
     struct line line = {.at = out, .end = out + size};
@@ -232,9 +242,19 @@ size_t access_entry_json(const struct access_entry *entry, char *out, size_t siz
     put_field(&line, STR(",\"user_agent\":"), entry->user_agent);
     put_field(&line, STR(",\"datacenter\":"), entry->datacenter);
     put_field(&line, STR(",\"listener\":"), entry->listener);
+    put_field(&line, STR(",\"rule\":"), entry->rule);
+    put_field(&line, STR(",\"dc_why\":"), entry->dc_why);
+    put_field(&line, STR(",\"primary_if\":"), entry->primary_if);
+    put_field(&line, STR(",\"error\":"), entry->error);
+    put_field(&line, STR(",\"config\":"), entry->config);
     put_str(&line, STR(",\"share\":"));
-    put_thousandths(&line, entry->share); /* counted in 0.001 % */
-    put_number(&line, STR(",\"bucket\":"), entry->bucket);
+    put_share(&line, entry);
+    /* The last one: who reads logs looks for it at the end. */
+    put_str(&line, STR(",\"bucket\":"));
+    if (entry->has_bucket)
+        put_u64(&line, entry->bucket);
+    else
+        put_str(&line, STR("null"));
     put_str(&line, STR("}\n"));
     return line.is_full ? 0 : (size_t)(line.at - out);
 }

@@ -24,8 +24,9 @@ struct access_entry {
     bool tls_resumed;
     /* Borrowed during the push; each is cut to ACCESS_TEXT_MAX. */
     struct str method, host, path, service, side, group, endpoint, why, request_id, tls, user_agent,
-        datacenter, listener;
-    uint32_t share, bucket; /* what the split compared */
+        datacenter, listener, rule, dc_why, primary_if, error, config;
+    uint32_t share, bucket; /* what the split compared; share in 0.001 % */
+    bool has_share, has_bucket;
 };
 
 enum { ACCESS_TEXT_MAX = 2048 };

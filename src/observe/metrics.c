@@ -23,6 +23,7 @@ void metrics_free(struct metrics *metrics)
         group_metrics_free(group);
         group = next;
     }
+    metrics_free_datacenters(metrics);
     pthread_mutex_destroy(&metrics->lock);
     free(metrics);
 }

@@ -117,6 +117,14 @@ struct group_metrics {
     struct histogram duration, connect_time;
 };
 
+enum { LABEL_MAX = 64 };
+
+struct datacenter_metric {
+    struct datacenter_metric *next;
+    char router[LABEL_MAX], why[LABEL_MAX], rule[LABEL_MAX];
+    metric count;
+};
+
 struct metrics {
     metric counters[COUNTER_COUNT];
     metric gauges[GAUGE_COUNT];
@@ -124,11 +132,18 @@ struct metrics {
     metric responses[600];        /* to clients, by status */
     struct histogram duration;    /* whole exchanges */
     _Atomic(struct group_metrics *) groups;
+    _Atomic(struct datacenter_metric *) datacenters; /* owns */
     pthread_mutex_t lock; /* held while groups are read by another thread, and while one is freed */
 };
 
 struct metrics *metrics_new(void);
 void metrics_free(struct metrics *metrics);
+
+/* The worker's own thread: finds or makes the counter of requests that a router sends to a
+ * datacentre for `why`, and for the rule of primary_if named `rule` ("-": none). Cold: call once
+ * and keep it. Lives as long as `metrics`. */
+metric *metrics_datacenter(struct metrics *metrics, struct str router, struct str why,
+                           struct str rule);
 
 /* The worker's own thread: finds or makes the figures of a group. Cold: call once, keep them, and
  * give them back when nothing will be counted any more. */
@@ -167,3 +182,7 @@ void metrics_expire_groups(struct metrics *const *workers, size_t count, int64_t
 /* For pages that add to it: the HELP and TYPE lines of a metric, and a label's value escaped. */
 void text_add_metric(struct text *out, const char *name, const char *type, const char *help);
 void text_add_label(struct text *out, struct str value);
+
+/* Parts of metrics_print and metrics_free. */
+void metrics_print_datacenters(struct metrics *const *workers, size_t count, struct text *out);
+void metrics_free_datacenters(struct metrics *metrics);

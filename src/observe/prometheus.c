@@ -316,6 +316,7 @@ void metrics_print(struct metrics *const *workers, size_t count, struct text *ou
     print_responses(workers, count, out);
     print_reasons(workers, count, out);
     print_duration(workers, count, out);
+    metrics_print_datacenters(workers, count, out);
 
     for (size_t w = 0; w < count; w++)
         pthread_mutex_lock(&workers[w]->lock);

@@ -8,8 +8,9 @@ static enum reason reason_of_why(enum why why)
 {
     switch (why) {
     case WHY_DEBUG_UNKNOWN:
-    case WHY_DEBUG_REFUSED:
         return REASON_DEBUG_UNKNOWN;
+    case WHY_DEBUG_REFUSED:
+        return REASON_DEBUG_REFUSED;
     case WHY_BAD_HOST:
         return REASON_BAD_HOST;
     case WHY_UNKNOWN_HOST:
@@ -17,7 +18,7 @@ static enum reason reason_of_why(enum why why)
     case WHY_BAD_PATH:
         return REASON_BAD_TARGET;
     default:
-        return REASON_NO_ROUTE;
+        return REASON_NO_RULE;
     }
 }
 
@@ -141,6 +142,25 @@ static bool only_redirects(const struct listener_conf *listener)
     return listener->router < 0 && listener->group < 0;
 }
 
+static void count_datacenter(struct exchange *x)
+{
+    const struct decision *decision = &x->decision;
+    size_t slot = decision->dc_rule >= 0 ? DC_WHY_COUNT + (size_t)decision->dc_rule
+                                         : (size_t)decision->dc_why;
+
+    if (LIKELY(decision->dc_why == DC_WHY_NONE) || x->listener->router < 0)
+        return;
+    metric **counter = &x->serving->dc_metrics[x->listener->router][slot];
+    if (*counter == NULL) {
+        const struct router_conf *router = &x->serving->config->routers[x->listener->router];
+        struct str rule =
+            decision->dc_rule >= 0 ? router->multi_dc.primary_if[decision->dc_rule].name : STR("-");
+        *counter = metrics_datacenter(x->proxy->metrics, router->name,
+                                      str_of(dc_why_word(decision->dc_why)), rule);
+    }
+    metric_add(*counter, 1);
+}
+
 void exchange_on_head(struct stream *down, struct head *head, enum end end)
 {
     struct exchange *x = down->arg;
@@ -177,11 +197,12 @@ void exchange_on_head(struct stream *down, struct head *head, enum end end)
         return;
     }
     if (only_redirects(x->listener)) {
-        exchange_fail(x, REASON_NO_ROUTE); /* a redirect would lead here again */
+        exchange_fail(x, REASON_NO_RULE); /* a redirect would lead here again */
         return;
     }
     exchange_decide(x);
     x->rule = rule_of(x);
+    count_datacenter(x);
     reason = admit_to_rule(x);
     if (reason != REASON_NONE)
         exchange_fail(x, reason);

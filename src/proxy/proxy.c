@@ -26,6 +26,24 @@ static void make_group_metrics(struct serving *serving)
         serving->group_metrics[i] = mem_new(SIDES * sizeof(**serving->group_metrics));
 }
 
+static void make_dc_metrics(struct serving *serving)
+{
+    const struct config *config = serving->config;
+
+    serving->dc_metrics = mem_new((config->router_count + 1) * sizeof(*serving->dc_metrics));
+    for (size_t i = 0; i < config->router_count; i++)
+        serving->dc_metrics[i] =
+            mem_new((DC_WHY_COUNT + config->routers[i].multi_dc.primary_if_count) *
+                    sizeof(**serving->dc_metrics));
+}
+
+static void free_dc_metrics(struct serving *serving)
+{
+    for (size_t i = 0; i < serving->config->router_count; i++)
+        free(serving->dc_metrics[i]);
+    free(serving->dc_metrics);
+}
+
 static void free_group_metrics(struct serving *serving)
 {
     for (size_t i = 0; i < serving->config->group_count; i++) {
@@ -41,6 +59,7 @@ static void serving_free(struct serving *serving)
     for (size_t i = 0; i < serving->config->listener_count; i++)
         tls_server_unref(&serving->listeners[i].tls);
     free_group_metrics(serving);
+    free_dc_metrics(serving);
     free(serving->listeners);
     if (serving->release != NULL)
         serving->release(serving->release_arg);
@@ -116,6 +135,7 @@ static struct serving *serving_new(struct proxy *proxy, const struct config *con
     serving->routers = routers;
     serving->listeners = mem_new(config->listener_count * sizeof(*serving->listeners));
     make_group_metrics(serving);
+    make_dc_metrics(serving);
     for (size_t i = 0; i < config->listener_count; i++)
         make_listener(proxy, config, &config->listeners[i], tls->listeners[i],
                       &serving->listeners[i]);

@@ -43,6 +43,15 @@ static void name_route(const struct exchange *x, struct access_entry *entry)
     entry->side = str_of(side_word(decision->side));
     entry->share = decision->share;
     entry->bucket = decision->bucket;
+    entry->has_share = decision_has_share(decision);
+    entry->has_bucket = decision_has_bucket(decision);
+    entry->dc_why = str_of(dc_why_word(decision->dc_why));
+    entry->config = str_of(config->version);
+    if (x->rule != NULL)
+        entry->rule = x->rule->name;
+    if (decision->dc_rule >= 0)
+        entry->primary_if =
+            config->routers[x->listener->router].multi_dc.primary_if[decision->dc_rule].name;
     if (x->group != NULL)
         entry->group = x->group->name;
     if (x->lease.endpoint != NULL)
@@ -84,6 +93,7 @@ static void push(struct exchange *x, uint32_t duration_us)
         .path = x->path,
         .request_id = x->request_id,
         .user_agent = x->user_agent,
+        .error = x->error,
         .listener = x->listener->name,
     };
 
@@ -112,6 +122,7 @@ void record_refusal(struct downstream *down, enum reason reason)
         .version = (uint8_t)(down->session->is_h2 ? HTTP_2 : HTTP_1_1),
         .reason = reason,
         .listener = down->listener->conf->name,
+        .config = str_of(down->serving->config->version),
     };
 
     metric_add(&proxy->metrics->reasons[reason], 1);

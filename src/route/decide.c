@@ -111,6 +111,7 @@ static void decide_debug(const struct router *router, const struct request *requ
     if (decision->datacenter < 0)
         decision->datacenter = router->config->datacenters.local;
     decision->why = WHY_DEBUG;
+    decision->dc_why = DC_WHY_DEBUG;
 }
 
 /* --- drawing lots ---------------------------------------------------------------------------- */
@@ -271,9 +272,10 @@ static int primary_rule(const struct router *router, struct request *request)
     return found;
 }
 
-/* `request->host` is the folded one, `record` what is known about it. */
-static bool may_stay_local(const struct router *router, struct request *request,
-                           const struct host_record *record, struct decision *decision)
+/* `request->host` is the folded one, `record` what is known about it. LOCAL, or what sends the
+ * request to the primary. */
+static enum dc_why datacenter_why(const struct router *router, struct request *request,
+                                  const struct host_record *record, struct decision *decision)
 {
     const struct multi_dc_conf *multi_dc = &router->conf->multi_dc;
     enum dc_mode mode = multi_dc->mode;
@@ -283,18 +285,20 @@ static bool may_stay_local(const struct router *router, struct request *request,
         mode = multi_dc->hosts[record->dc_host].mode;
         share = multi_dc->hosts[record->dc_host].share;
     }
-    if (mode == DC_PRIMARY || (multi_dc->writes_to_primary && !is_read(request->shape)))
-        return false;
+    if (mode == DC_PRIMARY)
+        return DC_WHY_MODE;
+    if (multi_dc->writes_to_primary && !is_read(request->shape))
+        return DC_WHY_METHOD;
     request->shape.lacks |= record != NULL && record->is_dc_named ? 0 : LACKS_DC_RULE;
     decision->dc_rule = primary_rule(router, request);
     if (decision->dc_rule >= 0)
-        return false;
+        return DC_WHY_RULE;
     if (mode == DC_LOCAL_ANON && has_session(multi_dc, request))
-        return false;
+        return DC_WHY_SESSION;
     if (share == SHARE_MAX)
-        return true;
+        return DC_WHY_LOCAL;
     uint64_t lot = draw(router, router->dc_salt, request);
-    return is_below((uint32_t)(lot >> 32), share);
+    return is_below((uint32_t)(lot >> 32), share) ? DC_WHY_LOCAL : DC_WHY_SHARE;
 }
 
 /* --- side ------------------------------------------------------------------------------------ */
@@ -350,6 +354,7 @@ static void decide_without_host(const struct router *router, struct request *req
     decision->side = service->is_split ? SIDE_LEGACY : SIDE_NONE;
     decision->group = choose(choice, (uint32_t)draw(router, router->salt, request));
     decision->why = WHY_NO_HOST;
+    decision->dc_why = DC_WHY_NO_HOST;
     place(router, decision, false);
 }
 
@@ -375,7 +380,9 @@ static void decide_service(const struct router *router, struct request *request,
     char text[FOLD_MAX];
 
     const struct host_record *folded = fold(router, record, is_mobile, text, request);
-    bool is_local = !service->multi_dc || may_stay_local(router, request, folded, decision);
+    if (service->multi_dc)
+        decision->dc_why = datacenter_why(router, request, folded, decision);
+    bool is_local = decision->dc_why <= DC_WHY_LOCAL;
 
     if (!service->is_split && service->all.count == 1) {
         decision->group = service->all.weights[0].group;

@@ -39,6 +39,26 @@ enum why {
 #undef X
         WHY_COUNT
 };
+/* Why a request stays in the local datacentre, or goes to the primary. */
+#define DC_WHYS(X)                                                                                 \
+    X(NONE, "-")          /* the service is always local, or there is no datacentre to choose */   \
+    X(LOCAL, "local")     /* nothing sends it to the primary */                                    \
+    X(MODE, "mode")       /* the host's mode is primary */                                         \
+    X(METHOD, "method")   /* not a reading method, and there is no primary_if */                   \
+    X(RULE, "primary_if") /* a rule of primary_if */                                               \
+    X(SESSION, "session") /* a session's cookie, where the mode is local-anon */                   \
+    X(SHARE, "share")     /* it could stay, but is not in the share that does */                   \
+    X(NO_HOST, "no_host") /* HTTP/1.0 without Host */                                              \
+    X(DEBUG, "debug")     /* where the debug backend is */
+
+enum dc_why {
+#define X(name, word) DC_WHY_##name,
+    DC_WHYS(X)
+#undef X
+        DC_WHY_COUNT
+};
+const char *dc_why_word(enum dc_why why);
+
 const char *why_word(enum why why);
 const char *side_word(enum side side);
 
@@ -76,6 +96,7 @@ struct decision {
     int datacenter; /* index in config.datacenters; -1 */
     enum side side;
     enum why why;
+    enum dc_why dc_why;
     uint32_t share;  /* k8s share that was compared, 0..SHARE_MAX */
     uint32_t bucket; /* 0..2^32-1; on k8s when bucket < share * 2^32 / SHARE_MAX */
     int entry;       /* index in split.entries that gave the share; -1 */
@@ -84,6 +105,17 @@ struct decision {
     int backend;     /* index in debug.backends when the debug header chose; -1 */
     int limits; /* patterns that took too long: of rules that deny they matched, of others not */
 };
+
+/* Was a share compared, and was a bucket drawn? */
+static inline bool decision_has_share(const struct decision *decision)
+{
+    return decision->entry >= 0;
+}
+
+static inline bool decision_has_bucket(const struct decision *decision)
+{
+    return decision_has_share(decision) || decision->why == WHY_WEIGHTS;
+}
 
 /* Nothing chosen, nothing answered. */
 extern const struct decision undecided;

@@ -20,3 +20,14 @@ const char *side_word(enum side side)
     ASSERT((size_t)side < ARRAY_LEN(words));
     return words[side];
 }
+
+const char *dc_why_word(enum dc_why why)
+{
+    static const char *const words[DC_WHY_COUNT] = {
+#define X(name, word) [DC_WHY_##name] = word,
+        DC_WHYS(X)
+#undef X
+    };
+
+    return words[why];
+}

@@ -99,3 +99,9 @@ bool server_waits_for_names(struct server *server);
 void server_write_logs(struct server *server);
 void server_reopen_logs(struct server *server);
 uint64_t server_counter(const struct server *server, enum counter counter);
+
+/* --- status_split.c -------------------------------------------------------------------------- */
+
+/* The shares and the emergency brake of every router that splits: metrics, and a JSON object. */
+void server_print_splits(const struct config *config, struct text *out);
+void server_print_split_status(const struct config *config, struct text *out);

@@ -110,6 +110,7 @@ static void print_metrics(void *arg, struct text *out)
                server->overload_facts.descriptors_max);
     add_seconds(out, "weir_loop_lag_seconds", "How late the slowest worker's loop is",
                 server->overload_facts.lag_ms);
+    server_print_splits(server_config(server), out);
     print_dns(resolver_figures(server->resolver), out);
     add_number(out, "weir_access_log_lost_total", "counter",
                "Writes of log lines that failed, and lines lost because of them",
@@ -165,7 +166,9 @@ static void print_config_status(void *arg, struct text *out)
     add_complaints(out, &last->complaints);
     text_add_str(out, STR("], \"warnings\": ["));
     add_complaints(out, &last->warnings);
-    text_add_str(out, STR("]}\n}\n"));
+    text_add_str(out, STR("]},\n  \"splits\": "));
+    server_print_split_status(server_config(server), out);
+    text_add_str(out, STR("\n}\n"));
 }
 
 static bool is_our_name(void *arg, struct str host)

@@ -195,4 +195,4 @@ def test_no_site_is_the_one_for_all_others(weir, upstream):
         for lines in ("a.example:443@evil", "evil@a.example", "a.example, b.example", "a.example\r\nHost: b.example"):
             assert w.exchange(b"GET / HTTP/1.1\r\nHost: %s\r\n\r\n" % lines.encode()).status == 400, lines
         assert len(up.requests) == before
-        w.wait_for_reason("no_route", count=7)
+        w.wait_for_reason("no_rule", count=7)

@@ -21,7 +21,7 @@ def answers(*lines, arguments=()):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-KEYS = ["status", "service", "side", "group", "target", "datacenter", "share", "bucket", "rule", "why"]
+KEYS = ["status", "service", "side", "group", "target", "datacenter", "share", "bucket", "rule", "why", "dc_why", "primary_if"]
 
 
 def test_a_line_in_a_line_out():

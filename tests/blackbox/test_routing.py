@@ -335,7 +335,7 @@ def test_no_line_of_a_header_hides_another_from_a_rule(site, values, status):
 def test_nothing_matched_is_404(site):
     w = site(ALL_LEGACY, rules=[{"path": ["/w/api.php"], "service": "api"}])
     assert w.get("/elsewhere").status == 404
-    w.wait_for_reason("no_route")
+    w.wait_for_reason("no_rule")
 
 
 def test_weights_spread_over_groups(weir, upstream):

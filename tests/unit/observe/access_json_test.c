@@ -41,8 +41,15 @@ static void a_whole_entry_has_every_key(void **state UNUSED)
         .user_agent = STR("curl/7.88.1"),
         .datacenter = STR("eqiad"),
         .listener = STR("edge"),
+        .rule = STR("web"),
+        .dc_why = STR("primary_if"),
+        .primary_if = STR("UseDC"),
+        .error = STR("Connection refused"),
+        .config = STR("0123456789abcdef"),
         .share = 4000,
         .bucket = 17,
+        .has_share = true,
+        .has_bucket = true,
     };
     const struct str expected = STR(
         "{\"time\":\"2023-09-01T12:00:00.123Z\",\"client\":\"192.0.2.7\",\"method\":\"GET\","
@@ -52,7 +59,9 @@ static void a_whole_entry_has_every_key(void **state UNUSED)
         "\"duration_ms\":1234.567,\"upstream_ms\":0.999,\"connect_ms\":0.000,\"retries\":1,"
         "\"request_id\":\"abc\",\"tls\":\"TLSv1.3\",\"tls_resumed\":true,\"protocol\":\"HTTP/2\","
         "\"user_agent\":\"curl/7.88.1\",\"datacenter\":\"eqiad\",\"listener\":\"edge\","
-        "\"share\":4.000,\"bucket\":17}\n");
+        "\"rule\":\"web\",\"dc_why\":\"primary_if\",\"primary_if\":\"UseDC\","
+        "\"error\":\"Connection refused\",\"config\":\"0123456789abcdef\","
+        "\"share\":0.04,\"bucket\":17}\n");
     struct str got = json(&entry);
 
     assert_string_equal(got.ptr, expected.ptr);

@@ -1,0 +1,102 @@
+/* Decisions about datacentres, by what the configuration calls their causes. A worker links a
+ * counter in when it meets a cause for the first time; they stay, and are as many as routers and
+ * rules have had names. */
+#include "observe/metrics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void copy(char out[LABEL_MAX], struct str text)
+{
+    size_t len = MIN(text.len, (size_t)LABEL_MAX - 1);
+
+    if (len > 0)
+        memcpy(out, text.ptr, len);
+}
+
+static bool is_same(const struct datacenter_metric *a, const struct datacenter_metric *b)
+{
+    return strcmp(a->router, b->router) == 0 && strcmp(a->why, b->why) == 0 &&
+           strcmp(a->rule, b->rule) == 0;
+}
+
+metric *metrics_datacenter(struct metrics *metrics, struct str router, struct str why,
+                           struct str rule)
+{
+    struct datacenter_metric *first =
+        atomic_load_explicit(&metrics->datacenters, memory_order_relaxed);
+    struct datacenter_metric *made = mem_new(sizeof(*made));
+
+    copy(made->router, router);
+    copy(made->why, why);
+    copy(made->rule, rule);
+    for (struct datacenter_metric *m = first; m != NULL; m = m->next) {
+        if (is_same(m, made)) {
+            free(made);
+            return &m->count;
+        }
+    }
+    made->next = first;
+    atomic_store_explicit(&metrics->datacenters, made, memory_order_release);
+    return &made->count;
+}
+
+void metrics_free_datacenters(struct metrics *metrics)
+{
+    struct datacenter_metric *next, *m = atomic_load(&metrics->datacenters);
+
+    for (; m != NULL; m = next) {
+        next = m->next;
+        free(m);
+    }
+}
+
+static struct datacenter_metric *first_of(struct metrics *worker)
+{
+    return atomic_load_explicit(&worker->datacenters, memory_order_acquire);
+}
+
+/* Did one of the workers before `w` have it, so that it was printed? */
+static bool is_printed(struct metrics *const *workers, size_t w, const struct datacenter_metric *m)
+{
+    for (size_t i = 0; i < w; i++) {
+        for (struct datacenter_metric *other = first_of(workers[i]); other != NULL;
+             other = other->next) {
+            if (is_same(other, m))
+                return true;
+        }
+    }
+    return false;
+}
+
+static uint64_t sum_of(struct metrics *const *workers, size_t count,
+                       const struct datacenter_metric *m)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        for (struct datacenter_metric *other = first_of(workers[i]); other != NULL;
+             other = other->next) {
+            if (is_same(other, m))
+                sum += metric_get(&other->count);
+        }
+    }
+    return sum;
+}
+
+void metrics_print_datacenters(struct metrics *const *workers, size_t count, struct text *out)
+{
+    text_add_metric(out, "weir_datacenter_decisions_total", "counter",
+                    "Requests that multi_dc concerns, by why they stay local or go to the primary");
+    for (size_t w = 0; w < count; w++) {
+        for (struct datacenter_metric *m = first_of(workers[w]); m != NULL; m = m->next) {
+            if (is_printed(workers, w, m))
+                continue;
+            text_add_str(out, STR("weir_datacenter_decisions_total{router=\""));
+            text_add_label(out, str_of(m->router));
+            text_add(out, "\",dc_why=\"%s\",primary_if=\"", m->why);
+            text_add_label(out, str_of(m->rule));
+            text_add(out, "\"} %llu\n", (unsigned long long)sum_of(workers, count, m));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+/* The shares in force, and the emergency brake, for the metrics page and the configuration status.
+ */
+#include "server/server_impl.h"
+
+static const char *const level_words[] = {
+    [SPLIT_DEFAULT] = "default", [SPLIT_LIST] = "list", [SPLIT_HOST] = "host"};
+static const char *const emergency_words[] = {[EMERGENCY_NONE] = "none",
+                                              [EMERGENCY_ALL_LEGACY] = "all-legacy",
+                                              [EMERGENCY_ALL_K8S] = "all-k8s"};
+
+static bool has_split(const struct router_conf *router)
+{
+    for (size_t i = 0; i < router->service_count; i++) {
+        if (router->services[i].is_split)
+            return true;
+    }
+    return false;
+}
+
+static uint32_t share_of(const struct split_entry_conf *entry, size_t service)
+{
+    return entry->k8s.by_service != NULL ? entry->k8s.by_service[service] : entry->k8s.share;
+}
+
+static struct str fraction(uint32_t share, char digits[12])
+{
+    return str_make(digits, fraction_to_dec(share, digits));
+}
+
+static void add_share(const struct router_conf *router, const struct split_entry_conf *entry,
+                      struct str service, uint32_t share, struct text *out)
+{
+    char digits[12];
+
+    text_add_str(out, STR("weir_split_share{router=\""));
+    text_add_label(out, router->name);
+    text_add(out, "\",level=\"%s\",name=\"", level_words[entry->level]);
+    text_add_label(out, entry->name);
+    text_add_str(out, STR("\",service=\""));
+    text_add_label(out, service);
+    struct str text = fraction(share, digits);
+    text_add(out, "\"} %.*s\n", STR_FMT(text));
+}
+
+static void add_shares(const struct router_conf *router, struct text *out)
+{
+    for (size_t i = 0; i < router->split.entry_count; i++) {
+        const struct split_entry_conf *entry = &router->split.entries[i];
+        for (size_t s = 0; s < router->service_count; s++) {
+            if (router->services[s].is_split)
+                add_share(router, entry, router->services[s].name, share_of(entry, s), out);
+        }
+    }
+}
+
+static void add_emergency(const struct router_conf *router, struct text *out)
+{
+    for (size_t i = 0; i < ARRAY_LEN(emergency_words); i++) {
+        text_add_str(out, STR("weir_split_emergency{router=\""));
+        text_add_label(out, router->name);
+        text_add(out, "\",emergency=\"%s\"} %d\n", emergency_words[i],
+                 router->split.emergency == (enum emergency)i);
+    }
+}
+
+void server_print_splits(const struct config *config, struct text *out)
+{
+    text_add_metric(out, "weir_split_share", "gauge",
+                    "Share of k8s by the configuration, 0 to 1, whatever the emergency brake says");
+    for (size_t i = 0; i < config->router_count; i++) {
+        if (has_split(&config->routers[i]))
+            add_shares(&config->routers[i], out);
+    }
+    text_add_metric(out, "weir_split_emergency", "gauge", "1 for the emergency in force");
+    for (size_t i = 0; i < config->router_count; i++) {
+        if (has_split(&config->routers[i]))
+            add_emergency(&config->routers[i], out);
+    }
+}
+
+static void add_entry(const struct router_conf *router, const struct split_entry_conf *entry,
+                      struct text *out)
+{
+    const char *separator = "";
+    char digits[12];
+
+    text_add(out, "{\"level\": \"%s\", \"name\": ", level_words[entry->level]);
+    text_add_json(out, entry->name);
+    text_add_str(out, STR(", \"share\": {"));
+    for (size_t s = 0; s < router->service_count; s++) {
+        if (!router->services[s].is_split)
+            continue;
+        text_add(out, "%s", separator);
+        text_add_json(out, router->services[s].name);
+        struct str text = fraction(share_of(entry, s), digits);
+        text_add(out, ": %.*s", STR_FMT(text));
+        separator = ", ";
+    }
+    text_add_str(out, STR("}}"));
+}
+
+void server_print_split_status(const struct config *config, struct text *out)
+{
+    const char *separator = "";
+
+    text_add_str(out, STR("{"));
+    for (size_t i = 0; i < config->router_count; i++) {
+        const struct router_conf *router = &config->routers[i];
+        if (!has_split(router))
+            continue;
+        text_add(out, "%s\n    ", separator);
+        text_add_json(out, router->name);
+        text_add(out, ": {\"emergency\": \"%s\", \"entries\": [",
+                 emergency_words[router->split.emergency]);
+        for (size_t e = 0; e < router->split.entry_count; e++) {
+            text_add(out, "%s", e > 0 ? ", " : "");
+            add_entry(router, &router->split.entries[e], out);
+        }
+        text_add_str(out, STR("]}"));
+        separator = ",";
+    }
+    text_add_str(out, STR("}"));
+}
