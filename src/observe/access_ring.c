@@ -166,8 +166,11 @@ void access_ring_pop(struct access_ring *ring)
     X(service)                                                                                     \
     X(side)                                                                                        \
     X(group)                                                                                       \
-    X(endpoint) X(why) X(request_id) X(tls) X(user_agent) X(datacenter) X(listener) X(rule)        \
-        X(dc_why) X(primary_if) X(error) X(config)
+    X(endpoint)                                                                                    \
+    X(why)                                                                                         \
+    X(request_id)                                                                                  \
+    X(tls)                                                                                         \
+    X(user_agent) X(datacenter) X(listener) X(rule) X(dc_why) X(primary_if) X(error) X(config)
 
 bool access_ring_push(struct access_ring *ring, const struct access_entry *entry)
 {
