@@ -81,6 +81,21 @@ def test_no_other_te_goes_on_over_h2(weir, h2_upstream):
         assert up.calls[-1].values("te") == []
 
 
+def test_names_are_in_lower_case_over_h2_however_they_are_spelled(weir, h2_upstream):
+    """RFC 9113 section 8.2.1."""
+    up = h2_upstream()
+    rules = {"set": {"X-CaMeL": "1", "X-Client-PORT": "2"}}
+    conf = {"header_case": "proper"}
+    w = weir(up, group={**H2, **conf}, listener={"headers": {"request": rules, "response": rules}, **conf})
+    assert w.get(fields=[("X-wEiRd", "1"), ("ACCEPT", "*/*")]).status == 200
+    names = [name for name, _ in up.calls[-1].fields]
+    assert {"x-camel", "x-client-port", "x-weird", "accept"} <= set(names) and names == [n.lower() for n in names]
+    with w.connect_h2() as client:
+        response = client.request()
+        assert response.header("x-camel") == "1"
+        assert all(name == name.lower() for name, _ in response.fields)
+
+
 @pytest.mark.parametrize("where", ["head", "interim", "trailers"])
 @pytest.mark.parametrize(
     "field",

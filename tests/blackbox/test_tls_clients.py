@@ -187,6 +187,18 @@ def test_another_name_on_the_same_connection_is_misdirected(weir, upstream, ca, 
     w.wait_for_reason("misdirected", 5)
 
 
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_an_absolute_target_cannot_hide_a_guarded_name_behind_host(weir, upstream, ca, leaf, scheme):
+    """The target's authority counts (RFC 9112 section 3.2.2), so its TLS policy does, too."""
+    up = upstream()
+    w = weir(up, listener=by_name(ca, leaf))
+    for name in ("secret.wiki.example", "SECRET.wiki.example.:443", "secret.wiki.example:"):
+        with w.connect(tls=ca.client_context()) as client:
+            client.send(b"GET %s://%s/ HTTP/1.1\r\nHost: wiki.example\r\n\r\n" % (scheme.encode(), name.encode()))
+            assert client.read().status == 421
+    assert not up.requests
+
+
 def test_h2_coalesces_only_what_may_be(weir, upstream, ca, leaf):
     w = weir(upstream(), listener=by_name(ca, leaf))
     with w.connect_h2(tls=ca.client_context(alpn=["h2"])) as client:
