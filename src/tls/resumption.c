@@ -86,7 +86,7 @@ static int on_ticket_made(SSL *ssl, void *arg UNUSED)
         if (!proof_write(session, &proof))
             return 0;
     }
-    int64_t left_s = proof_ends_at_s(&proof) - (int64_t)SSL_SESSION_get_time(session);
+    int64_t left_s = proof_ends_at_s(&proof) - (int64_t)time(NULL);
     SSL_SESSION_set_timeout(session, (long)MAX(left_s, 1));
     return 1;
 }

@@ -309,7 +309,8 @@ static void the_name_chooses_the_certificate(void **state UNUSED)
     assert_int_equal(v.reason, REASON_NONE);
     assert_string_equal(v.alpn, "h2");
     assert_string_equal(v.version, "TLSv1.3");
-    assert_string_equal(v.curve, "x25519");
+    if (strcmp(v.curve, "X25519MLKEM768") != 0) /* OpenSSL has it from 3.5 on */
+        assert_string_equal(v.curve, "x25519");
     assert_string_equal(w.served_sni, "One.Example");
 
     v = visit(&w, c2, "a.two.example", NULL, "hello");
