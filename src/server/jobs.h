@@ -26,5 +26,5 @@ void jobs_submit(struct jobs *jobs, struct job *job);
 /* Finishes what was submitted and calls its `done`; gives up on a job that takes longer than
  * JOBS_END_MS (a disk that does not answer), and leaks it, since the process is about to end. The
  * loop's thread; NULL is fine. */
-enum { JOBS_END_MS = 3000 };
+enum { JOBS_END_MS = 5000 };
 void jobs_free(struct jobs *jobs);

@@ -331,7 +331,7 @@ int server_load_first(struct server *server)
 {
     struct err err;
     struct snapshot *snapshot = snapshot_load(server->options.source, server->options.source_arg,
-                                              report_to_terminal, server);
+                                              NULL, report_to_terminal, server);
     struct reload *reload = snapshot != NULL ? prepare(server, snapshot, report_to_terminal) : NULL;
 
     if (reload == NULL)
@@ -361,8 +361,9 @@ int server_load_first(struct server *server)
  * there is to report waits until that has it back. */
 struct load {
     struct job job;
-    struct server *server; /* borrows */
-    bool is_abandoned;     /* control thread: the process ends */
+    struct server *server;      /* borrows; control thread */
+    atomic_bool is_abandoned;   /* the process ends */
+    struct server_options from; /* where the configuration comes from */
     struct snapshot *snapshot;
     struct text lines; /* owns: "E" or "W", the line, a line feed */
 };
@@ -377,9 +378,9 @@ static void remember_line(void *arg, bool is_error, const char *line)
 static void run_load(struct job *job)
 {
     struct load *load = CONTAINER_OF(job, struct load, job);
-    const struct server_options *options = &load->server->options;
 
-    load->snapshot = snapshot_load(options->source, options->source_arg, remember_line, load);
+    load->snapshot = snapshot_load(load->from.source, load->from.source_arg, &load->is_abandoned,
+                                   remember_line, load);
 }
 
 static void report_lines(struct load *load)
@@ -410,7 +411,7 @@ static void on_loaded(struct job *job)
     struct server *server = load->server;
     struct snapshot *snapshot = load->snapshot;
 
-    if (!load->is_abandoned) {
+    if (!atomic_load_explicit(&load->is_abandoned, memory_order_relaxed)) {
         load->snapshot = NULL;
         server->load = NULL;
         report_lines(load);
@@ -425,6 +426,7 @@ static void load_begin(struct server *server)
 
     load->job = (struct job){.run = run_load, .done = on_loaded};
     load->server = server;
+    load->from = server->options;
     server->load = load;
     jobs_submit(server->jobs, &load->job);
 }
@@ -503,7 +505,7 @@ void server_reload_step(struct server *server)
 void server_reload_forget(struct server *server)
 {
     if (server->load != NULL)
-        server->load->is_abandoned = true;
+        atomic_store_explicit(&server->load->is_abandoned, true, memory_order_relaxed);
     server->load = NULL;
     reload_free(server->reload);
     server->reload = NULL;

@@ -105,11 +105,13 @@ static int check_ticket_keys(const struct config *config, struct reporter *repor
 }
 
 /* How many errors; `tls` has the plans when there are none. */
-static int load_tls(struct tls_plans *tls, const struct config *config, struct reporter *reporter)
+static int load_tls(struct tls_plans *tls, const struct config *config, const atomic_bool *cancel,
+                    struct reporter *reporter)
 {
     reporter->errors = 0;
-    if (tls_plans_load(tls, config, on_tls_complaint, reporter) < 0)
-        tls_plans_free(tls);
+    int result = tls_plans_load(tls, config, cancel, on_tls_complaint, reporter);
+    if (result < 0 && reporter->errors == 0)
+        return 1; /* cancelled */
     return reporter->errors + check_ticket_keys(config, reporter);
 }
 
@@ -117,7 +119,7 @@ int snapshot_check(const struct config *config, snapshot_report *report, void *r
 {
     struct reporter reporter = {report, report_arg, 0};
     struct tls_plans tls;
-    int errors = load_tls(&tls, config, &reporter);
+    int errors = load_tls(&tls, config, NULL, &reporter);
 
     tls_plans_free(&tls);
     return errors;
@@ -134,8 +136,8 @@ static void report_complaints(const struct reporter *reporter, const struct comp
     }
 }
 
-struct snapshot *snapshot_load(snapshot_source *source, void *source_arg, snapshot_report *report,
-                               void *report_arg)
+struct snapshot *snapshot_load(snapshot_source *source, void *source_arg, const atomic_bool *cancel,
+                               snapshot_report *report, void *report_arg)
 {
     struct reporter reporter = {report, report_arg, 0};
     struct complaints complaints;
@@ -148,7 +150,7 @@ struct snapshot *snapshot_load(snapshot_source *source, void *source_arg, snapsh
     complaints_deinit(&complaints);
     if (config == NULL)
         return NULL;
-    if (load_tls(&tls, config, &reporter) > 0) {
+    if (load_tls(&tls, config, cancel, &reporter) > 0) {
         tls_plans_free(&tls);
         config_free(config);
         return NULL;

@@ -18,10 +18,11 @@ typedef struct config *snapshot_source(void *arg, struct complaints *complaints)
 int snapshot_check(const struct config *config, snapshot_report *report, void *report_arg);
 
 /* Loads, checks and compiles, with all certificates and keys. May take long: any thread. NULL when
- * there was an error; everything there is to complain about was reported then. One reference is the
- * caller's. */
+ * there was an error; everything there is to complain about was reported then. NULL also soon after
+ * `cancel` (may be NULL) has become true. One reference is the caller's. */
 MUST_USE struct snapshot *snapshot_load(snapshot_source *source, void *source_arg,
-                                        snapshot_report *report, void *report_arg);
+                                        const atomic_bool *cancel, snapshot_report *report,
+                                        void *report_arg);
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 void snapshot_unref(struct snapshot **snapshot);

@@ -52,6 +52,15 @@ void loader_warn(struct tls_loader *loader, const struct place *place, const cha
     loader->complain(loader->arg, place, false, text);
 }
 
+/* Asked between two certificates. What is not loaded then counts as an error. */
+static bool is_cancelled(struct tls_loader *loader)
+{
+    if (loader->cancel == NULL || !atomic_load_explicit(loader->cancel, memory_order_relaxed))
+        return false;
+    loader->errors++;
+    return true;
+}
+
 void der_array_free(struct der *items, size_t count)
 {
     for (size_t i = 0; i < count; i++)
@@ -116,7 +125,7 @@ static void load_certificates(struct tls_server_plan *plan, struct tls_loader *l
                               const struct tls_server_conf *conf)
 {
     plan->certs = mem_new((conf->certificate_count + 1) * sizeof(*plan->certs));
-    for (size_t i = 0; i < conf->certificate_count; i++) {
+    for (size_t i = 0; i < conf->certificate_count && !is_cancelled(loader); i++) {
         if (certificate_load(&plan->certs[plan->cert_count], loader, &conf->certificates[i]) == 0)
             plan->cert_count++;
     }
@@ -175,7 +184,7 @@ static void try_sites(struct tls_server_plan *plan, struct tls_loader *loader,
     struct tls_server *server = tls_server_new(loader->library, NULL, plan);
     struct err err;
 
-    for (size_t i = 0; i < plan->site_count; i++) {
+    for (size_t i = 0; i < plan->site_count && !is_cancelled(loader); i++) {
         if (site_get(server, i, &err) != NULL)
             continue;
         loader_error(loader, &conf->certificates[plan->sites[i].combo.certs[0]].place, "%s",
@@ -301,11 +310,12 @@ uint64_t tls_client_plan_policy(const struct tls_client_plan *plan)
 
 /* --- a configuration ------------------------------------------------------------------------- */
 
-int tls_plans_load(struct tls_plans *plans, const struct config *config, tls_complain *complain,
-                   void *arg)
+int tls_plans_load(struct tls_plans *plans, const struct config *config, const atomic_bool *cancel,
+                   tls_complain *complain, void *arg)
 {
     struct tls_loader *loader = tls_loader_new(complain, arg);
 
+    loader->cancel = cancel;
     *plans = (struct tls_plans){
         .listeners = mem_new((config->listener_count + 1) * sizeof(*plans->listeners)),
         .groups = mem_new((config->group_count + 1) * sizeof(*plans->groups)),
@@ -316,7 +326,7 @@ int tls_plans_load(struct tls_plans *plans, const struct config *config, tls_com
         if (config->listeners[i].tls != NULL)
             plans->listeners[i] = tls_server_plan_load(loader, config->listeners[i].tls);
     }
-    for (size_t i = 0; i < config->group_count; i++) {
+    for (size_t i = 0; i < config->group_count && !is_cancelled(loader); i++) {
         const struct group_conf *group = &config->groups[i];
         if (group->tls != NULL)
             plans->groups[i] = tls_client_plan_load(loader, &group->place, group->tls,

@@ -9,6 +9,8 @@
 
 #include "config/config.h"
 
+#include <stdatomic.h>
+
 /* Something to say about the item at `place`; `text` is valid during the call. */
 typedef void tls_complain(void *arg, const struct place *place, bool is_error, const char *text);
 
@@ -53,7 +55,8 @@ struct tls_plans {
     size_t listener_count, group_count;
 };
 
-/* Loads all of them; -1 when at least one has failed, what was loaded has to be freed then too. */
+/* Loads all of them; -1 when at least one has failed, what was loaded has to be freed then too.
+ * Fails soon after `cancel` (may be NULL), which any thread may set, has become true. */
 MUST_USE int tls_plans_load(struct tls_plans *plans, const struct config *config,
-                            tls_complain *complain, void *arg);
+                            const atomic_bool *cancel, tls_complain *complain, void *arg);
 void tls_plans_free(struct tls_plans *plans);

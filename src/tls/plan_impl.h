@@ -21,6 +21,7 @@ struct tls_loader {
     tls_complain *complain;
     void *arg;
     struct trust_file *trusts; /* owns: bundles that were read */
+    const atomic_bool *cancel; /* borrows; NULL: nobody can cancel */
     unsigned errors;
 };
 

@@ -44,7 +44,7 @@ static void hear(void *arg, bool is_error, const char *line)
 static struct snapshot *load_good(void)
 {
     struct heard heard = {0};
-    struct snapshot *snapshot = snapshot_load(load, (void *)good, hear, &heard);
+    struct snapshot *snapshot = snapshot_load(load, (void *)good, NULL, hear, &heard);
 
     if (snapshot == NULL)
         print_message("%s\n", heard.last);
@@ -72,7 +72,7 @@ static void a_bad_configuration_is_explained(void **state UNUSED)
     struct heard heard = {0};
     char bad[] = "listeners:\n  - { name: main, bind: [\"127.0.0.1:0\"], router: nobody }\n";
 
-    assert_null(snapshot_load(load, bad, hear, &heard));
+    assert_null(snapshot_load(load, bad, NULL, hear, &heard));
     assert_true(heard.errors > 0);
     assert_true(str_starts(str_of(heard.last), STR("test.yaml:")));
 }
@@ -83,9 +83,26 @@ static void a_certificate_that_cannot_be_read_is_an_error(void **state UNUSED)
     char bad[] = LISTENER(
         ", tls: { certificates: [ { chain: /nonexistent/c.pem, key: /nonexistent/k.pem } ] }") REST;
 
-    assert_null(snapshot_load(load, bad, hear, &heard));
+    assert_null(snapshot_load(load, bad, NULL, hear, &heard));
     assert_true(heard.errors > 0);
     assert_non_null(strstr(heard.last, "/nonexistent/"));
+}
+
+static void a_load_can_be_cancelled(void **state UNUSED)
+{
+    const atomic_bool cancelled = true;
+    struct heard heard = {0};
+    char text[] = LISTENER("") "groups:\n"
+                               "  old: { endpoints: [\"127.0.0.1:1\"], tls: {} }\n"
+                               "  new: { endpoints: [\"127.0.0.1:2\"] }\n"
+                               "routers:\n"
+                               "  r:\n"
+                               "    services: { web: { legacy: old, k8s: new } }\n"
+                               "    rules: [ { service: web } ]\n"
+                               "    split: { default: 4% }\n";
+
+    assert_null(snapshot_load(load, text, &cancelled, hear, &heard));
+    assert_int_equal(heard.errors, 0);
 }
 
 enum { HOLDERS = 4, ROUNDS = 2000 };
@@ -123,6 +140,7 @@ int main(void)
         cmocka_unit_test(a_good_configuration_is_compiled),
         cmocka_unit_test(a_bad_configuration_is_explained),
         cmocka_unit_test(a_certificate_that_cannot_be_read_is_an_error),
+        cmocka_unit_test(a_load_can_be_cancelled),
         cmocka_unit_test(references_may_be_taken_and_dropped_on_any_thread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
