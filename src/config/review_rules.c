@@ -29,9 +29,11 @@ static bool path_covers(const struct path_match_conf *wide, const struct path_ma
     return str_starts(narrow->path, wide->path) && narrow->path.ptr[wide->path.len] == '/';
 }
 
-/* The hosts of a rule, to be searched: a rule may have 100,000. */
+/* The hosts of a rule, to be searched: a rule may have 100,000, and there may be thousands of
+ * rules, each of which is compared with all before it. */
 struct host_set {
     const struct match_conf *match;
+    uint64_t bits;     /* one for each exact name: rules that differ there need no search */
     struct str *exact; /* owns: sorted */
     size_t exact_count;
 };
@@ -41,14 +43,26 @@ static int compare_names(const void *left, const void *right)
     return str_cmp(*(const struct str *)left, *(const struct str *)right);
 }
 
+static uint64_t name_bit(struct str name)
+{
+    uint32_t hash = 2166136261;
+
+    for (size_t i = 0; i < name.len; i++)
+        hash = (hash ^ (unsigned char)name.ptr[i]) * 16777619;
+    return (uint64_t)1 << (hash >> 26);
+}
+
 static void host_set_init(struct host_set *set, const struct match_conf *match)
 {
     set->match = match;
     set->exact = mem_new((match->host_count + 1) * sizeof(*set->exact));
     set->exact_count = 0;
+    set->bits = 0;
     for (size_t i = 0; i < match->host_count; i++) {
-        if (!match->hosts[i].is_suffix && !match->hosts[i].is_regex)
-            set->exact[set->exact_count++] = match->hosts[i].name;
+        if (match->hosts[i].is_suffix || match->hosts[i].is_regex)
+            continue;
+        set->exact[set->exact_count++] = match->hosts[i].name;
+        set->bits |= name_bit(match->hosts[i].name);
     }
     if (set->exact_count > 1)
         qsort(set->exact, set->exact_count, sizeof(*set->exact), compare_names);
@@ -71,15 +85,26 @@ static bool set_covers(const struct host_set *wide, const struct host_match_conf
     return false;
 }
 
-static bool hosts_cover(const struct host_set *wide, const struct match_conf *narrow)
+/* Nearly always: is there a host of `narrow` that `wide` cannot have? */
+static bool has_other_hosts(const struct host_set *wide, const struct host_set *narrow)
+{
+    bool has_only_names = wide->exact_count == wide->match->host_count;
+
+    if (wide->match->host_count == 0 || !has_only_names)
+        return false;
+    return (narrow->bits & ~wide->bits) != 0 || narrow->exact_count < narrow->match->host_count ||
+           narrow->match->host_count == 0;
+}
+
+static bool hosts_cover(const struct host_set *wide, const struct host_set *narrow)
 {
     if (wide->match->host_count == 0)
         return true;
-    for (size_t i = 0; i < narrow->host_count; i++) {
-        if (!set_covers(wide, &narrow->hosts[i]))
+    for (size_t i = 0; i < narrow->match->host_count; i++) {
+        if (!set_covers(wide, &narrow->match->hosts[i]))
             return false;
     }
-    return narrow->host_count > 0;
+    return narrow->match->host_count > 0;
 }
 
 static bool paths_cover(const struct match_conf *wide, const struct match_conf *narrow)
@@ -182,13 +207,15 @@ static bool is_refusal(const struct rule_conf *rule)
 }
 
 static bool rule_covers(const struct rule_conf *wide, const struct host_set *wide_hosts,
-                        const struct rule_conf *narrow)
+                        const struct rule_conf *narrow, const struct host_set *narrow_hosts)
 {
+    if (has_other_hosts(wide_hosts, narrow_hosts))
+        return false;
     if (is_refusal(narrow) && !is_refusal(wide) && wide->match.path_count > 0)
         return false;
     return paths_cover(&wide->match, &narrow->match) &&
            methods_cover(&wide->match, &narrow->match) &&
-           fields_cover(&wide->match, &narrow->match) && hosts_cover(wide_hosts, &narrow->match);
+           fields_cover(&wide->match, &narrow->match) && hosts_cover(wide_hosts, narrow_hosts);
 }
 
 static void review_rule(const struct router_conf *router, const struct host_set *hosts,
@@ -198,7 +225,7 @@ static void review_rule(const struct router_conf *router, const struct host_set 
 
     for (size_t i = 0; i < index; i++) {
         const struct rule_conf *wide = &router->rules[i];
-        if (!rule_covers(wide, &hosts[i], narrow))
+        if (!rule_covers(wide, &hosts[i], narrow, &hosts[index]))
             continue;
         complaints_warn(complaints, narrow->place,
                         "rule \"%.*s\" can never match: rule \"%.*s\" at %s:%d:%d takes all of its "
