@@ -6,6 +6,7 @@
 #include "base/log.h"
 
 #include <ares.h>
+#include <resolv.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
@@ -35,7 +36,8 @@ struct dns {
     struct deadline timeout; /* c-ares's own */
     char *domains[DNS_DOMAINS_MAX];
     size_t domain_count;
-    int ndots, flags;
+    int ndots;
+    bool has_own_search; /* dns_set_search */
 };
 
 struct question {
@@ -127,26 +129,38 @@ static void forget_domains(struct dns *dns)
         free(dns->domains[--dns->domain_count]);
 }
 
-/* What c-ares makes of resolv.conf and its environment. */
+static void add_domain(struct dns *dns, const char *domain)
+{
+    if (domain[0] != '\0' && strcmp(domain, ".") != 0) /* these are the name as it stands */
+        dns->domains[dns->domain_count++] = copy_text(domain);
+}
+
+/* What the C library makes of resolv.conf and its environment: new versions of c-ares do not tell.
+ */
 static void read_resolv_conf(struct dns *dns)
 {
-    ares_channel channel;
-    struct ares_options options = {0};
-    int mask = 0;
+    struct __res_state state = {.retry =
+                                    RES_DFLRETRY + 1}; /* not the default: so it is read anew */
 
+    if (dns->has_own_search)
+        return;
     forget_domains(dns);
     dns->ndots = NDOTS_DEFAULT;
-    dns->flags = 0;
-    if (ares_init_options(&channel, &options, 0) != ARES_SUCCESS)
+    if (res_ninit(&state) < 0)
         return;
-    if (ares_save_options(channel, &options, &mask) == ARES_SUCCESS) {
-        dns->ndots = options.ndots;
-        dns->flags = options.flags;
-        for (int i = 0; i < options.ndomains && dns->domain_count < DNS_DOMAINS_MAX; i++)
-            dns->domains[dns->domain_count++] = copy_text(options.domains[i]);
-        ares_destroy_options(&options);
-    }
-    ares_destroy(channel);
+    dns->ndots = (int)state.ndots;
+    for (size_t i = 0; i < DNS_DOMAINS_MAX && state.dnsrch[i] != NULL; i++)
+        add_domain(dns, state.dnsrch[i]);
+    res_nclose(&state);
+}
+
+void dns_set_search(struct dns *dns, const char *const *domains, size_t count, int ndots)
+{
+    forget_domains(dns);
+    for (size_t i = 0; i < count && i < DNS_DOMAINS_MAX; i++)
+        add_domain(dns, domains[i]);
+    dns->ndots = ndots;
+    dns->has_own_search = true;
 }
 
 /* `lookups`: "b" asks servers, "f" reads /etc/hosts. NULL when that fails. */
@@ -154,7 +168,7 @@ static ares_channel open_channel(struct dns *dns, const char *lookups)
 {
     char copy[2] = {lookups[0], '\0'};
     struct ares_options options = {
-        .flags = dns->flags | ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
+        .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
         .timeout = DNS_QUERY_MS,
         .tries = DNS_QUERY_TRIES,
         .lookups = copy,

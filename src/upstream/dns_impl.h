@@ -8,7 +8,7 @@
 enum {
     DNS_QUERY_MS = 2 * 1000, /* first wait for a server's answer; c-ares makes it longer */
     DNS_QUERY_TRIES = 3,
-    DNS_DOMAINS_MAX = 16,
+    DNS_DOMAINS_MAX = 6, /* of the search list: what the C library tells */
 };
 
 struct dns;
@@ -48,3 +48,6 @@ void dns_look_in_hosts(struct dns *dns, const char *name, dns_answered *answered
 size_t dns_domain_count(const struct dns *dns);
 const char *dns_domain(const struct dns *dns, size_t i);
 int dns_ndots(const struct dns *dns);
+
+/* This instead of resolv.conf: for tests. */
+void dns_set_search(struct dns *dns, const char *const *domains, size_t count, int ndots);

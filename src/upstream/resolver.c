@@ -195,3 +195,8 @@ void resolver_set_times(struct resolver *r, const struct name_times *times)
 {
     r->world.times = *times;
 }
+
+void resolver_set_search(struct resolver *r, const char *const *domains, size_t count, int ndots)
+{
+    dns_set_search(r->world.dns, domains, count, ndots);
+}

@@ -29,7 +29,7 @@ def no_search_list(monkeypatch):
 
 
 def search_list(monkeypatch, domains, ndots):
-    """What c-ares takes in the place of resolv.conf's lines."""
+    """What the C library takes in the place of resolv.conf's lines."""
     monkeypatch.setenv("LOCALDOMAIN", domains)
     monkeypatch.setenv("RES_OPTIONS", "ndots:%d" % ndots)
 

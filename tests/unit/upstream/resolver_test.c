@@ -197,8 +197,7 @@ static int setup(void **state UNUSED)
                                        .min_ttl_ms = 50,
                                        .max_ttl_ms = 60000,
                                        .max_addresses = 256}};
-    setenv("LOCALDOMAIN", "", 1);
-    setenv("RES_OPTIONS", "ndots:1", 1);
+    resolver_set_search(w.resolver, NULL, 0, 1);
     return 0;
 }
 
@@ -420,10 +419,11 @@ static void addresses_above_the_bound_are_dropped_and_counted(void **state UNUSE
 
 /* --- the search list ------------------------------------------------------------------------- */
 
-static void watch_with_search_list(const char *lookup)
+static void watch_with_search_list(const char *lookup, int ndots)
 {
-    setenv("LOCALDOMAIN", "one.example two.example", 1);
-    setenv("RES_OPTIONS", "ndots:5", 1);
+    static const char *const domains[] = {"one.example", "two.example"};
+
+    resolver_set_search(w.resolver, domains, ARRAY_LEN(domains), ndots);
     w.hosts[0].lookup = str_of(lookup);
     w.dns.zones[0] = (struct zone){.suffix = "one.example", .rcode = RCODE_NXDOMAIN};
     w.dns.zones[0].rcode6 = RCODE_NXDOMAIN;
@@ -442,14 +442,14 @@ static void run_search(const char *ip, const char *asked)
 static void the_search_list_comes_first_with_few_dots(void **state UNUSED)
 {
     dns_has("127.0.0.2", NULL);
-    watch_with_search_list("app.test");
+    watch_with_search_list("app.test", 5);
     run_search("127.0.0.2", "app.test.one.example app.test.two.example app.test ");
 }
 
 static void a_final_dot_means_absolute(void **state UNUSED)
 {
     dns_has("127.0.0.2", NULL);
-    watch_with_search_list("app.test.");
+    watch_with_search_list("app.test.", 5);
     w.dns.zones[0].rcode = 0;
     w.dns.zones[0].addresses[0] = "127.0.0.66";
     run_search("127.0.0.2", "app.test ");
@@ -459,8 +459,7 @@ static void a_final_dot_means_absolute(void **state UNUSED)
 static void a_name_with_enough_dots_is_tried_first(void **state UNUSED)
 {
     dns_has("127.0.0.2", NULL);
-    watch_with_search_list("app.test");
-    setenv("RES_OPTIONS", "ndots:1", 1);
+    watch_with_search_list("app.test", 1);
     run_search("127.0.0.2", "app.test ");
 }
 
@@ -470,7 +469,7 @@ static void a_search_domain_that_fails_does_not_stop_the_search(void **state UNU
 
     for (size_t i = 0; i < ARRAY_LEN(rcodes); i++) {
         dns_has("127.0.0.2", NULL);
-        watch_with_search_list("app.test");
+        watch_with_search_list("app.test", 5);
         w.dns.zones[0].rcode = w.dns.zones[0].rcode6 = rcodes[i];
         unsigned letters = w.letters;
         resolver_watch(w.resolver, &w.config);
@@ -487,7 +486,7 @@ static void a_search_domain_that_fails_does_not_stop_the_search(void **state UNU
 static void a_failure_of_a_known_candidate_does_not_go_on_to_the_next(void **state UNUSED)
 {
     dns_has("127.0.0.66", NULL);
-    watch_with_search_list("app.test");
+    watch_with_search_list("app.test", 5);
     w.dns.ttl_s = 0;
     w.dns.zones[0] = (struct zone){.suffix = "one.example", .addresses = {"127.0.0.2"}};
     resolver_watch(w.resolver, &w.config);
@@ -506,7 +505,7 @@ static void addresses_of_two_candidates_are_not_mixed(void **state UNUSED)
 {
     dns_has("127.0.0.66", NULL);
     dns_has6("::1");
-    watch_with_search_list("app.test");
+    watch_with_search_list("app.test", 5);
     w.dns.zones[0] = (struct zone){.suffix = "one.example", .addresses = {"127.0.0.2"}};
     w.dns.ttl_s = 0;
     resolver_watch(w.resolver, &w.config);
