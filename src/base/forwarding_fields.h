@@ -70,14 +70,16 @@
 
 bool forwarding_family_search(struct str name);
 
-/* Two bytes tell for most names. */
+/* The first three bytes tell for most names. */
 static inline bool forwarding_family_has(struct str name)
 {
-    if (name.len < 2)
+    if (name.len < 3)
         return false;
-    char first = name.ptr[0] | 0x20, second = name.ptr[1];
-    return ((first == 'x' && second == '-') || (first == 's' && (second | 0x20) == 's')) &&
-           forwarding_family_search(name);
+    char third = name.ptr[2] | 0x20;
+    bool may_be_x = (name.ptr[0] | 0x20) == 'x' && name.ptr[1] == '-' &&
+                    (third == 'f' || third == 'o' || third == 'e' || third == 's');
+    bool may_be_s = (name.ptr[0] | 0x20) == 's' && (name.ptr[1] | 0x20) == 's' && third == 'l';
+    return UNLIKELY(may_be_x || may_be_s) && forwarding_family_search(name);
 }
 
 /* Is it one of the names above, or of a family? Compares with all of them: not for each request. */
