@@ -121,6 +121,8 @@ int snapshot_check(const struct config *config, snapshot_report *report, void *r
     struct tls_plans tls;
     int errors = load_tls(&tls, config, NULL, &reporter);
 
+    if (errors == 0)
+        tls_plans_review(&tls, config, on_tls_complaint, &reporter);
     tls_plans_free(&tls);
     return errors;
 }

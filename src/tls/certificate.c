@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* A certificate while it is loaded. */
 struct draft {
@@ -54,6 +55,38 @@ static const char *key_file(const struct draft *draft, char *out, size_t size)
     return out;
 }
 
+/* The directory of `file` into `out`; false when it exists, or cannot be told. */
+static bool has_no_directory(const char *file, char *out, size_t size)
+{
+    const char *slash = strrchr(file, '/');
+
+    if (slash == NULL || slash == file)
+        return false;
+    snprintf(out, size, "%.*s", (int)(slash - file), file);
+    return access(out, F_OK) < 0 && errno == ENOENT;
+}
+
+/* A directory that is not there is one mistake, however many files it should have. */
+static void complain_unreadable(const struct draft *draft, const char *file)
+{
+    struct tls_loader *loader = draft->loader;
+    int error = errno;
+    char directory[PATH_MAX];
+
+    if (error != ENOENT || !has_no_directory(file, directory, sizeof(directory))) {
+        COMPLAIN(draft, "cannot read %s: %s", file, strerror(error));
+        return;
+    }
+    if (strcmp(loader->missing_directory, directory) == 0) {
+        loader->errors++;
+        return;
+    }
+    snprintf(loader->missing_directory, sizeof(loader->missing_directory), "%.*s",
+             (int)sizeof(loader->missing_directory) - 1, directory);
+    COMPLAIN(draft, "cannot read %s: %s (there is no directory %s)", file, strerror(error),
+             directory);
+}
+
 static BIO *open_pem(const struct draft *draft, struct str path, struct str text)
 {
     char name[PATH_MAX];
@@ -64,7 +97,7 @@ static BIO *open_pem(const struct draft *draft, struct str path, struct str text
     errno = 0;
     BIO *bio = BIO_new_file(name, "r");
     if (bio == NULL)
-        COMPLAIN(draft, "cannot read %s: %s", name, strerror(errno));
+        complain_unreadable(draft, name);
     ERR_clear_error();
     return bio;
 }

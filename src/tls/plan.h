@@ -60,3 +60,9 @@ struct tls_plans {
 MUST_USE int tls_plans_load(struct tls_plans *plans, const struct config *config,
                             const atomic_bool *cancel, tls_complain *complain, void *arg);
 void tls_plans_free(struct tls_plans *plans);
+
+/* Warns of leaves without an intermediate whose issuer is no root of the system or of the
+ * configuration, and of hosts that rules and lists name and no certificate of their listener is
+ * for. Loads the system's roots. */
+void tls_plans_review(const struct tls_plans *plans, const struct config *config,
+                      tls_complain *complain, void *arg);

@@ -23,6 +23,7 @@ struct tls_loader {
     struct trust_file *trusts; /* owns: bundles that were read */
     const atomic_bool *cancel; /* borrows; NULL: nobody can cancel */
     unsigned errors;
+    char missing_directory[4096]; /* the last one that was reported; "" = none */
 };
 
 int loader_error(struct tls_loader *loader, const struct place *place, const char *fmt, ...)

@@ -140,3 +140,58 @@ def test_a_large_configuration_is_checked_quickly(check):
     done = check(GOOD.replace("      - { name: special", rules + "      - { name: special"), "--coverage", closed=hosts)
     assert done.returncode == 0, done.stderr[:2000]
     assert time.monotonic() - start < 10
+
+
+# --- certificates ------------------------------------------------------------------------------------
+
+
+def tls(text, certificate, *more):
+    files = ", ".join("{ chain: %s, key: %s }" % (one.chain, one.key) for one in (certificate, *more))
+    return text.replace("router: r }", "router: r, tls: { certificates: [%s] } }" % files, 1)
+
+
+def test_a_missing_intermediate_is_a_warning(check, ca, tmp_path):
+    (tmp_path / "middle").mkdir()
+    leaf = ca.intermediate(tmp_path / "middle", "middle").leaf("aa.example", "*.special.example")
+    whole = open(leaf.chain).read()
+    done = check(tls(GOOD, leaf))
+    assert "missing" not in done.stderr, done.stderr
+    first = whole[: whole.index("-----END CERTIFICATE-----")] + "-----END CERTIFICATE-----\n"
+    with open(leaf.chain, "w") as file:
+        file.write(first)
+    done = check(tls(GOOD, leaf))
+    assert done.returncode == 0
+    assert "edge.yaml:2:" in done.stderr and "warning:" in done.stderr and "intermediate certificate missing" in done.stderr, done.stderr
+    # An authority that the configuration names is known.
+    direct = ca.leaf("aa.example", "bb.example")
+    known = tls(GOOD, direct).replace('old: { endpoints: ["127.0.0.1:8081"] }', 'old: { endpoints: ["127.0.0.1:8081"], tls: { ca: %s } }' % ca.file)
+    assert "missing" not in check(known).stderr
+
+
+@pytest.mark.parametrize(
+    "names, is_covered",
+    [
+        (["aa.example"], True),
+        (["*.example"], True),
+        (["bb.example"], False),
+        (["*.aa.example", "example"], False),
+    ],
+)
+def test_a_host_that_no_certificate_covers_is_a_warning(check, ca, names, is_covered):
+    done = check(tls(GOOD, ca.leaf(*names)))
+    assert done.returncode == 0
+    warning = 'closed.txt:1:1: warning: listener "main" has no certificate for "aa.example"'
+    assert (warning in done.stderr) != is_covered, done.stderr
+
+
+def test_a_second_certificate_covers_too_and_others_are_counted(check, ca):
+    done = check(tls(GOOD, ca.leaf("*.other.example"), ca.leaf("aa.example")))
+    assert "has no certificate" not in done.stderr
+    done = check(tls(GOOD, ca.leaf("*.other.example")), closed="aawiki\nbbwiki\n")
+    assert 'for "aa.example" and 1 more hosts' in done.stderr, done.stderr
+
+
+def test_a_missing_directory_of_certificates_is_one_error(check):
+    files = "{ chain: nowhere/a.pem, key: nowhere/a.key }, { chain: nowhere/b.pem, key: nowhere/b.key }"
+    done = check(GOOD.replace("router: r }", "router: r, tls: { certificates: [%s] } }" % files, 1))
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and "there is no directory nowhere" in done.stderr, done.stderr
