@@ -24,11 +24,11 @@ enum {
     /* Flow control, what we let a peer send ahead of us: a stream's window carries 200 Mbit/s over
      * 10 ms. A response has the smaller window until its user asks for more (stream_widen). */
     H2_STREAM_WINDOW = 256 * 1024,
-    H2_RESPONSE_WINDOW = 64 * 1024,
+    H2_RESPONSE_WINDOW = 32 * 1024,
     H2_SESSION_WINDOW = 1024 * 1024,
 
     /* What we queue for a peer that does not open its windows. */
-    H2_STREAM_HIGH = 64 * 1024, /* STREAM_FULL above it … */
+    H2_STREAM_HIGH = 32 * 1024, /* STREAM_FULL above it … */
     H2_STREAM_LOW = 16 * 1024,  /* … until it falls to this */
     H2_MAX_HELD = 1024 * 1024,  /* servers: all streams together, when limits say 0 */
 
