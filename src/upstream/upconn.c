@@ -409,10 +409,17 @@ static void on_conn_open(struct conn *conn)
         target_serve_later(target);
 }
 
+/* A peer that allows no stream at all may allow some later, and would say the same on another
+ * connection. */
+static bool has_limit(const struct session *session)
+{
+    return !session->awaits_settings && session->streams_max > 0;
+}
+
 /* The peer's SETTINGS have come: whoever waits for more than they allow needs other connections. */
 static void settings_known(struct upconn *u)
 {
-    u->endpoint->streams_max = MAX(u->session->streams_max, 1);
+    u->endpoint->streams_max = u->session->streams_max;
     expect(u, 0);
     if (u->endpoint->target->waiting_count > 0)
         target_serve_later(u->endpoint->target);
@@ -463,7 +470,7 @@ static size_t on_conn_data(struct conn *conn, struct slice data)
         upconn_abort(u);
         return data.len;
     }
-    if (UNLIKELY(u->expected > 0) && !u->session->awaits_settings && upconn_is_attached(u))
+    if (UNLIKELY(u->expected > 0) && has_limit(u->session) && upconn_is_attached(u))
         settings_known(u);
     u->left_bytes = data.len - used;
     u->is_in_data = true;

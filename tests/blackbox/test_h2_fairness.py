@@ -1,6 +1,7 @@
 """What one client does to a shared HTTP/2 connection to an upstream costs no other client anything."""
 
 import socket
+import struct
 import threading
 import time
 
@@ -22,9 +23,10 @@ class WindowedOrigin(Origin):
     never answers. `settings` go out `settings_after` seconds after the connection was accepted; after
     `most_resets` RST_STREAM frames the connection ends."""
 
-    def __init__(self, settings=None, settings_after=0, most_resets=None, **options):
+    def __init__(self, settings=None, settings_after=0, settings_then=None, most_resets=None, **options):
         self.config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
         self.settings, self.settings_after, self.most_resets = settings, settings_after, most_resets
+        self.settings_then = settings_then  # 300 ms later
         self.accepted, self.resets, self.requests, self.most_open = 0, [], [], 0
         super().__init__(lambda call: None, **options)
 
@@ -43,6 +45,10 @@ class WindowedOrigin(Origin):
             if self.settings_after:
                 time.sleep(self.settings_after)
             sock.sendall(first)
+            if self.settings_then:
+                time.sleep(0.3)
+                session.update_settings(self.settings_then)
+                sock.sendall(session.data_to_send())
             while data := sock.recv(65536):
                 for event in session.receive_data(data):
                     self._on(session, number, left, open_now, event)
@@ -161,11 +167,19 @@ def test_what_the_limit_of_streams_keeps_back_waits(weir, origin):
     assert up.accepted == 1
 
 
+def test_requests_wait_for_a_limit_that_rises(weir, origin):
+    up = origin(settings={LIMIT: 1}, settings_then={LIMIT: 10})
+    w = weir(up, group={"protocol": "h2", "max_connections": 2}, top={"workers": 1})
+    assert ask_all(w, 8, method="POST") == [200] * 8
+    assert up.accepted <= 2
+
+
 def cancel_h1(w, count):
     for _ in range(count):
         with w.connect() as client:
             client.send(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
             time.sleep(0.002)
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
 
 
 def cancel_h2(w, count):
