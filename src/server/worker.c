@@ -160,8 +160,9 @@ static void remove_door(struct door **at)
  * of 0.0.0.0:80 and 127.0.0.1:80 one may follow the other. */
 static void remove_doors_not_in(struct worker *worker, const struct binds *binds)
 {
+    for (struct door *door = worker->doors; door != NULL; door = door->next)
+        door->is_ending = binds_find(binds, &door->bind) == NULL;
     for (struct door **at = &worker->doors; *at != NULL;) {
-        (*at)->is_ending = binds_find(binds, &(*at)->bind) == NULL;
         if ((*at)->is_ending)
             remove_door(at);
         else
