@@ -75,24 +75,8 @@ void serving_unref(struct serving **slot)
         serving_free(serving);
 }
 
-/* The codec keeps the largest limit of all rules; which one counts is known after routing. */
-static uint64_t max_body_bytes(const struct config *config, const struct listener_conf *conf)
-{
-    uint64_t max = conf->limits.max_body_bytes;
-
-    if (conf->router < 0)
-        return max;
-    const struct router_conf *router = &config->routers[conf->router];
-    for (size_t i = 0; i < router->rule_count && max > 0; i++) {
-        const struct rule_body_conf *body = &router->rules[i].body;
-        if (body->has_max_bytes)
-            max = body->max_bytes > 0 ? MAX(max, body->max_bytes) : 0;
-    }
-    return max;
-}
-
-static struct session_limits limits_of(const struct config *config,
-                                       const struct listener_conf *conf)
+/* How large a body may be is known after routing, so the exchange keeps that limit. */
+static struct session_limits limits_of(const struct listener_conf *conf)
 {
     const struct limits_conf *limits = &conf->limits;
 
@@ -104,7 +88,6 @@ static struct session_limits limits_of(const struct config *config,
                                    .max_connection_options =
                                        (uint16_t)limits->max_connection_options,
                                    .max_empty_lines = (uint16_t)limits->max_empty_lines,
-                                   .max_body_bytes = max_body_bytes(config, conf),
                                    .max_streams = limits->max_streams,
                                    .max_held_header_bytes = limits->max_held_header_bytes,
                                    .max_held_bytes = limits->max_held_bytes,
@@ -113,11 +96,10 @@ static struct session_limits limits_of(const struct config *config,
                                    .aborts_half_closed = conf->aborts_half_closed};
 }
 
-static void make_listener(struct proxy *proxy, const struct config *config,
-                          const struct listener_conf *conf, struct tls_server_plan *plan,
-                          struct serving_listener *listener)
+static void make_listener(struct proxy *proxy, const struct listener_conf *conf,
+                          struct tls_server_plan *plan, struct serving_listener *listener)
 {
-    *listener = (struct serving_listener){.conf = conf, .limits = limits_of(config, conf)};
+    *listener = (struct serving_listener){.conf = conf, .limits = limits_of(conf)};
     untrusted_compile(conf, listener->removed_untrusted);
     if (proxy->quotas != NULL)
         listener->key = quotas_key(proxy->quotas, conf->name.ptr, conf->name.len, 0);
@@ -137,8 +119,7 @@ static struct serving *serving_new(struct proxy *proxy, const struct config *con
     make_group_metrics(serving);
     make_dc_metrics(serving);
     for (size_t i = 0; i < config->listener_count; i++)
-        make_listener(proxy, config, &config->listeners[i], tls->listeners[i],
-                      &serving->listeners[i]);
+        make_listener(proxy, &config->listeners[i], tls->listeners[i], &serving->listeners[i]);
     return serving;
 }
 

@@ -6,6 +6,7 @@ import pytest
 
 from harness import ports
 from harness import origin as o
+from harness.client import request_bytes
 
 GRPC = [("content-type", "application/grpc"), ("te", "trailers")]
 
@@ -74,6 +75,30 @@ def test_a_request_for_no_rule_is_unimplemented(weir, upstream):
     rules = [{"path": "/only", "group": "a"}]
     answer = routed(weir, upstream(), rules).connect().request("/", "POST", fields=GRPC, body=b"")
     assert answer.header("grpc-status") == "12"
+
+
+@pytest.mark.parametrize("h2", [False, True], ids=["h1", "h2"])
+@pytest.mark.parametrize("announced", [False, True])
+def test_a_body_that_is_too_large_is_told_in_the_same_way(weir, upstream, h2, announced):
+    w = weir(upstream(), tls=h2, listener={"limits": {"max_body_bytes": 1000}})
+    body = message(b"x" * 2000)
+    if h2:
+        client = w.connect_h2()
+        length = [("content-length", str(len(body)))] if announced else []
+        stream = client.begin("/", "POST", GRPC + length, end=False)
+        if not announced:
+            client.send_body(stream, body[:1500], end=False)
+        answer = client.finish(stream)
+    else:
+        client = w.connect()
+        if announced:
+            client.send(request_bytes("/", "POST", fields=GRPC + [("Content-Length", str(len(body)))]))
+        else:
+            client.send(request_bytes("/", "POST", fields=GRPC + [("Transfer-Encoding", "chunked")]) + b"%x\r\n" % len(body) + body)
+        answer = client.read()
+    assert (answer.status, answer.header("grpc-status")) == (200, "2")
+    assert answer.header("grpc-message").startswith("413 ")
+    w.wait_for_reason("body_too_large")
 
 
 # --- what others are told ----------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 import h2.errors
 
-from harness import h2origin
+from harness import h2origin, wire
 from harness import origin as o
 from harness.client import request_bytes
 
@@ -158,7 +158,11 @@ def digest(body):
 
 
 class EchoOrigin(h2origin.H2Origin):
-    """Answers at the end of a request with what came of its body."""
+    """Answers at the end of a request with what came of its body; `socks` are its connections."""
+
+    def _serve(self, sock):
+        self.socks = getattr(self, "socks", []) + [sock]
+        super()._serve(sock)
 
     def _on_event(self, session, calls, event):
         super()._on_event(session, calls, event)
@@ -280,3 +284,15 @@ def test_a_connection_that_cannot_be_made_is_tried_elsewhere_with_the_body(weir,
     w = weir([dead, up], group={"balance": "round_robin"}, top={"workers": 1})
     for _ in range(4):
         assert json.loads(w.connect().request("/", "POST", body=b"x" * 5000).body)["body_bytes"] == 5000
+
+
+@pytest.mark.parametrize("method, body", [("GET", None), ("POST", b"abc")])
+def test_an_h2_connection_that_is_gone_is_not_a_retry(weir, refuser, method, body):
+    """It ends without a GOAWAY just when the next request comes."""
+    up, handler = refuser(rst, count=0)
+    w = weir(up, group={"protocol": "h2", "retries": 0}, top={"workers": 1})
+    client = w.connect()
+    assert client.request().status == 200
+    race(w, client, request_bytes("/again", method, body=body), lambda: wire.shut(up.socks[0]))
+    assert client.read().status == 200
+    assert w.metrics().sum("weir_upstream_races_total") == 1
