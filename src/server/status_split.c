@@ -27,6 +27,7 @@ static struct str fraction(uint32_t share, char digits[12])
     return str_make(digits, fraction_to_dec(share, digits));
 }
 
+/* The place keeps entries of hosts, which have no name of their own, apart. */
 static void add_share(const struct router_conf *router, const struct split_entry_conf *entry,
                       struct str service, uint32_t share, struct text *out)
 {
@@ -36,6 +37,9 @@ static void add_share(const struct router_conf *router, const struct split_entry
     text_add_label(out, router->name);
     text_add(out, "\",level=\"%s\",name=\"", level_words[entry->level]);
     text_add_label(out, entry->name);
+    text_add_str(out, STR("\",place=\""));
+    text_add_label(out, str_of(entry->place.file != NULL ? entry->place.file : ""));
+    text_add(out, ":%d:%d", entry->place.line, entry->place.column);
     text_add_str(out, STR("\",service=\""));
     text_add_label(out, service);
     struct str text = fraction(share, digits);
