@@ -554,7 +554,7 @@ static bool keeps_transport(const struct downstream *down, const struct serving_
 
     return had->enabled == has->enabled && had->required == has->required &&
            same_networks(had->from, had->from_count, has->from, has->from_count) &&
-           (down->conn == NULL || tls_policy_stays(down->conn, now->tls));
+           (down->conn == NULL || tls_policy_stays(down->conn, down->listener->tls, now->tls));
 }
 
 /* A connection keeps the properties that it was accepted with: where new ones have others, it stays

@@ -64,14 +64,23 @@ bool tls_host_fits(struct conn *conn, const struct tls_server *server, struct st
     return tls_policy_same_auth(have, policy_of_host(server, without_port(host)));
 }
 
-bool tls_policy_stays(struct conn *conn, const struct tls_server *server)
+/* The usual case, which needs no look at the connection: one policy for all names. */
+static bool have_one_policy(const struct tls_server *a, const struct tls_server *b)
 {
-    const struct tls_stream *s = conn_transport_state(conn);
+    return a->plan->policy_count == 1 && b->plan->policy_count == 1 &&
+           tls_policy_same_auth(a->plan->policies[0], b->plan->policies[0]);
+}
 
-    if (s == NULL || server == NULL)
-        return s == NULL && server == NULL;
+bool tls_policy_stays(struct conn *conn, const struct tls_server *had,
+                      const struct tls_server *next)
+{
+    if (had == NULL || next == NULL)
+        return had == next;
+    if (have_one_policy(had, next))
+        return true;
+    const struct tls_stream *s = conn_transport_state(conn);
     struct str name = str_of(SSL_get_servername(s->ssl, TLSEXT_NAMETYPE_host_name));
-    return tls_policy_same_auth(tls_policy_of(s->ssl), policy_of_host(server, name));
+    return tls_policy_same_auth(tls_policy_of(s->ssl), policy_of_host(next, name));
 }
 
 void tls_accept(struct conn *conn, struct tls_server *server)

@@ -36,13 +36,15 @@ struct tls_tickets *tls_tickets_new(void);
 void tls_tickets_free(struct tls_tickets *tickets);
 void tls_tickets_rotate(struct tls_tickets *tickets); /* every 8 h; files are left alone */
 
-/* From now on the keys in these files (48 or 80 bytes each, at most 16) and no others; none: from
- * now on self-made ones. On failure nothing has changed. */
-MUST_USE int tls_tickets_load(struct tls_tickets *tickets, const struct str *paths, size_t count,
-                              struct err *err);
+/* The keys of files (48 or 80 bytes each, at most 16), read on any thread; they may be none. NULL
+ * with what is wrong. */
+struct tls_ticket_files;
+MUST_USE struct tls_ticket_files *tls_ticket_files_read(const struct str *paths, size_t count,
+                                                        struct err *err);
+void tls_ticket_files_free(struct tls_ticket_files *files);
 
-/* Would they load? */
-MUST_USE int tls_tickets_check(const struct str *paths, size_t count, struct err *err);
+/* From now on these keys and no others; none: from now on self-made ones. */
+void tls_tickets_use(struct tls_tickets *tickets, const struct tls_ticket_files *files);
 
 struct tls_server;
 
@@ -76,9 +78,10 @@ const struct tls_peer *tls_peer(struct conn *conn);
  * (RFC 9110 section 15.5.20). */
 bool tls_host_fits(struct conn *conn, const struct tls_server *server, struct str host);
 
-/* Would the name that the connection was made to ask the same of its client at `server` (NULL: a
- * plain listener)? After the handshake. */
-bool tls_policy_stays(struct conn *conn, const struct tls_server *server);
+/* Would the name that the connection was made to ask the same of its client at `next` as it did at
+ * `had`? NULL: a plain listener. After the handshake. */
+bool tls_policy_stays(struct conn *conn, const struct tls_server *had,
+                      const struct tls_server *next);
 
 /* A fresh self-signed certificate (ECDSA P-256) for `names` as PEM text in malloc'ed strings, for
  * weir demo. */
