@@ -131,15 +131,6 @@ static void warn_of_restart(const struct config *old, const struct config *new)
         LOG_WARN("reload_needs_restart", "key=seccomp");
 }
 
-/* Their files were read a moment ago, when the configuration was checked. */
-static void load_ticket_keys(struct server *server, const struct config *config)
-{
-    struct err err;
-
-    if (tls_tickets_load(server->tickets, config->ticket_keys, config->ticket_key_count, &err) < 0)
-        LOG_ERROR("ticket_keys_lost", "error=\"%s\"", err.text);
-}
-
 static void move_admin(struct server *server, struct binds *next)
 {
     for (size_t i = 0; server->binds != NULL && i < server->binds->count; i++) {
@@ -215,7 +206,7 @@ static void commit(struct server *server, struct reload *reload)
         server->writer = reload->writer;
     }
     mark_group_metrics(server);
-    load_ticket_keys(server, snapshot_config(server->snapshot));
+    tls_tickets_use(server->tickets, snapshot_ticket_keys(server->snapshot));
     uint32_t max_connections = snapshot_config(server->snapshot)->max_connections;
     if (old == NULL || snapshot_config(old)->max_connections != max_connections)
         limits_raise_descriptors(max_connections);

@@ -7,20 +7,32 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+/* All that the configuration names. */
+struct secrets {
+    struct tls_plans tls;                 /* owns */
+    struct tls_ticket_files *ticket_keys; /* owns */
+};
+
 struct snapshot {
     _Atomic unsigned refs;
     struct config *config;  /* owns */
     struct routers routers; /* owns; borrow from config */
-    struct tls_plans tls;   /* owns */
+    struct secrets secrets; /* owns */
     int64_t loaded_wall_us;
 };
+
+static void secrets_free(struct secrets *secrets)
+{
+    tls_plans_free(&secrets->tls);
+    tls_ticket_files_free(secrets->ticket_keys);
+}
 
 static void snapshot_free(struct snapshot *snapshot)
 {
     for (size_t i = 0; i < snapshot->routers.count; i++)
         router_free(snapshot->routers.items[i]);
     free(snapshot->routers.items);
-    tls_plans_free(&snapshot->tls);
+    secrets_free(&snapshot->secrets);
     config_free(snapshot->config);
     free(snapshot);
 }
@@ -40,13 +52,13 @@ static int compile_routers(struct snapshot *snapshot, struct err *err)
 }
 
 /* Compiles a configuration; owns both from now on, on failure too. */
-static struct snapshot *snapshot_new(struct config *config, struct tls_plans tls, struct err *err)
+static struct snapshot *snapshot_new(struct config *config, struct secrets secrets, struct err *err)
 {
     struct snapshot *snapshot = mem_new(sizeof(*snapshot));
 
     atomic_store_explicit(&snapshot->refs, 1, memory_order_relaxed);
     snapshot->config = config;
-    snapshot->tls = tls;
+    snapshot->secrets = secrets;
     snapshot->loaded_wall_us = clock_wall_us();
     if (compile_routers(snapshot, err) < 0) {
         snapshot_free(snapshot);
@@ -95,35 +107,30 @@ static void on_tls_complaint(void *arg, const struct place *place, bool is_error
                           });
 }
 
-static int check_ticket_keys(const struct config *config, struct reporter *reporter)
+/* How many errors; `secrets` has to be freed in any case. */
+static int secrets_load(struct secrets *secrets, const struct config *config,
+                        const atomic_bool *cancel, struct reporter *reporter)
 {
     struct err err = {0};
 
-    if (tls_tickets_check(config->ticket_keys, config->ticket_key_count, &err) == 0)
-        return 0;
-    return report_err(reporter, &err);
-}
-
-/* How many errors; `tls` has the plans when there are none. */
-static int load_tls(struct tls_plans *tls, const struct config *config, const atomic_bool *cancel,
-                    struct reporter *reporter)
-{
     reporter->errors = 0;
-    int result = tls_plans_load(tls, config, cancel, on_tls_complaint, reporter);
-    if (result < 0 && reporter->errors == 0)
-        return 1; /* cancelled */
-    return reporter->errors + check_ticket_keys(config, reporter);
+    int result = tls_plans_load(&secrets->tls, config, cancel, on_tls_complaint, reporter);
+    secrets->ticket_keys =
+        tls_ticket_files_read(config->ticket_keys, config->ticket_key_count, &err);
+    if (secrets->ticket_keys == NULL)
+        reporter->errors += report_err(reporter, &err);
+    return reporter->errors == 0 && result < 0 ? 1 /* cancelled */ : reporter->errors;
 }
 
 int snapshot_check(const struct config *config, snapshot_report *report, void *report_arg)
 {
     struct reporter reporter = {report, report_arg, 0};
-    struct tls_plans tls;
-    int errors = load_tls(&tls, config, NULL, &reporter);
+    struct secrets secrets;
+    int errors = secrets_load(&secrets, config, NULL, &reporter);
 
     if (errors == 0)
-        tls_plans_review(&tls, config, on_tls_complaint, &reporter);
-    tls_plans_free(&tls);
+        tls_plans_review(&secrets.tls, config, on_tls_complaint, &reporter);
+    secrets_free(&secrets);
     return errors;
 }
 
@@ -143,7 +150,7 @@ struct snapshot *snapshot_load(snapshot_source *source, void *source_arg, const 
 {
     struct reporter reporter = {report, report_arg, 0};
     struct complaints complaints;
-    struct tls_plans tls;
+    struct secrets secrets;
     struct err err;
 
     complaints_init(&complaints);
@@ -152,12 +159,12 @@ struct snapshot *snapshot_load(snapshot_source *source, void *source_arg, const 
     complaints_deinit(&complaints);
     if (config == NULL)
         return NULL;
-    if (load_tls(&tls, config, cancel, &reporter) > 0) {
-        tls_plans_free(&tls);
+    if (secrets_load(&secrets, config, cancel, &reporter) > 0) {
+        secrets_free(&secrets);
         config_free(config);
         return NULL;
     }
-    struct snapshot *snapshot = snapshot_new(config, tls, &err);
+    struct snapshot *snapshot = snapshot_new(config, secrets, &err);
     if (snapshot == NULL)
         report_err(&reporter, &err);
     return snapshot;
@@ -193,9 +200,14 @@ const struct routers *snapshot_routers(const struct snapshot *snapshot)
     return &snapshot->routers;
 }
 
+const struct tls_ticket_files *snapshot_ticket_keys(const struct snapshot *snapshot)
+{
+    return snapshot->secrets.ticket_keys;
+}
+
 const struct tls_plans *snapshot_tls(const struct snapshot *snapshot)
 {
-    return &snapshot->tls;
+    return &snapshot->secrets.tls;
 }
 
 int64_t snapshot_loaded_wall_us(const struct snapshot *snapshot)

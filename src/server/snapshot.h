@@ -30,4 +30,5 @@ void snapshot_unref(struct snapshot **snapshot);
 const struct config *snapshot_config(const struct snapshot *snapshot);
 const struct routers *snapshot_routers(const struct snapshot *snapshot);
 const struct tls_plans *snapshot_tls(const struct snapshot *snapshot);
+const struct tls_ticket_files *snapshot_ticket_keys(const struct snapshot *snapshot);
 int64_t snapshot_loaded_wall_us(const struct snapshot *snapshot);

@@ -1,8 +1,7 @@
 /* Ticket keys of the process: self-made and rotated, or read from files. The control thread changes
  * them, workers read, nobody waits: a change fills the next of a few slots and then publishes it. A
  * slot is filled again only after TICKET_SLOTS changes, so a reader's pointer stays good for as
- * long as a ticket takes to seal or open. They are kept out of core dumps and, where we may, out of
- * swap. */
+ * long as a ticket takes to seal or open. */
 #include "tls/tls_impl.h"
 
 #include <openssl/core_names.h>
@@ -67,17 +66,48 @@ static int key_read(struct ticket_key *key, struct str path, struct err *err)
     return err_set(err, "ticket_keys: %s must have 48 or 80 bytes (\"openssl rand 80\")", name);
 }
 
-static int keys_read(struct ticket_keys *keys, const struct str *paths, size_t count,
-                     struct err *err)
+/* They lie apart from the heap: out of core dumps and, where we may, out of swap. */
+static void *locked_new(size_t size)
 {
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED)
+        assert_failed("out of memory", __FILE__, __LINE__);
+    madvise(memory, size, MADV_DONTDUMP);
+    mlock(memory, size);
+    return memory;
+}
+
+static void locked_free(void *memory, size_t size)
+{
+    OPENSSL_cleanse(memory, size);
+    munmap(memory, size);
+}
+
+struct tls_ticket_files {
+    struct ticket_keys keys;
+};
+
+struct tls_ticket_files *tls_ticket_files_read(const struct str *paths, size_t count,
+                                               struct err *err)
+{
+    struct tls_ticket_files *files = locked_new(sizeof(*files));
+
     ASSERT(count <= TICKET_KEYS);
-    keys->count = 0;
     for (size_t i = 0; i < count; i++) {
-        if (key_read(&keys->keys[i], paths[i], err) < 0)
-            return -1;
-        keys->count++;
+        if (key_read(&files->keys.keys[i], paths[i], err) < 0) {
+            tls_ticket_files_free(files);
+            return NULL;
+        }
+        files->keys.count++;
     }
-    return 0;
+    return files;
+}
+
+void tls_ticket_files_free(struct tls_ticket_files *files)
+{
+    if (files != NULL)
+        locked_free(files, sizeof(*files));
 }
 
 /* --- slots ----------------------------------------------------------------------------------- */
@@ -108,13 +138,8 @@ static void make_first(struct tls_tickets *tickets)
 
 struct tls_tickets *tls_tickets_new(void)
 {
-    struct tls_tickets *tickets =
-        mmap(NULL, sizeof(*tickets), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct tls_tickets *tickets = locked_new(sizeof(*tickets));
 
-    if (tickets == MAP_FAILED)
-        assert_failed("out of memory", __FILE__, __LINE__);
-    madvise(tickets, sizeof(*tickets), MADV_DONTDUMP);
-    mlock(tickets, sizeof(*tickets));
     make_first(tickets);
     return tickets;
 }
@@ -123,8 +148,7 @@ void tls_tickets_free(struct tls_tickets *tickets)
 {
     if (tickets == NULL)
         return;
-    OPENSSL_cleanse(tickets, sizeof(*tickets));
-    munmap(tickets, sizeof(*tickets));
+    locked_free(tickets, sizeof(*tickets));
 }
 
 void tls_tickets_rotate(struct tls_tickets *tickets)
@@ -140,35 +164,26 @@ void tls_tickets_rotate(struct tls_tickets *tickets)
     slot_publish(tickets, fresh);
 }
 
-int tls_tickets_load(struct tls_tickets *tickets, const struct str *paths, size_t count,
-                     struct err *err)
+static bool same_keys(const struct ticket_keys *a, const struct ticket_keys *b)
 {
-    if (count == 0) {
-        if (tickets->from_files)
-            make_first(tickets);
-        tickets->from_files = false;
-        return 0;
-    }
-    struct ticket_keys *fresh = slot_next(tickets);
-    if (keys_read(fresh, paths, count, err) < 0)
-        return -1;
-    if (!tickets->from_files || fresh->count != tls_tickets_keys(tickets)->count ||
-        memcmp(fresh->keys, tls_tickets_keys(tickets)->keys,
-               fresh->count * sizeof(fresh->keys[0])) != 0)
-        slot_publish(tickets, fresh);
-    tickets->from_files = true;
-    return 0;
+    return a->count == b->count && memcmp(a->keys, b->keys, a->count * sizeof(a->keys[0])) == 0;
 }
 
-int tls_tickets_check(const struct str *paths, size_t count, struct err *err)
+void tls_tickets_use(struct tls_tickets *tickets, const struct tls_ticket_files *files)
 {
-    struct ticket_key key;
-    int result = 0;
+    bool had_files = tickets->from_files;
 
-    for (size_t i = 0; i < count && result == 0; i++)
-        result = key_read(&key, paths[i], err);
-    OPENSSL_cleanse(&key, sizeof(key));
-    return result;
+    tickets->from_files = files->keys.count > 0;
+    if (!tickets->from_files) {
+        if (had_files)
+            make_first(tickets);
+        return;
+    }
+    if (had_files && same_keys(&files->keys, tls_tickets_keys(tickets)))
+        return;
+    struct ticket_keys *fresh = slot_next(tickets);
+    *fresh = files->keys;
+    slot_publish(tickets, fresh);
 }
 
 const struct ticket_keys *tls_tickets_keys(const struct tls_tickets *tickets)
