@@ -24,6 +24,7 @@ ALONE = 6  # of these, so many are asked one by one with `weir route`
 CLIENT = "127.0.0.1"
 
 Decision = collections.namedtuple("Decision", "status rule service side group datacenter share bucket why")
+Sent = collections.namedtuple("Sent", "target host")  # what the upstream gets
 
 
 def refused(status):
@@ -60,8 +61,16 @@ def of_response(answer):
     return of_parts(answer.status, answer.header("x-rule"), service, side, group, datacenter, share, bucket, told[6])
 
 
+def sent_of(answer):
+    """What the upstream says it got; None when it was not asked, or could not say."""
+    if answer.header("content-type") != "application/json" or not answer.body:
+        return None
+    got = json.loads(answer.body)
+    return Sent(got["target"], dict((name.lower(), value) for name, value in got["headers"]).get("host") or None)
+
+
 class Wire:
-    """Asks the proxy on one connection, and on a new one when weir has closed it."""
+    """Asks the proxy on one connection, and on a new one when weir has closed it: (Decision, Sent)."""
 
     def __init__(self, connect):
         self.connect, self.client = connect, None
@@ -79,7 +88,7 @@ class Wire:
             if answer.header("connection") == "close":
                 self.client.close()
                 self.client = None
-            return of_response(answer)
+            return of_response(answer), sent_of(answer)
         raise AssertionError("weir gives no answer")
 
 
@@ -87,10 +96,15 @@ def body_of(method):
     return b"" if method in ("POST", "PUT") else None
 
 
+def raw(text):
+    """Text in UTF-8, each byte as one character."""
+    return text.encode().decode("latin-1")
+
+
 def request_h1(client, target, host, request):
     method, _, _, fields, _ = request
     version = "1.0" if host is None else "1.1"
-    client.send(request_bytes(target, method, host, fields, body_of(method), version))
+    client.send(request_bytes(raw(target), method, host, fields, body_of(method), version))
     return client.read(method)
 
 
@@ -106,7 +120,9 @@ def ask_h1_absolute(weir, requests):
     """The target names the host, and Host another one, which does not count (RFC 9112 section 3.2.2)."""
     wire = Wire(weir.connect)
     return [
-        wire.ask(lambda client, r=r: request_h1(client, "http://%s%s" % r[1:3], "other.example", r)) if r[1] else None
+        wire.ask(lambda client, r=r: request_h1(client, "http://%s%s" % r[1:3], "other.example", r))
+        if r[1]
+        else (None, None)
         for r in requests
     ]
 
@@ -114,7 +130,9 @@ def ask_h1_absolute(weir, requests):
 def ask_h2(weir, requests):
     wire = Wire(weir.connect_h2)
     return [
-        wire.ask(lambda client, r=r: client.request(r[2], method=r[0], authority=r[1], fields=r[3])) if r[4] else None
+        wire.ask(lambda client, r=r: client.request(r[2], method=r[0], authority=r[1], fields=r[3]))
+        if r[4]
+        else (None, None)
         for r in requests
     ]
 
@@ -169,31 +187,38 @@ def ask_library(weir, requests, is_trusted):
     decisions = []
     for method, host, target, fields, _ in requests:
         if is_trusted and {"X-Forwarded-For", "Forwarded"} & {name for name, _ in fields}:
-            decisions.append(None)  # who the client is its caller says
+            decisions.append((None, None))  # who the client is its caller says
             continue
-        got = routing.decide(method, host or "", target, fields, CLIENT, is_trusted)
+        got, sent = routing.decide(method, host or "", raw(target), fields, CLIENT, is_trusted)
         words = [str(word) or None for word in (got.rule, got.service, got.group, got.datacenter)]
         side = (None, "legacy", "k8s")[got.side]
         decisions.append(
-            of_parts(got.status, words[0], words[1], side, words[2], words[3], got.share, got.bucket, str(got.why))
+            (
+                of_parts(got.status, words[0], words[1], side, words[2], words[3], got.share, got.bucket, str(got.why)),
+                Sent(sent[0], sent[1] or None) if got.group.len and target.isascii() else None,
+            )
         )
     routing.close()
     return decisions
 
 
-def expectations(decision):
+def expectations(decision, sent):
     if decision.why is None:
         return {"status": str(decision.status), "group": "none", "rule": "none"}
     keys = ("status", "rule", "service", "side", "group", "datacenter", "why")
     expect = {key: "none" if getattr(decision, key) is None else str(getattr(decision, key)) for key in keys}
     expect["share"] = "none" if decision.share is None else "%.3f%%" % (decision.share / 1000)
+    if sent is not None:
+        expect["path_sent"] = sent.target
+        if sent.host is not None:
+            expect["host_sent"] = sent.host
     return expect
 
 
-def check_cases(weir, requests, decisions):
+def check_cases(weir, requests, decisions, sents):
     """The cases that `weir check --tests` does not agree with: [(index, what it says)]."""
     cases = [
-        dict(question_of(request), name="case %d" % i, expect=expectations(decisions[i]))
+        dict(question_of(request), name="case %d" % i, expect=expectations(decisions[i], sents[i]))
         for i, request in enumerate(requests)
     ]
     for case in cases:
@@ -256,16 +281,18 @@ def test_every_way_to_ask_gives_the_same_decision(weir, upstream, tmp_path, seed
     rng = random.Random(seed)
     made, listener = random_routes.router(rng), random_routes.listener(rng)
     requests = [random_routes.request(rng, made) for _ in range(REQUESTS)]
-    up = upstream(o.respond())
+    up = upstream(o.echo())
     config = configuration(up, weir.surroundings(tmp_path / "weir-0"), made, listener)
     site = weir(config=config)
 
-    h1 = ask_h1(site, requests)
+    wires = {"h1": ask_h1(site, requests)}
     log = [json.dumps(entry) for entry in site.access_log(count=len(requests))]
-    ways = {"h1": h1, "absolute": ask_h1_absolute(site, requests), "h2": ask_h2(site, requests)}
-    ways["stdin"] = ask_stdin(site, requests)
+    wires["absolute"], wires["h2"] = ask_h1_absolute(site, requests), ask_h2(site, requests)
     if route_library.path():
-        ways["library"] = ask_library(site, requests, "trusted_proxies" in listener)
+        wires["library"] = ask_library(site, requests, "trusted_proxies" in listener)
+    ways = {way: [decision for decision, _ in got] for way, got in wires.items()}
+    h1, sent = ways["h1"], [sent for _, sent in wires["h1"]]
+    ways["stdin"] = ask_stdin(site, requests)
     alone = rng.sample(range(REQUESTS), ALONE)
     ways["route"] = [ask_alone(site, r) if i in alone else None for i, r in enumerate(requests)]
 
@@ -274,7 +301,10 @@ def test_every_way_to_ask_gives_the_same_decision(weir, upstream, tmp_path, seed
         answers = {way: got[i] for way, got in ways.items() if got[i] is not None}
         if len(set(answers.values())) > 1:
             problems.append(describe(config, request, answers))
-    for i, text in check_cases(site, requests, h1):
+        upstreams = {way: got[i][1] for way, got in wires.items() if got[i][1] is not None}
+        if sent[i] is not None and len(set(upstreams.values())) > 1:
+            problems.append(describe(config, request, upstreams))
+    for i, text in check_cases(site, requests, h1, sent):
         problems.append(describe(config, requests[i], {"h1": h1[i], "check": text}))
     logged = [i for i, request in enumerate(requests) if is_in_the_log(request) and h1[i].why is not None]
     if not problems:

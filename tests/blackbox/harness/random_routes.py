@@ -92,11 +92,25 @@ def conditions(rng):
     return made
 
 
+def rewrites(rng):
+    """What a rule makes of path and host."""
+    made = {}
+    if rng.random() < 0.3:
+        path = rng.choice(["/new/${rest}", "/${host}${path}", "/${method}/${rest}/${header:X-A}", "/fixed"])
+        rewrite = {"path": path} if rng.random() < 0.8 else {"host": "other.example"}
+        if rng.random() < 0.3:
+            rewrite["when"] = {"path": rng.choice(["/wiki/*", "/w", "/admin", "/Ä"])}
+        made["rewrite"] = rewrite
+    if rng.random() < 0.2:
+        made["normalize"] = {"decode": rng.choice([":@|", ":/", "!$()"]), "encode": rng.choice(["[]", "&'+="])}
+    return made
+
+
 def action(rng):
     kind = rng.random()
     if kind < 0.35:
         return {"answer": rng.choice([403, 404, 451, 410, {"status": 302, "location": "/"}, 200])}
-    return {"service": rng.choice(["plain", "split", "mixed", "local"])}
+    return dict(rewrites(rng), service=rng.choice(["plain", "split", "mixed", "local"]))
 
 
 def router(rng):
@@ -139,6 +153,8 @@ def router(rng):
             made["debug"]["cookie"] = "dbg"
     if rng.random() < 0.2:
         made["headers"]["request"] = {"remove_untrusted": rng.sample(["User-Agent", "Accept", "Cookie"], 1)}
+    if rng.random() < 0.25:
+        made["normalize_path"] = "forward"
     if rng.random() < 0.25:
         made["unknown_host"] = rng.choice(["404", "421"])
     return made

@@ -68,12 +68,14 @@ class Routing:
         self.lib.weir_router_find.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
         self.lib.weir_decide.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p]
         self.lib.weir_decide.restype = None
+        self.lib.weir_rewrite.argtypes = [ctypes.c_void_p] * 3 + [ctypes.c_size_t] + [ctypes.c_void_p] * 2
         self.lib.weir_routing_free.argtypes = [ctypes.c_void_p]
         self.routing = self.lib.weir_routing_load(str(config_file).encode(), None, None)
         assert self.routing
         self.router = self.lib.weir_router_find(self.routing, None)
 
     def decide(self, method, host, target, fields, client, is_trusted):
+        """The decision, and the target and host that the upstream gets."""
         address = ipaddress.ip_address(client)
         packed = b"\0" * 10 + b"\xff\xff" + address.packed if address.version == 4 else address.packed
         array = (Field * len(fields))(*[Field(Text(name), Text(value)) for name, value in fields])
@@ -90,7 +92,10 @@ class Routing:
         )
         decision = Decision(ctypes.sizeof(Decision))
         self.lib.weir_decide(self.router, ctypes.byref(request), ctypes.byref(decision))
-        return decision
+        out, new_target, new_host = ctypes.create_string_buffer(32768), OutText(), OutText()
+        answers = [ctypes.byref(text) for text in (new_target, new_host)]
+        assert self.lib.weir_rewrite(self.router, ctypes.byref(request), out, len(out), *answers) == 0
+        return decision, (str(new_target) or target, str(new_host) or host)
 
     def close(self):
         self.lib.weir_routing_free(self.routing)
