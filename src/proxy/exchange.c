@@ -310,8 +310,10 @@ static void on_up_reset(struct stream *up, enum reason reason)
 {
     struct exchange *x = up->arg;
 
-    if (!exchange_is_over(x))
-        exchange_retry(x, reason);
+    if (exchange_is_over(x))
+        return;
+    x->error = arena_str(x->down->arena, str_of(upstream_error(&x->lease)));
+    exchange_retry(x, reason);
 }
 
 const struct stream_handler exchange_up_handler = {

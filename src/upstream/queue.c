@@ -361,6 +361,15 @@ void upstream_release(struct lease *lease, bool ok)
     lease_forget(lease);
 }
 
+const char *upstream_error(const struct lease *lease)
+{
+    if (lease->state != LEASE_HELD)
+        return "";
+    const struct upconn *u = lease->stream->session->owner_arg;
+
+    return u->error != NULL ? u->error : "";
+}
+
 /* A connection that is being left refuses what came too late (RFC 9113 section 6.8). */
 bool upstream_was_unread(const struct lease *lease, enum reason reason)
 {

@@ -568,11 +568,13 @@ static void on_conn_closed(struct conn *conn, enum reason reason)
         return;
     case UPCONN_OPEN:
         u->maybe_read = conn_maybe_read(conn);
+        u->error = conn_error_text(conn);
         detach(u);
         u->on_stack++;
         die(u);
         session_fail(u->session, stream_reason(reason));
         u->on_stack--;
+        u->error = NULL;
         upconn_settle(u);
         return;
     case UPCONN_CLOSING:

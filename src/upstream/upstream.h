@@ -110,6 +110,9 @@ void upstream_release(struct lease *lease, bool ok);
  * Then it may be sent again, whatever its method. */
 bool upstream_was_unread(const struct lease *lease, enum reason reason);
 
+/* What the connection of a HELD lease said when it broke, during on_reset; "": nothing. */
+const char *upstream_error(const struct lease *lease);
+
 /* --- the retry budget ------------------------------------------------------------------------ */
 
 /* What a group may retry in this worker, under the limits of the configuration last adopted;

@@ -217,6 +217,7 @@ struct upconn {
     int64_t started_us;
     int64_t heard_at_ms; /* when bytes came last; 0: none yet */
     uint64_t first_byte; /* where the last request begins, or before that */
+    const char *error;   /* borrows, while its streams are told of its end; else NULL */
     uint64_t maybe_read; /* the peer has read nothing behind that byte; UINT64_MAX: not known */
     struct deadline idle;
     struct bufq no_out; /* where a session writes that has lost its connection */

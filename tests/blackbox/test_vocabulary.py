@@ -147,3 +147,10 @@ def test_a_second_and_different_failure_is_logged_at_once(weir, upstream, ca, ot
     first, second = w.access_log(6)[:2]
     assert first["reason"] == second["reason"] == "upstream_tls_verify"
     assert first["error"] != second["error"] and "certificate" in first["error"]
+
+
+def test_a_connection_that_breaks_says_what_went_wrong(weir, upstream):
+    w = weir(upstream(o.reset))
+    assert w.get().status == 502
+    entry = w.access_log(1)[0]
+    assert (entry["reason"], entry["error"]) == ("upstream_reset", "Connection reset by peer")
