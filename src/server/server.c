@@ -259,6 +259,11 @@ static void on_ticket_tick(void *arg)
     tls_tickets_rotate(server->tickets);
 }
 
+static void on_expiry_tick(void *arg)
+{
+    expiry_tick(arg);
+}
+
 /* --- overload -------------------------------------------------------------------------------- */
 
 /* What is open beside connections, at least: they have the lowest numbers, those that limits.h
@@ -353,6 +358,7 @@ struct server *server_new(const struct server_options *options)
     server->ticket_ticker = ticker_new(server->loop, TICKET_ROTATE_MS, on_ticket_tick, server);
     server->memory_limit = overload_memory_limit();
     server->overload_ticker = ticker_new(server->loop, OVERLOAD_TICK_MS, on_overload_tick, server);
+    server->expiry_ticker = ticker_new(server->loop, EXPIRY_TICK_MS, on_expiry_tick, server);
     server->resolver = resolver_new(server->loop);
     struct admin_source source = server_admin_source(server);
     server->admin = admin_new(server->loop, &source);
@@ -411,6 +417,7 @@ void server_free(struct server *server)
     resolver_free(server->resolver);
     ticker_free(server->ticket_ticker);
     ticker_free(server->overload_ticker);
+    ticker_free(server->expiry_ticker);
     tls_tickets_free(server->tickets);
     wakeup_free(server->log_wakeup);
     deadline_deinit(&server->log_deadline);

@@ -45,6 +45,8 @@ struct server {
     struct overload overload;
     struct overload_facts overload_facts; /* at the last tick, for the metrics */
     struct ticker *overload_ticker;
+    struct ticker *expiry_ticker;
+    int64_t expiries_told_s; /* certificates that ended until then were told; 0: none yet */
     struct trim trim;
     uint64_t memory_limit;    /* the cgroup's; 0: none */
     struct metrics **metrics; /* owns the array: the workers' counters */
@@ -85,6 +87,11 @@ void server_reload_forget(struct server *server);
 void server_drain_begin(struct server *server);
 void server_drain_step(struct server *server);
 void server_end_now(struct server *server);
+
+/* expiry.c */
+enum { EXPIRY_TICK_MS = 5000 };
+void expiry_print(const struct server *server, struct text *out);
+void expiry_tick(struct server *server); /* warns of what has ended since the last tick */
 
 /* status.c */
 struct admin_source server_admin_source(struct server *server);

@@ -61,27 +61,6 @@ static void print_dns(struct resolver_figures dns, struct text *out)
                "Addresses above dns_max_addresses, counted when an answer changed", dns.dropped);
 }
 
-static void print_expiries(const struct server *server, struct text *out)
-{
-    static const char name[] = "weir_certificate_expires_timestamp_seconds";
-    const struct config *config = server_config(server);
-    const struct tls_plans *tls = snapshot_tls(server->snapshot);
-
-    text_add_metric(out, name, "gauge", "When a certificate ends, in seconds since 1970");
-    for (size_t i = 0; i < tls->listener_count; i++) {
-        size_t count = 0;
-        const struct tls_expiry *items =
-            tls->listeners[i] != NULL ? tls_server_plan_expiries(tls->listeners[i], &count) : NULL;
-        for (size_t j = 0; j < count; j++) {
-            text_add(out, "%s{listener=\"", name);
-            text_add_label(out, config->listeners[i].name);
-            text_add(out, "\",certificate=\"");
-            text_add_label(out, str_of(items[j].file));
-            text_add(out, "\"} %lld\n", (long long)items[j].at_s);
-        }
-    }
-}
-
 static void print_metrics(void *arg, struct text *out)
 {
     const struct server *server = arg;
@@ -92,7 +71,7 @@ static void print_metrics(void *arg, struct text *out)
     add_number(out, "weir_config_loaded_timestamp_seconds", "gauge",
                "When the configuration in force was loaded, in seconds since 1970",
                (uint64_t)snapshot_loaded_wall_us(server->snapshot) / 1000000);
-    print_expiries(server, out);
+    expiry_print(server, out);
     add_number(out, "weir_config_last_reload_successful", "gauge",
                "1 when the last reload took effect, 0 when it was refused", last->successful);
     add_number(out, "weir_reloads_total", "counter", "Reloads that took effect", last->count);

@@ -55,6 +55,16 @@ def test_an_expired_certificate_does_not_block_reload(weir, upstream, ca, leaf):
     assert w.get().status == 200
 
 
+def test_a_certificate_that_expires_while_weir_runs_is_logged(weir, upstream, ca, leaf):
+    short = ca.leaf("short.example", seconds=8)
+    w = weir(upstream(), listener=listener(leaf, short))
+    w.wait_for_log('certificate_expired listener=main certificate=".*short.example', timeout=20)
+    config = dict(w.config)
+    config["listeners"][0]["server_name"] = "still-reloads"
+    w.reload(config)
+    assert w.get().fields.get("Server") == "still-reloads"
+
+
 def test_a_certificate_that_is_not_valid_yet_is_a_warning(weir, upstream, ca, leaf):
     w = weir(upstream(), listener=listener(leaf, ca.leaf("new.example", days=20, begins=10)))
     assert "is not valid before" in w.log
