@@ -2,6 +2,7 @@
 #include "server/snapshot.h"
 
 #include "base/clock.h"
+#include "server/machine.h"
 #include "tls/server.h"
 
 #include <stdatomic.h>
@@ -107,6 +108,11 @@ static void on_tls_complaint(void *arg, const struct place *place, bool is_error
                           });
 }
 
+static void on_machine_warning(void *arg, const struct place *place, const char *text)
+{
+    on_tls_complaint(arg, place, false, text);
+}
+
 /* How many errors; `secrets` has to be freed in any case. */
 static int secrets_load(struct secrets *secrets, const struct config *config,
                         const atomic_bool *cancel, struct reporter *reporter)
@@ -131,6 +137,7 @@ int snapshot_check(const struct config *config, snapshot_report *report, void *r
     if (errors == 0)
         tls_plans_review(&secrets.tls, config, on_tls_complaint, &reporter);
     secrets_free(&secrets);
+    machine_review(config, on_machine_warning, &reporter);
     return errors;
 }
 

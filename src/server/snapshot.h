@@ -13,8 +13,8 @@ typedef void snapshot_report(void *arg, bool is_error, const char *line);
 /* Where the configuration comes from: a file, or the text embedded in the demo. */
 typedef struct config *snapshot_source(void *arg, struct complaints *complaints);
 
-/* Looks into what `config` names: certificates, keys, CA bundles, ticket keys. How many errors
- * there are; all of them were reported. */
+/* Looks into what `config` names: certificates, keys, CA bundles, ticket keys; warns of what this
+ * machine lacks. How many errors there are; all of them were reported. */
 int snapshot_check(const struct config *config, snapshot_report *report, void *report_arg);
 
 /* Loads, checks and compiles, with all certificates and keys. May take long: any thread. NULL when

@@ -201,6 +201,15 @@ def test_the_address_changes_after_root_was_given_up(weir, upstream, tmp_path):
     assert status(("127.0.0.1", port)) == 200
 
 
+def test_check_warns_of_what_this_machine_lacks(weir, upstream, tmp_path):
+    w = weir(upstream())
+    missing = "unix:%s" % (tmp_path / "nowhere" / "w.sock")
+    config = with_binds(w, missing, {"address": "unix:%s" % (tmp_path / "x.sock"), "owner": "nosuchuser"})
+    code, text = check(w, config)
+    assert code == 0
+    assert "No such file or directory" in text and 'there is no user "nosuchuser"' in text
+
+
 # --- both families ------------------------------------------------------------------------------------
 
 
