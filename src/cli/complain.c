@@ -5,12 +5,12 @@
 
 enum { LINE_MAX_BYTES = 2048 };
 
-void complaints_print(const struct complaints *complaints, enum complaint_notes notes)
+void complaints_print(const struct complaints *complaints)
 {
     char line[LINE_MAX_BYTES];
 
     for (size_t i = 0; i < complaints->count; i++) {
-        if (complaints->items[i].severity != SEVERITY_ERROR && notes == COMPLAINTS_ERRORS_ONLY)
+        if (complaints->items[i].severity != SEVERITY_ERROR)
             continue;
         fprintf(stderr, "%s\n", complaint_line(&complaints->items[i], line, sizeof(line)));
     }
@@ -18,13 +18,13 @@ void complaints_print(const struct complaints *complaints, enum complaint_notes 
         fprintf(stderr, "%zu more are not shown\n", complaints->left_out);
 }
 
-struct config *config_load_or_complain(const char *path, enum complaint_notes notes)
+struct config *config_load_or_complain(const char *path)
 {
     struct complaints complaints;
 
     complaints_init(&complaints);
     struct config *config = config_load(path, &complaints);
-    complaints_print(&complaints, notes);
+    complaints_print(&complaints);
     complaints_deinit(&complaints);
     return config;
 }

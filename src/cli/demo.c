@@ -348,7 +348,7 @@ int cli_demo(int argc, char **argv)
     if (demo.options.directory != NULL)
         return write_files(demo.options.directory);
     demo.has_terminal = has_terminal();
-    log_set_level(LOG_LEVEL_WARN);      /* the table speaks for the rest */
+    log_set_level(LOG_LEVEL_ERROR);     /* the table speaks for the rest */
     demo.server = server_new(&options); /* first: it blocks signals for all threads to come */
     rc = prepare(&demo, &err) < 0 ? fail(&err) : run(&demo);
     server_free(demo.server);

@@ -264,12 +264,12 @@ static int side_load(struct side_conf *side, const char *path)
 {
     struct complaints complaints;
 
-    side->config = config_load_or_complain(path, COMPLAINTS_ERRORS_ONLY);
+    side->config = config_load_or_complain(path);
     if (side->config == NULL)
         return -1;
     complaints_init(&complaints);
     side->flat = flat_load(path, &complaints);
-    complaints_print(&complaints, COMPLAINTS_ERRORS_ONLY);
+    complaints_print(&complaints);
     complaints_deinit(&complaints);
     return side->flat != NULL ? 0 : -1;
 }

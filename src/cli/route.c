@@ -266,7 +266,7 @@ int cli_route(int argc, char **argv)
     question_init(&question);
     int status = parse_options(argc, argv, &options);
     if (status < 0) {
-        struct config *config = config_load_or_complain(options.config, COMPLAINTS_ERRORS_ONLY);
+        struct config *config = config_load_or_complain(options.config);
         status = config != NULL ? route(&options, config) : 1;
         config_free(config);
     }
