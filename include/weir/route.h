@@ -103,8 +103,8 @@ struct weir_decision {
     struct weir_text service, group, target, datacenter, rule, why;
 };
 
-/* Asks only for requests that a server would take: what weir's parsers refuse for its header fields
- * (two values of Content-Length, say) is decided here as if they had not. */
+/* Header fields are not checked: a request that weir's parsers refuse for one (two values of
+ * Content-Length, say) is decided as if it were accepted. */
 WEIR_API void weir_decide(const struct weir_router *router, const struct weir_request *request,
                           struct weir_decision *decision);
 

@@ -43,8 +43,8 @@ static bool rules_remove_untrusted(const struct headers_conf *headers, struct st
     return false;
 }
 
-/* X-Client-Cert-* is weir's to say, where it asks clients for certificates. There whoever asks
- * without a connection may stand in for it. */
+/* Only weir sets X-Client-Cert-*. Where a listener may ask for certificates, the tools take the
+ * given values in place of weir's; elsewhere the fields are removed. */
 static bool is_of_certificate(const struct listener_conf *listener, struct str name)
 {
     static const struct str prefix = STR_INIT("x-client-cert-");

@@ -28,7 +28,7 @@ enum side { SIDE_NONE, SIDE_LEGACY, SIDE_K8S };
     X(BAD_PATH,                                                                                    \
       "bad_path") /* a path that servers read differently, or too long: answered locally */        \
     X(ODD_NAME, "odd_name") /* of a header field: answered before any router is asked */           \
-    X(BAD_CONNECTION, "bad_connection") /* names a field that must not be dropped: the same */     \
+    X(BAD_CONNECTION, "bad_connection") /* names a protected field: as above */                    \
     X(ANSWER, "answer")                 /* the rule answers locally */                             \
     X(UNKNOWN_HOST, "unknown_host") /* in no table, and only those are served: answered locally */ \
     X(NO_RULE, "no_rule")           /* nothing matched: answered locally */
@@ -130,7 +130,7 @@ void router_free(struct router *router);
 struct decision route_decide(const struct router *router, const struct facts *facts);
 
 /* Whether all servers read the path of `target` alike (path_is_clear). The proxy's codecs refuse
- * the others; who has none asks here, and answers with route_refuse(WHY_BAD_PATH). */
+ * other targets. Callers without a codec check here, and answer with route_refuse(WHY_BAD_PATH). */
 bool route_target_is_clear(struct str target);
 
 /* 400, before any rule is looked at. */

@@ -36,7 +36,7 @@ static void try_path(struct str target)
     ASSERT(str_eq(again.path, request.path) && str_eq(again.undone, request.undone));
 }
 
-/* What is sent in normal form is matched as what came, and read alike by everybody. */
+/* What is sent in normal form decodes to what came, and all servers read it alike. */
 static void try_normal_form(struct str path)
 {
     static char text[3 * PATH_BYTES_MAX], came[PATH_TEXT_BYTES], sent[PATH_TEXT_BYTES];
