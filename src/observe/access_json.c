@@ -119,13 +119,41 @@ static bool is_plain(char c)
     return c >= 0x20 && c < 0x7f && c != '"' && c != '\\'; /* char is signed or not: both work */
 }
 
+enum { WORD = sizeof(uint64_t) };
+
+/* The same for a whole word: a byte's highest bit is set where it is not plain. */
+static bool is_plain_word(const char *at)
+{
+    const uint64_t each = UINT64_MAX / UINT8_MAX, high = each * 0x80;
+    uint64_t word;
+
+    memcpy(&word, at, WORD);
+    uint64_t quote = word ^ each * '"', backslash = word ^ each * '\\', del = word ^ each * 0x7f;
+    uint64_t less = (word - each * 0x20) & ~word;
+    uint64_t equal =
+        ((quote - each) & ~quote) | ((backslash - each) & ~backslash) | ((del - each) & ~del);
+    return ((word | less | equal) & high) == 0;
+}
+
+/* How many bytes at the front need no escape. */
+static size_t plain_length(struct str s)
+{
+    size_t plain = 0;
+
+    while (plain + WORD <= s.len && is_plain_word(s.ptr + plain))
+        plain += WORD;
+    if (plain > 0 && plain + WORD > s.len && is_plain_word(s.ptr + s.len - WORD))
+        return s.len; /* the last word overlaps the one before it */
+    while (plain < s.len && is_plain(s.ptr[plain]))
+        plain++;
+    return plain;
+}
+
 static void put_text(struct line *line, struct str s)
 {
     put(line, "\"", 1);
     while (s.len > 0) {
-        size_t plain = 0;
-        while (plain < s.len && is_plain(s.ptr[plain]))
-            plain++;
+        size_t plain = plain_length(s);
         put(line, s.ptr, plain);
         s = str_skip(s, plain);
         if (s.len > 0)

@@ -1,5 +1,6 @@
 /* The access log's lines: always one line, always JSON. */
 #include "observe/access_log.h"
+#include "observe/metrics.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -113,6 +114,36 @@ static void whatever_a_peer_chose_is_escaped(void **state UNUSED)
     }
 }
 
+/* Bytes are looked at in words: each byte must be escaped alike at each place of a word. */
+static void a_byte_is_escaped_alike_wherever_it_stands(void **state UNUSED)
+{
+    enum { LEN_MAX = 24 };
+    struct text alone = {0}, among = {0}, expected = {0};
+    char text[LEN_MAX];
+
+    for (int c = 0; c < 256; c++) {
+        char byte = (char)c;
+        alone.len = 0;
+        text_add_json(&alone, str_make(&byte, 1));
+        struct str escaped = str_make(alone.ptr + 1, alone.len - 2);
+        for (size_t at = 0; at < LEN_MAX; at++) {
+            memset(text, 'a', sizeof(text));
+            text[at] = byte;
+            for (size_t len = at + 1; len <= LEN_MAX; len++) {
+                among.len = 0;
+                text_add_json(&among, str_make(text, len));
+                expected.len = 0;
+                text_add(&expected, "\"%.*s%.*s%.*s\"", (int)at, text, STR_FMT(escaped),
+                         (int)(len - at - 1), text + at + 1);
+                assert_string_equal(among.ptr, expected.ptr);
+            }
+        }
+    }
+    text_free(&alone);
+    text_free(&among);
+    text_free(&expected);
+}
+
 static void a_line_that_does_not_fit_is_none(void **state UNUSED)
 {
     const struct access_entry entry = {.path = STR("/a")};
@@ -131,6 +162,7 @@ int main(void)
         cmocka_unit_test(a_whole_entry_has_every_key),
         cmocka_unit_test(an_empty_entry_says_dash),
         cmocka_unit_test(whatever_a_peer_chose_is_escaped),
+        cmocka_unit_test(a_byte_is_escaped_alike_wherever_it_stands),
         cmocka_unit_test(a_line_that_does_not_fit_is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
