@@ -18,6 +18,11 @@ static int load_host_or_pattern(struct loader *loader, const struct node *node, 
 {
     struct host_match_conf *match = out;
 
+    if (node->kind == NODE_SCALAR && strpbrk(node->text.ptr, "()[]|\\^$+?") != NULL &&
+        node->text.ptr[0] != '~' && node->text.ptr[0] != '[')
+        return complain(loader, node,
+                        "expected a host name or *.name, got \"%s\" (a pattern begins with \"~\")",
+                        node->text.ptr);
     if (node->kind != NODE_SCALAR || !str_starts(node->text, STR("~")))
         return load_host_match(loader, node, out);
     if (!expect_scalar(loader, node, "a pattern"))

@@ -138,6 +138,15 @@ static void warn_idle(const struct router_conf *router, const struct idle_share 
                     rule->place.column, rule->service < 0 ? "answers" : "takes");
 }
 
+static bool has_split_rule(const struct router_conf *router)
+{
+    for (size_t i = 0; i < router->rule_count; i++) {
+        if (is_split_rule(router, &router->rules[i]))
+            return true;
+    }
+    return false;
+}
+
 static void review_shares(const struct router_conf *router, struct complaints *complaints)
 {
     struct idle_share *idle = mem_new((router->split.host_count + 1) * sizeof(*idle));
@@ -153,6 +162,10 @@ static void review_shares(const struct router_conf *router, struct complaints *c
         warn_idle(router, &idle[i], end - i, complaints);
     }
     free(idle);
+    if (router->split.entries[0].k8s.place.line > 0 && !has_split_rule(router))
+        complaints_warn(complaints, router->split.entries[0].k8s.place,
+                        "the default share never applies: no rule leads to a service with legacy "
+                        "and k8s");
 }
 
 /* --- hosts that no wiki has ------------------------------------------------------------------ */

@@ -96,6 +96,9 @@ static const struct {
     {TOP("admin: &a { <<: *a }"), "t:3:8: an alias inside its own anchor"},
     {TOP("? [a]\n: b"), "t:3:3: a key must be a plain text"},
 
+    {ROUTER("    rules: [{ host: '(de|en).a.org', group: old }]\n"),
+     "t:7:21: expected a host name or *.name, got \"(de|en).a.org\" (a pattern begins with \"~\")"},
+
     /* names */
     {TOP("lisener: 1"), "t:3:1: unknown key \"lisener\" (did you mean \"listeners\"?)"},
     {TOP("zzzzzzzzzzzz: 1"), "t:3:1: unknown key \"zzzzzzzzzzzz\""},
@@ -391,6 +394,9 @@ static const struct {
      "2001:db8::/33 (did you mean \"2001:db8::1\"?)"},
 
     /* shares that never apply */
+    {ROUTER("    rules: [{ group: old }]\n    split: { default: 4% }\n"),
+     "t:8:23: warning: the default share never applies: no rule leads to a service with legacy and "
+     "k8s"},
     {ROUTER("    services: { web: { legacy: old, k8s: new } }\n"
             "    rules: [{ name: pin, host: a.org, group: old }, { service: web }]\n"
             "    split: { wikis: [{ hosts: [a.org, b.org], k8s: 100% }] }\n"),
