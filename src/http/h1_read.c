@@ -6,6 +6,7 @@
 
 #include "http/chars_impl.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -20,6 +21,17 @@ enum start_line {
     LINE_BY_US,       /* llhttp does not know the method, or refused the target */
     LINE_SUBSTITUTED, /* done: llhttp was given "POST /" in their place */
 };
+
+#ifdef WEIR_SSE42
+/* Runs before main: better a word than an illegal instruction at the first request. */
+__attribute__((constructor)) static void require_sse42(void)
+{
+    if (__builtin_cpu_supports("sse4.2"))
+        return;
+    fputs("weir: this processor has no SSE4.2; build weir with -DWEIR_SSE42=OFF\n", stderr);
+    exit(1);
+}
+#endif
 
 static struct h1_reader *of_llhttp(llhttp_t *llhttp)
 {
