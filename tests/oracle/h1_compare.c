@@ -207,12 +207,15 @@ static bool has_tab_behind(const struct head *head, enum header_id id)
     return false;
 }
 
-static bool has_odd_length(const struct head *trailers)
+/* A Content-Length that is no number, or a Transfer-Encoding other than chunked. */
+static bool has_odd_framing(const struct head *trailers)
 {
     for (unsigned i = 0; i < trailers->field_count; i++) {
         const struct field *field = &trailers->fields[i];
         uint64_t length;
         if (field->id == HEADER_CONTENT_LENGTH && str_to_u64(field->value, &length) < 0)
+            return true;
+        if (field->id == HEADER_TRANSFER_ENCODING && !str_eq_nocase(field->value, STR("chunked")))
             return true;
     }
     return has_tab_behind(trailers, HEADER_CONTENT_LENGTH);
@@ -225,8 +228,8 @@ static const char *known_refusal(const struct reading *oracle)
         return "HTAB behind the value of Content-Length";
     if (has_tab_behind(oracle->head, HEADER_TRANSFER_ENCODING))
         return "HTAB behind the value of Transfer-Encoding";
-    if (oracle->trailers != NULL && has_odd_length(oracle->trailers))
-        return "a Content-Length in trailers that is no number";
+    if (oracle->trailers != NULL && has_odd_framing(oracle->trailers))
+        return "odd framing fields in trailers, where they mean nothing";
     return NULL;
 }
 
