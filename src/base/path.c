@@ -37,19 +37,29 @@ enum segment {
     SEGMENT_TRAP, /* never the same for all of them */
 };
 
+static bool is_control(unsigned char c)
+{
+    return c < 0x20 || c == 0x7f;
+}
+
 /* Reads the segment at `*at` up to its slash. A trap is "." or ".." for some servers and a name for
- * others: followed by ";…", or cut off by a backslash or an encoded slash; so is a control byte. */
+ * others: followed by ";…", cut off by a backslash or an encoded slash, or with encoded controls,
+ * which some servers drop. So is a control byte, and an encoded NUL, which ends the path for some.
+ */
 static enum segment segment_next(struct str path, size_t *at)
 {
     unsigned dots = 0;
-    bool is_name = false, has_trap = false, has_hidden_slash = false, is_escaped;
+    bool is_name = false, has_trap = false, has_hidden_slash = false, has_control = false;
+    bool is_escaped;
     bool is_all_parameter = *at < path.len && path.ptr[*at] == ';';
 
     while (*at < path.len && path.ptr[*at] != '/') {
         unsigned char c = byte_next(path, at, &is_escaped);
-        if (c < 0x20 || c == 0x7f)
+        if (is_control(c) && (!is_escaped || c == '\0'))
             return SEGMENT_TRAP;
-        if (c == ';' || c == '\\' || c == '/') {
+        if (is_control(c)) {
+            has_control = true;
+        } else if (c == ';' || c == '\\' || c == '/') {
             has_trap |= !is_name && dots > 0 && dots <= 2;
             has_hidden_slash |= c != ';';
             is_name = c == ';';
@@ -60,13 +70,26 @@ static enum segment segment_next(struct str path, size_t *at)
             is_name = true;
         }
     }
-    if (has_trap || (has_hidden_slash && !is_name && dots > 0 && dots <= 2))
+    bool is_dots = !is_name && dots > 0 && dots <= 2;
+    if (has_trap || (has_hidden_slash && is_dots) || (has_control && is_dots))
         return SEGMENT_TRAP;
+    is_name |= has_control;
     if (has_hidden_slash || is_all_parameter)
         return SEGMENT_VAGUE;
     if (is_name || dots > 2)
         return SEGMENT_NAME;
     return dots == 2 ? SEGMENT_UP : dots == 1 ? SEGMENT_SAME : SEGMENT_EMPTY;
+}
+
+bool path_has_control(struct str path)
+{
+    bool is_escaped;
+
+    for (size_t at = 0; at < path.len;) {
+        if (is_control(byte_next(path, &at, &is_escaped)))
+            return true;
+    }
+    return false;
 }
 
 bool path_is_clear(struct str path)

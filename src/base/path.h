@@ -19,9 +19,12 @@ size_t escape_put(char *out, unsigned char byte);
 /* Whether all servers agree on the segments of `path`, and none of them is above the root. Refused
  * is ".." that climbs above the root, or that removes an empty segment, one with a hidden slash
  * ("%2F", "\" or "%5C") or one of parameters alone (";a"), because servers disagree on what it
- * removes; "." or ".." that some servers take for a name ("..;", "..\", "..%2f"); and control
- * characters, escaped or not. */
+ * removes; "." or ".." that some servers take for a name ("..;", "..\", "..%2f", "..%09"); control
+ * characters; and "%00". */
 bool path_is_clear(struct str path);
+
+/* Whether a control character is in it, escaped ("%0A") or not. */
+bool path_has_control(struct str path);
 
 /* The form in which paths are compared: every escape is undone but those of "/" and "%", which stay
  * "%2F" and "%25"; a "%" that begins no escape becomes "%25"; empty segments, "." and ".." are

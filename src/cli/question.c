@@ -2,6 +2,7 @@
  * any router is asked is refused here too, so that the tools answer as the proxy does. */
 #include "cli/question.h"
 
+#include "base/utf8.h"
 #include "http/chars.h"
 #include "http/head.h"
 #include "proxy/forwarded.h"
@@ -34,13 +35,13 @@ void question_deinit(struct question *question)
     arena_reset(&question->arena);
 }
 
-static bool path_is_valid(struct str path)
+static bool has_blank_or_control(struct str path)
 {
     for (size_t i = 0; i < path.len; i++) {
-        if (path.ptr[i] <= ' ' || path.ptr[i] >= 0x7f)
-            return false;
+        if ((unsigned char)path.ptr[i] <= ' ' || path.ptr[i] == 0x7f)
+            return true;
     }
-    return true;
+    return false;
 }
 
 /* Takes "https://" off; a "://" behind the first slash is part of the path. */
@@ -68,8 +69,11 @@ const char *question_set_url(struct question *question, struct str url)
         len++;
     question->authority = str_make(url.ptr, len);
     struct str path = str_skip(url, len);
-    if (!path_is_valid(path))
+    if (has_blank_or_control(path))
         return "the URL has characters that must be percent-encoded";
+    question->raw_path = path;
+    if (!utf8_escape(&question->arena, path, &path))
+        return "the URL has bytes that are not UTF-8";
     if (path.len == 0)
         path = STR("/");
     if (path.ptr[0] == '?')
@@ -294,7 +298,9 @@ const char *judge_facts(struct judge *judge, struct question *question)
     };
     question->refusal = WHY_NONE;
     host_facts(question);
-    if (question->refusal == WHY_NONE && !route_target_is_clear(facts->path))
+    if (question->refusal == WHY_NONE &&
+        (!route_target_is_clear(facts->path) ||
+         !arrival_takes_target(judge->listener, question->raw_path)))
         question->refusal = WHY_BAD_PATH;
     const char *error = client_facts(judge, question, &is_trusted);
     if (error != NULL || question->field_count == 0)

@@ -18,7 +18,8 @@ enum trust {
 struct question {
     struct str method;    /* default GET */
     struct str authority; /* of the URL */
-    struct str path;      /* with query, never empty */
+    struct str path;      /* with query, never empty; raw UTF-8 is encoded */
+    struct str raw_path;  /* as it was given; "" when none was */
     struct str client;    /* address as text; "" = unknown */
     enum trust trust;
     bool is_http10;

@@ -71,6 +71,12 @@ enum client_ip_mode { CLIENT_IP_SET, CLIENT_IP_APPEND, CLIENT_IP_OFF };
 
 /* What becomes of request fields whose names have other characters than letters, digits and "-"
  * (X_Wikimedia_Debug): many servers take them for the name with dashes. */
+/* What becomes of "%0A" and other encoded control characters in a path. "%00" is always refused. */
+enum encoded_controls { ENCODED_CONTROLS_PASS, ENCODED_CONTROLS_REJECT };
+
+/* What becomes of bytes from 0x80 in a request target that are UTF-8. Others are refused. */
+enum raw_utf8 { RAW_UTF8_ENCODE, RAW_UTF8_REJECT };
+
 enum odd_names { ODD_NAMES_DROP, ODD_NAMES_REJECT, ODD_NAMES_KEEP };
 
 /* How names of fields are spelled in HTTP/1.1, towards the clients of a listener or the servers of
@@ -169,8 +175,10 @@ struct listener_conf {
     bool websocket;          /* Upgrade: websocket is allowed; default true */
     bool aborts_half_closed; /* an HTTP/1 client that ends its side gets no answer; default false */
     bool inbound; /* closed on drain; egress listeners of a sidecar say false. default true */
-    enum odd_names odd_names;     /* default drop */
-    enum header_case header_case; /* default preserve */
+    enum odd_names odd_names;               /* default drop */
+    enum encoded_controls encoded_controls; /* default pass */
+    enum raw_utf8 raw_utf8;                 /* default encode */
+    enum header_case header_case;           /* default preserve */
     struct headers_conf *headers; /* done before those of the router and of the rule; NULL: none */
     struct per_client_conf per_client;
     struct rate_limits_conf rate_limits; /* of requests; looked at before routing */

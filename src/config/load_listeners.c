@@ -320,6 +320,28 @@ static int load_half_close(struct loader *loader, const struct node *node, void 
     return 0;
 }
 
+static int load_encoded_controls(struct loader *loader, const struct node *node, void *out)
+{
+    static const char *const words[] = {"pass", "reject"};
+    int word = LOAD_WORD(loader, node, words);
+
+    if (word < 0)
+        return -1;
+    *(enum encoded_controls *)out = (enum encoded_controls)word;
+    return 0;
+}
+
+static int load_raw_utf8(struct loader *loader, const struct node *node, void *out)
+{
+    static const char *const words[] = {"encode", "reject"};
+    int word = LOAD_WORD(loader, node, words);
+
+    if (word < 0)
+        return -1;
+    *(enum raw_utf8 *)out = (enum raw_utf8)word;
+    return 0;
+}
+
 static int load_odd_names(struct loader *loader, const struct node *node, void *out)
 {
     static const char *const words[] = {"drop", "reject", "keep"};
@@ -567,6 +589,9 @@ static int load_listener(struct loader *loader, const struct node *node,
         {"half_close", load_half_close, offsetof(struct listener_conf, aborts_half_closed), false},
         {"inbound", load_bool, offsetof(struct listener_conf, inbound), false},
         {"odd_names", load_odd_names, offsetof(struct listener_conf, odd_names), false},
+        {"encoded_controls", load_encoded_controls,
+         offsetof(struct listener_conf, encoded_controls), false},
+        {"raw_utf8", load_raw_utf8, offsetof(struct listener_conf, raw_utf8), false},
         {"header_case", load_header_case, offsetof(struct listener_conf, header_case), false},
         {"headers", load_header_rules, offsetof(struct listener_conf, headers), false},
         {"rate_limit", load_rate_limits, offsetof(struct listener_conf, rate_limits), false},

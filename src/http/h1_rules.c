@@ -212,7 +212,7 @@ enum reason h1_rules_request(struct head *head, struct str target,
     if ((reason = parse_target(head, target, limits)) != REASON_NONE ||
         (reason = apply_request_framing(head, limits)) != REASON_NONE ||
         (reason = apply_host(head)) != REASON_NONE ||
-        (reason = head_check_request(head)) != REASON_NONE ||
+        (reason = head_check_request(head, limits->target_rules)) != REASON_NONE ||
         (reason = apply_expect(head)) != REASON_NONE ||
         (reason = read_connection(head, limits, &connection)) != REASON_NONE)
         return reason;

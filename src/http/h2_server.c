@@ -85,7 +85,7 @@ static enum reason check_request(const struct session_limits *limits, struct h2_
         return REASON_METHOD_REFUSED;
     if (!str_eq_nocase(head->scheme, STR("https")) && !str_eq_nocase(head->scheme, STR("http")))
         return REASON_BAD_TARGET;
-    if ((reason = head_check_request(head)) != REASON_NONE)
+    if ((reason = head_check_request(head, limits->target_rules)) != REASON_NONE)
         return reason;
     if ((reason = check_length(head, limits->max_body_bytes)) != REASON_NONE)
         return reason;

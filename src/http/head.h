@@ -97,12 +97,19 @@ bool head_has_token(const struct head *head, enum header_id id, struct str token
 /* A response head of our own: status and its standard phrase. */
 void head_init_response(struct head *head, struct arena *arena, int status);
 
+/* What a listener does with unusual targets. */
+enum target_rule {
+    TARGET_ENCODE_UTF8 = 1,     /* bytes from 0x80 are percent-encoded, where they are UTF-8 */
+    TARGET_REFUSE_CONTROLS = 2, /* as "%0A" in the path; "%00" is always refused */
+};
+
 /* Checks of a finished request head that are the same for h1 and h2: authority syntax (host,
  * optional port; no userinfo, no empty host unless HTTP/1.0 without Host), path starts with "/" (or
- * "*" with OPTIONS), holds no CTL, SP, "#" or byte ≥ 0x80, escaped or not where it is a control,
- * does not climb above its root, and hides no "." or ".." from half of its readers ("..;", "..\",
+ * "*" with OPTIONS), holds no CTL, SP, "#" or byte ≥ 0x80 (but see `rules`, enum target_rule,
+ * ored), does not climb above its root, and hides no "." or ".." from half of its readers ("..;",
+ * "..\",
  * "..%2f"). NONE when fine. */
-enum reason head_check_request(const struct head *head);
+enum reason head_check_request(struct head *head, unsigned rules);
 
 /* Marks all fields with an odd name (chars.h) as removed; how many. */
 unsigned head_remove_odd_names(struct head *head);

@@ -1,6 +1,7 @@
 /* What a finished request head is asked before anybody acts on it: may its target and its authority
  * look like this, and will everybody behind us read them alike? */
 #include "base/path.h"
+#include "base/utf8.h"
 #include "http/authority.h"
 #include "http/chars_impl.h"
 #include "http/head.h"
@@ -42,24 +43,46 @@ static bool hides_something(struct str path)
     return false;
 }
 
-/* Origin form. Most paths have no escape, no backslash and no segment that begins with a dot: one
- * pass says so. */
-static bool origin_form_is_valid(struct str path)
+/* Only the rare target has bytes that must be encoded. */
+static bool encode_utf8(struct head *head, unsigned rules)
 {
-    uint8_t all = CHAR_PATH, some = 0;
-
-    for (size_t i = 0; i < path.len; i++) {
-        uint8_t classes = char_table[(uint8_t)path.ptr[i]];
-        all &= classes;
-        some |= classes;
-    }
-    if (all == 0)
-        return false;
-    bool is_odd = ((some & CHAR_HIDES) != 0 && hides_something(path)) || has_dot_segment(path);
-    return !is_odd || path_is_clear(without_query(path));
+    return (rules & TARGET_ENCODE_UTF8) != 0 && utf8_escape(head->arena, head->path, &head->path);
 }
 
-static bool path_is_valid(const struct head *head)
+struct classes {
+    uint8_t all, some; /* enum char_class: of every byte, of at least one */
+};
+
+static struct classes classes_of(struct str path)
+{
+    struct classes classes = {.all = CHAR_PATH, .some = 0};
+
+    for (size_t i = 0; i < path.len; i++) {
+        uint8_t byte = char_table[(uint8_t)path.ptr[i]];
+        classes.all &= byte;
+        classes.some |= byte;
+    }
+    return classes;
+}
+
+/* Origin form. Most paths have no escape, no backslash and no segment that begins with a dot: one
+ * pass says so. */
+static bool origin_form_is_valid(struct head *head, unsigned rules)
+{
+    struct classes classes = classes_of(head->path);
+
+    if (UNLIKELY(classes.all == 0)) {
+        if (!encode_utf8(head, rules) || (classes = classes_of(head->path)).all == 0)
+            return false;
+    }
+    struct str path = head->path;
+    bool hides = (classes.some & CHAR_HIDES) != 0 && hides_something(path);
+    if (hides && (rules & TARGET_REFUSE_CONTROLS) != 0 && path_has_control(without_query(path)))
+        return false;
+    return !(hides || has_dot_segment(path)) || path_is_clear(without_query(path));
+}
+
+static bool path_is_valid(struct head *head, unsigned rules)
 {
     struct str path = head->path;
 
@@ -67,14 +90,14 @@ static bool path_is_valid(const struct head *head)
         return true;
     if (head->method == METHOD_OPTIONS && str_eq(path, STR("*")))
         return true;
-    return path.len > 0 && path.ptr[0] == '/' && origin_form_is_valid(path);
+    return path.len > 0 && path.ptr[0] == '/' && origin_form_is_valid(head, rules);
 }
 
-enum reason head_check_request(const struct head *head)
+enum reason head_check_request(struct head *head, unsigned rules)
 {
     bool may_lack_host = head->version == HTTP_1_0 && head->first[HEADER_HOST] == 0;
 
-    if (!path_is_valid(head))
+    if (!path_is_valid(head, rules))
         return REASON_BAD_TARGET;
     if (head->authority.len == 0)
         return may_lack_host ? REASON_NONE : REASON_BAD_HOST;

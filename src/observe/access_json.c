@@ -2,6 +2,8 @@
  * one line, valid JSON and valid UTF-8, and does nothing to the terminal of whoever reads it. */
 #include "observe/access_log.h"
 
+#include "base/utf8.h"
+
 #include <stdio.h>
 #include <time.h>
 
@@ -42,41 +44,6 @@ static void put_thousandths(struct line *line, uint64_t value)
 
     put_u64(line, value / 1000);
     put(line, decimals, sizeof(decimals));
-}
-
-/* How many bytes the UTF-8 sequence at the start of `s` has (RFC 3629: no overlong forms, no
- * surrogates, nothing above U+10FFFF); 0 when it is not one. */
-static size_t utf8_sequence(struct str s)
-{
-    const unsigned char *p = (const unsigned char *)s.ptr;
-    unsigned char low = 0x80, high = 0xbf; /* what the second byte may be */
-    size_t len;
-
-    if (p[0] >= 0xc2 && p[0] <= 0xdf)
-        len = 2;
-    else if (p[0] >= 0xe0 && p[0] <= 0xef)
-        len = 3;
-    else if (p[0] >= 0xf0 && p[0] <= 0xf4)
-        len = 4;
-    else
-        return 0;
-
-    if (p[0] == 0xe0)
-        low = 0xa0;
-    else if (p[0] == 0xed)
-        high = 0x9f;
-    else if (p[0] == 0xf0)
-        low = 0x90;
-    else if (p[0] == 0xf4)
-        high = 0x8f;
-
-    if (s.len < len || p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < len; i++) {
-        if (p[i] < 0x80 || p[i] > 0xbf)
-            return 0;
-    }
-    return len;
 }
 
 static void put_control(struct line *line, unsigned char c)

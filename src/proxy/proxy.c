@@ -75,6 +75,17 @@ void serving_unref(struct serving **slot)
         serving_free(serving);
 }
 
+static uint8_t target_rules_of(const struct listener_conf *conf)
+{
+    unsigned rules = 0;
+
+    if (conf->raw_utf8 == RAW_UTF8_ENCODE)
+        rules |= TARGET_ENCODE_UTF8;
+    if (conf->encoded_controls == ENCODED_CONTROLS_REJECT)
+        rules |= TARGET_REFUSE_CONTROLS;
+    return (uint8_t)rules;
+}
+
 /* How large a body may be is known after routing, so the exchange keeps that limit. */
 static struct session_limits limits_of(const struct listener_conf *conf)
 {
@@ -93,6 +104,7 @@ static struct session_limits limits_of(const struct listener_conf *conf)
                                    .max_held_bytes = limits->max_held_bytes,
                                    .max_requests = limits->max_requests,
                                    .allow_websocket = conf->websocket,
+                                   .target_rules = target_rules_of(conf),
                                    .aborts_half_closed = conf->aborts_half_closed};
 }
 

@@ -245,7 +245,8 @@ static struct decision decide(const struct weir_router *router, const struct que
 {
     if (has_refused_name(&question->visit))
         return route_refuse(WHY_ODD_NAME);
-    if (!route_target_is_clear(question->facts.path))
+    if (!route_target_is_clear(question->facts.path) ||
+        !arrival_takes_target(router->listener, question->facts.path))
         return route_refuse(WHY_BAD_PATH);
     return route_decide(router->router, &question->facts);
 }

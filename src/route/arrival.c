@@ -2,6 +2,7 @@
 
 #include "base/field_names.h"
 #include "base/forwarding_fields.h"
+#include "base/path.h"
 
 const struct listener_conf *arrival_listener(const struct config *config, size_t index)
 {
@@ -71,4 +72,25 @@ bool arrival_keeps(const struct listener_conf *listener, const struct router_con
     return !arrival_removes_untrusted(listener, name) &&
            !rules_remove_untrusted(listener != NULL ? listener->headers : NULL, name) &&
            !rules_remove_untrusted(router->headers, name);
+}
+
+static bool has_raw_utf8(struct str target)
+{
+    for (size_t i = 0; i < target.len; i++) {
+        if ((unsigned char)target.ptr[i] >= 0x80)
+            return true;
+    }
+    return false;
+}
+
+bool arrival_takes_target(const struct listener_conf *listener, struct str target)
+{
+    struct str path;
+
+    if (listener == NULL)
+        return true;
+    (void)str_cut(target, '?', &path, &(struct str){0});
+    if (listener->encoded_controls == ENCODED_CONTROLS_REJECT && path_has_control(path))
+        return false;
+    return listener->raw_utf8 == RAW_UTF8_ENCODE || !has_raw_utf8(target);
 }

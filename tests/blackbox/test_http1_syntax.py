@@ -6,6 +6,7 @@ import json
 import pytest
 
 from harness import origin as o
+from harness import ports
 from harness.client import request_bytes
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -184,3 +185,96 @@ def test_methods_that_the_parser_does_not_know_pass(weir, upstream, method):
     for _ in range(2):
         page = json.loads(client.request("/x?y", method=method).body)
         assert page["method"] == method and page["target"] == "/x?y"
+
+
+# --- targets -----------------------------------------------------------------------------------------
+
+
+def get(weir_, target, protocol):
+    """Status, and the target that the upstream saw. `target` is bytes."""
+    if protocol == "h1":
+        client = weir_.connect()
+        client.send(b"GET " + target + b" HTTP/1.1\r\nHost: wiki.example\r\n\r\n")
+        response = client.read()
+    else:
+        response = weir_.connect_h2().request(target)
+    return response.status, json.loads(response.body)["target"] if response.status == 200 else None
+
+
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+@pytest.mark.parametrize(
+    "target, sent",
+    [
+        ("/wiki/\u00c4", "/wiki/%C3%84"),
+        ("/w?x=\u00e4&y=%C3%A4", "/w?x=%C3%A4&y=%C3%A4"),
+        ("/\u20ac/\U0001f600?\u6f22", "/%E2%82%AC/%F0%9F%98%80?%E6%BC%A2"),
+        ("/wiki/%C3%84", "/wiki/%C3%84"),
+    ],
+)
+def test_raw_utf8_in_targets_is_encoded(weir, upstream, target, sent, protocol):
+    assert get(weir(upstream(o.echo())), target.encode(), protocol) == (200, sent)
+
+
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+@pytest.mark.parametrize("target", [b"/\xe4", b"/x?\xff", b"/\xc3", b"/\xc0\xaf", b"/\xed\xa0\x80", b"/\xf5\x80\x80\x80", b"/\xc3(", b"/\xc3\xa4#x"])
+def test_targets_that_are_not_utf8_are_refused(weir, upstream, target, protocol):
+    assert get(weir(upstream(o.echo())), target, protocol)[0] == 400
+
+
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+def test_raw_utf8_can_be_refused(weir, upstream, protocol):
+    w = weir(upstream(o.echo()), listener={"raw_utf8": "reject"})
+    assert get(w, "/wiki/\u00c4".encode(), protocol)[0] == 400
+    assert get(w, "/wiki?\u00c4".encode(), protocol)[0] == 400
+    assert get(w, b"/wiki/%C3%84", protocol)[0] == 200
+    w.wait_for_reason("bad_target")
+
+
+def test_raw_utf8_is_read_in_any_pieces_and_with_any_method(weir, upstream):
+    client = weir(upstream(o.echo())).connect()
+    for byte in "BAN http://wiki.example/\u00c4?\u00e4 HTTP/1.1\r\nHost: wiki.example\r\n\r\n".encode():
+        client.send(bytes([byte]))
+    assert json.loads(client.read().body)["target"] == "/%C3%84?%C3%A4"
+    assert client.request().status == 200
+
+
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+def test_raw_utf8_matches_as_its_encoded_form(weir, upstream, protocol):
+    w = weir(config={
+        "groups": {"g": {"endpoints": [upstream(o.echo()).address]}},
+        "routers": {"r": {"services": {"s": {"group": "g"}},
+                          "rules": [{"path": "/wiki/\u00c4", "answer": 403}, {"service": "s"}]}},
+        "listeners": [{"name": "main", "bind": ["127.0.0.1:%d" % ports.free_port()], "router": "r"}],
+    })
+    for target in ("/wiki/\u00c4".encode(), b"/wiki/%C3%84", b"/wiki/%c3%84"):
+        assert get(w, target, protocol)[0] == 403
+    assert get(w, "/wiki/\u00e4".encode(), protocol)[0] == 200
+
+
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+def test_encoded_controls_pass_but_for_nul(weir, upstream, protocol):
+    w = weir(upstream(o.echo()))
+    for target in (b"/a%0Ab", b"/a%09", b"/%7F", b"/x/%1f/y", b"/a%0a?b=%0a"):
+        assert get(w, target, protocol) == (200, target.decode())
+    for target in (b"/a%00b", b"/%00", b"/..%09/x", b"/x/.%0a/y"):
+        assert get(w, target, protocol)[0] == 400, target
+
+
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+def test_encoded_controls_can_be_refused(weir, upstream, protocol):
+    w = weir(upstream(o.echo()), listener={"encoded_controls": "reject"})
+    for target in (b"/a%0Ab", b"/a%09", b"/%7F", b"/%00"):
+        assert get(w, target, protocol)[0] == 400
+    assert get(w, b"/a?b=%0a", protocol)[0] == 200
+    assert get(w, b"/a%41", protocol)[0] == 200
+
+
+def test_an_encoded_line_feed_does_not_hide_from_a_pattern(weir, upstream):
+    w = weir(config={
+        "groups": {"g": {"endpoints": [upstream(o.echo()).address]}},
+        "routers": {"r": {"services": {"s": {"group": "g"}},
+                          "rules": [{"path": "~/admin/.*", "answer": 403}, {"service": "s"}]}},
+        "listeners": [{"name": "main", "bind": ["127.0.0.1:%d" % ports.free_port()], "router": "r"}],
+    })
+    for target in (b"/admin/x", b"/admin/%0Ax", b"/admin/x%0A", b"/admin/%0D%0A/x"):
+        assert get(w, target, "h1")[0] == 403

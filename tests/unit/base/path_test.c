@@ -54,8 +54,14 @@ static void a_path_that_servers_read_differently_is_refused(void **state UNUSED)
         {"/a/b%5c..", false},
         /* control characters */
         {"/a%00b", false},
-        {"/a%0Ab", false},
-        {"/a%7F", false},
+        {"/%00", false},
+        {"/a%0Ab", true},
+        {"/%0d%0A/a%7F", true},
+        {"/a\nb", false},
+        {"/a\x7f", false},
+        {"/..%09/a", false},
+        {"/a/.%0a", false},
+        {"/a/..%7F%1f/b", false},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         if (path_is_clear(str_of(cases[i].path)) != cases[i].is_clear)

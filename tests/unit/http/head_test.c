@@ -424,7 +424,7 @@ static void authorities_are_a_host_and_perhaps_a_port(void **state)
         head->method = METHOD_GET;
         head->path = STR("/");
         head->authority = str_of(authorities[i].authority);
-        enum reason got = head_check_request(head);
+        enum reason got = head_check_request(head, 0);
         if (got != authorities[i].reason)
             fail_msg("authority \"%s\": %s", authorities[i].authority, reason_word(got));
     }
@@ -439,9 +439,9 @@ static void a_host_has_at_most_255_bytes(void **state)
     head->version = HTTP_1_1;
     head->path = STR("/");
     head->authority = str_make(text, 255);
-    assert_int_equal(head_check_request(head), REASON_NONE);
+    assert_int_equal(head_check_request(head, 0), REASON_NONE);
     head->authority = str_make(text, 256);
-    assert_int_equal(head_check_request(head), REASON_BAD_HOST);
+    assert_int_equal(head_check_request(head, 0), REASON_BAD_HOST);
 }
 
 static void only_http_1_0_may_come_without_host(void **state)
@@ -450,14 +450,14 @@ static void only_http_1_0_may_come_without_host(void **state)
 
     head->path = STR("/");
     head->version = HTTP_1_0;
-    assert_int_equal(head_check_request(head), REASON_NONE);
+    assert_int_equal(head_check_request(head, 0), REASON_NONE);
     head->version = HTTP_1_1;
-    assert_int_equal(head_check_request(head), REASON_BAD_HOST);
+    assert_int_equal(head_check_request(head, 0), REASON_BAD_HOST);
     head->version = HTTP_2;
-    assert_int_equal(head_check_request(head), REASON_BAD_HOST);
+    assert_int_equal(head_check_request(head, 0), REASON_BAD_HOST);
     head->version = HTTP_1_0;
     head_add(head, STR("Host"), STR(""));
-    assert_int_equal(head_check_request(head), REASON_BAD_HOST);
+    assert_int_equal(head_check_request(head, 0), REASON_BAD_HOST);
 }
 
 static const struct path_case {
@@ -481,8 +481,9 @@ static const struct path_case {
     {METHOD_GET, "/a/%2e%2E/.%2e/b", REASON_BAD_TARGET},
     {METHOD_GET, "//../x", REASON_BAD_TARGET},
     {METHOD_GET, "/a%00b", REASON_BAD_TARGET},
-    {METHOD_GET, "/a%0d%0ab", REASON_BAD_TARGET},
-    {METHOD_GET, "/a%7f", REASON_BAD_TARGET},
+    {METHOD_GET, "/a%0d%0ab", REASON_NONE},
+    {METHOD_GET, "/a%7f", REASON_NONE},
+    {METHOD_GET, "/a/..%0d", REASON_BAD_TARGET},
     {METHOD_GET, "/pub/..;/admin", REASON_BAD_TARGET},
     {METHOD_GET, "/pub/.;p=1/admin", REASON_BAD_TARGET},
     {METHOD_GET, "/pub/..;p=1", REASON_BAD_TARGET},
@@ -517,7 +518,7 @@ static void paths_begin_with_a_slash_and_hold_visible_ascii(void **state)
         head->method = paths[i].method;
         head->authority = STR("a");
         head->path = str_of(paths[i].path);
-        enum reason got = head_check_request(head);
+        enum reason got = head_check_request(head, 0);
         if (got != paths[i].reason)
             fail_msg("path \"%s\": %s", paths[i].path, reason_word(got));
     }
@@ -584,7 +585,47 @@ static void a_path_holds_no_control_no_space_and_no_high_byte(void **state)
         head->authority = STR("a");
         head->path = str_make(text, sizeof(text));
         bool is_fine = c > 0x20 && c < 0x7f && c != '#';
-        assert_int_equal(head_check_request(head) == REASON_NONE, is_fine);
+        assert_int_equal(head_check_request(head, 0) == REASON_NONE, is_fine);
+    }
+}
+
+static void encoded_controls_are_refused_on_demand(void **state)
+{
+    static const char *const odd[] = {"/a%0Ab", "/%09", "/x/%7f?a", "/%1F"};
+
+    for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
+        struct head *head = new_head(state);
+        head->authority = STR("a");
+        head->path = str_of(odd[i]);
+        assert_int_equal(head_check_request(head, 0), REASON_NONE);
+        assert_int_equal(head_check_request(head, TARGET_REFUSE_CONTROLS), REASON_BAD_TARGET);
+        head->path = STR("/%41?a=%0A");
+        assert_int_equal(head_check_request(head, TARGET_REFUSE_CONTROLS), REASON_NONE);
+    }
+}
+
+static void raw_utf8_is_encoded_on_demand(void **state)
+{
+    static const struct {
+        const char *path, *encoded; /* NULL: refused */
+    } cases[] = {
+        {"/\xc3\x84?\xe2\x82\xac", "/%C3%84?%E2%82%AC"},
+        {"/a%\xf0\x9f\x98\x80", "/a%%F0%9F%98%80"},
+        {"/\xe4", NULL},
+        {"/\xc3\x84#", NULL},
+        {"/\xc3\x84 ", NULL},
+        {"/../\xc3\x84", NULL},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct head *head = new_head(state);
+        head->authority = STR("a");
+        head->path = str_of(cases[i].path);
+        assert_int_equal(head_check_request(head, 0), REASON_BAD_TARGET);
+        enum reason reason = head_check_request(head, TARGET_ENCODE_UTF8);
+        assert_int_equal(reason, cases[i].encoded != NULL ? REASON_NONE : REASON_BAD_TARGET);
+        if (cases[i].encoded != NULL)
+            assert_true(str_eq(head->path, str_of(cases[i].encoded)));
     }
 }
 
@@ -615,6 +656,8 @@ int main(void)
         cmocka_unit_test(hop_by_hop_fields_are_removed_and_still_known_as_received),
         cmocka_unit_test(names_that_servers_behind_would_confuse_are_removed),
         cmocka_unit_test(a_name_is_odd_wherever_its_odd_byte_stands),
+        cmocka_unit_test(encoded_controls_are_refused_on_demand),
+        cmocka_unit_test(raw_utf8_is_encoded_on_demand),
         cmocka_unit_test(a_path_holds_no_control_no_space_and_no_high_byte),
     };
 
