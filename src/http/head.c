@@ -202,9 +202,53 @@ static void remove_hop_by_hop(struct field *field)
     field->removed = true;
 }
 
+/* The fields that Connection names. All of them are looked up in one pass over the fields: with a
+ * search for each name, a head full of both would cost their product. */
+struct named {
+    bool any;
+    bool ids[HEADER_COUNT];
+    struct str *slots; /* the names without an id, by hash; len 0: free */
+    size_t mask;
+};
+
+static uint32_t name_hash(struct str name)
+{
+    uint32_t hash = 2166136261u;
+
+    for (size_t i = 0; i < name.len; i++)
+        hash = (hash ^ (uint8_t)ascii_lower(name.ptr[i])) * 16777619u;
+    return hash ^ hash >> 15;
+}
+
+/* Where `name` is, or would be. */
+static struct str *slot_of(const struct named *named, struct str name)
+{
+    size_t at = name_hash(name) & named->mask;
+
+    while (named->slots[at].len > 0 && !str_eq_nocase(named->slots[at], name))
+        at = (at + 1) & named->mask;
+    return &named->slots[at];
+}
+
+/* Twice as many slots as there can be names. */
+static void make_slots(struct named *named, const struct head *head)
+{
+    size_t names = 0, slots = 8;
+
+    for (struct field *f = head_find(head, HEADER_CONNECTION); f != NULL; f = find_next(head, f)) {
+        names++;
+        for (size_t i = 0; i < f->value.len; i++)
+            names += f->value.ptr[i] == ',';
+    }
+    while (slots < 2 * names)
+        slots *= 2;
+    named->slots = ARENA_NEW_N(head->arena, struct str, slots);
+    named->mask = slots - 1;
+}
+
 /* A field that Connection names goes with this hop, unless it is one that must never be dropped on
  * a client's word. "close" and "keep-alive" are options, not fields; TE ends here, named or not. */
-static enum reason strip_named(struct head *head, struct str name)
+static enum reason take_name(struct named *named, const struct head *head, struct str name)
 {
     enum header_id id = header_lookup(name);
 
@@ -213,20 +257,24 @@ static enum reason strip_named(struct head *head, struct str name)
         return REASON_NONE;
     if (!token_is_valid(name))
         return REASON_BAD_CONNECTION;
+    named->any = true;
     if (id != HEADER_OTHER) {
-        if (header_flags(id) & HEADER_PROTECTED)
-            return REASON_BAD_CONNECTION;
-        for (struct field *f = head_find(head, id); f != NULL; f = find_next(head, f))
-            remove_hop_by_hop(f);
-        return REASON_NONE;
+        named->ids[id] = true;
+        return header_flags(id) & HEADER_PROTECTED ? REASON_BAD_CONNECTION : REASON_NONE;
     }
     if (forwarding_family_has(name))
         return REASON_BAD_CONNECTION;
-    for (unsigned i = 0; i < head->field_count; i++) {
-        if (head->fields[i].id == HEADER_OTHER && str_eq_nocase(head->fields[i].name, name))
-            remove_hop_by_hop(&head->fields[i]);
-    }
+    if (named->slots == NULL)
+        make_slots(named, head);
+    *slot_of(named, name) = name;
     return REASON_NONE;
+}
+
+static bool is_named(const struct named *named, const struct field *field)
+{
+    if (field->id != HEADER_OTHER)
+        return named->ids[field->id];
+    return named->slots != NULL && slot_of(named, field->name)->len > 0;
 }
 
 unsigned head_remove_odd_names(struct head *head)
@@ -252,17 +300,21 @@ static bool is_te_trailers(const struct head *head, const struct field *field)
 
 enum reason head_strip_hop_by_hop(struct head *head)
 {
+    struct named named = {0};
+
     for (struct field *f = head_find(head, HEADER_CONNECTION); f != NULL; f = find_next(head, f)) {
         struct str rest = f->value, piece;
         while (str_next(&rest, ',', &piece)) {
-            enum reason reason = strip_named(head, str_trim(piece));
+            enum reason reason = take_name(&named, head, str_trim(piece));
             if (reason != REASON_NONE)
                 return reason;
         }
     }
     for (unsigned i = 0; i < head->field_count; i++) {
         struct field *field = &head->fields[i];
-        if ((header_flags(field->id) & HEADER_HOP_BY_HOP) && !is_te_trailers(head, field))
+        bool is_of_hop =
+            (header_flags(field->id) & HEADER_HOP_BY_HOP) && !is_te_trailers(head, field);
+        if (is_of_hop || (named.any && is_named(&named, field)))
             remove_hop_by_hop(field);
     }
     return REASON_NONE;

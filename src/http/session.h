@@ -107,7 +107,7 @@ struct session_limits {
     uint16_t max_empty_lines;           /* in front of a request line */
     uint32_t out_high, out_low; /* marks of `out`; 0: SESSION_OUT_HIGH and SESSION_OUT_LOW */
     bool allow_websocket;
-    uint8_t target_rules; /* enum target_rule, ored */
+    uint8_t target_rules;    /* enum target_rule, ored */
     bool aborts_half_closed; /* h1 server: a client that ends its side waits for nothing */
 };
 

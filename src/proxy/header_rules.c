@@ -13,13 +13,16 @@ static void remove_named(struct head *head, struct str name)
 {
     enum header_id id = header_lookup(name);
     struct field *field;
+    unsigned from = 0;
 
     if (id != HEADER_OTHER) {
         head_remove(head, id);
         return;
     }
-    while ((field = head_find_name(head, name)) != NULL)
+    while ((field = head_find_name_from(head, name, from)) != NULL) {
         field->removed = true;
+        from = (unsigned)(field - head->fields) + 1;
+    }
 }
 
 /* The value filled in, in the request's arena; false when it is none that a field may have. */
