@@ -109,12 +109,20 @@ static bool is_accounted_for(const char *id)
     return false;
 }
 
+/* Retries, and requests that a pooled connection was gone before it could read. */
+static uint64_t second_attempts(void)
+{
+    const metric *counters = world.metrics->counters;
+
+    return metric_get(&counters[COUNTER_UP_RETRIES]) + metric_get(&counters[COUNTER_UP_RACES]);
+}
+
 /* An HTTP/2 upstream may have said that it has not begun; one of HTTP/1 cannot. */
 static bool is_retry(const struct message *m, size_t upstream, size_t index)
 {
     const struct message *first = seen_before(m->id, upstream, index);
 
-    if (metric_get(&world.metrics->counters[COUNTER_UP_RETRIES]) == 0 || !is_accounted_for(m->id))
+    if (second_attempts() == 0 || !is_accounted_for(m->id))
         return false;
     expect(first == NULL || first->stream != 0 || may_be_done_twice(first->method),
            "nothing is done twice that must not be");
@@ -157,8 +165,7 @@ void judge_requests(void)
 {
     const metric *counters = world.metrics->counters;
     uint64_t asked = metric_get(&counters[COUNTER_DOWN_REQUESTS_H1]) +
-                     metric_get(&counters[COUNTER_DOWN_REQUESTS_H2]) +
-                     metric_get(&counters[COUNTER_UP_RETRIES]);
+                     metric_get(&counters[COUNTER_DOWN_REQUESTS_H2]) + second_attempts();
     uint64_t seen = 0;
 
     for (size_t i = 0; i < world.upstream_count; i++) {
