@@ -1,6 +1,7 @@
 /* libweir-route's door: the public structs in, those of this room out again. */
 #include "weir/route.h"
 
+#include "base/path.h"
 #include "config/review.h"
 #include "route/arrival.h"
 #include "route/route_impl.h"
@@ -313,18 +314,45 @@ void weir_decide(const struct weir_router *router, const struct weir_request *re
     memcpy(decision, &all, size);
 }
 
+/* The target with raw UTF-8 percent-encoded, into `out` where that changes anything. */
+static int encode_target(struct str *target, char *out, size_t size)
+{
+    size_t len = 0;
+    bool is_ascii = true;
+
+    for (size_t i = 0; i < target->len && is_ascii; i++)
+        is_ascii = (unsigned char)target->ptr[i] < 0x80;
+    for (size_t i = 0; i < target->len && !is_ascii; i++) {
+        bool is_raw = (unsigned char)target->ptr[i] >= 0x80;
+        if (size - len < 3)
+            return -1;
+        if (is_raw)
+            len += escape_put(out + len, (unsigned char)target->ptr[i]);
+        else
+            out[len++] = target->ptr[i];
+    }
+    if (!is_ascii)
+        *target = str_make(out, len);
+    return 0;
+}
+
 int weir_rewrite(const struct weir_router *router, const struct weir_request *request, char *out,
                  size_t size, struct weir_text *target, struct weir_text *host)
 {
+    struct rewritten rewritten = {0};
     struct question question;
-    struct rewritten rewritten;
 
     question_of(router, request, &question);
     struct decision made = decide(router, &question);
-    if (made.group < 0)
-        rewritten = (struct rewritten){0};
-    else if (route_rewrite(router->router, &question.facts, &made, out, size, &rewritten) < 0)
+    struct str received = question.facts.path, *sent = &question.facts.path;
+    if (made.group >= 0 && encode_target(sent, out, size) < 0)
         return -1;
+    size_t used = sent->ptr != received.ptr ? sent->len : 0;
+    if (made.group >= 0 && route_rewrite(router->router, &question.facts, &made, out + used,
+                                         size - used, &rewritten) < 0)
+        return -1;
+    if (rewritten.target.ptr == NULL && used > 0)
+        rewritten.target = *sent;
     *target = out_text(rewritten.target);
     *host = out_text(rewritten.host);
     return 0;

@@ -3,6 +3,7 @@
 #include "base/field_names.h"
 #include "base/forwarding_fields.h"
 #include "base/path.h"
+#include "base/utf8.h"
 
 const struct listener_conf *arrival_listener(const struct config *config, size_t index)
 {
@@ -74,23 +75,25 @@ bool arrival_keeps(const struct listener_conf *listener, const struct router_con
            !rules_remove_untrusted(router->headers, name);
 }
 
-static bool has_raw_utf8(struct str target)
+/* Bytes beyond ASCII are taken where they are UTF-8 and the listener encodes it. */
+static bool is_taken_raw(struct str target, bool takes_utf8)
 {
-    for (size_t i = 0; i < target.len; i++) {
-        if ((unsigned char)target.ptr[i] >= 0x80)
-            return true;
+    while (target.len > 0) {
+        bool is_ascii = (unsigned char)target.ptr[0] < 0x80;
+        size_t len = is_ascii ? 1 : takes_utf8 ? utf8_sequence(target) : 0;
+        if (len == 0)
+            return false;
+        target = str_skip(target, len);
     }
-    return false;
+    return true;
 }
 
 bool arrival_takes_target(const struct listener_conf *listener, struct str target)
 {
-    struct str path;
+    bool takes_utf8 = listener == NULL || listener->raw_utf8 == RAW_UTF8_ENCODE;
+    bool takes_controls = listener == NULL || listener->encoded_controls == ENCODED_CONTROLS_PASS;
+    struct str path, query;
 
-    if (listener == NULL)
-        return true;
-    (void)str_cut(target, '?', &path, &(struct str){0});
-    if (listener->encoded_controls == ENCODED_CONTROLS_REJECT && path_has_control(path))
-        return false;
-    return listener->raw_utf8 == RAW_UTF8_ENCODE || !has_raw_utf8(target);
+    (void)str_cut(target, '?', &path, &query);
+    return (takes_controls || !path_has_control(path)) && is_taken_raw(target, takes_utf8);
 }

@@ -195,7 +195,7 @@ def ask_library(weir, requests, is_trusted):
         decisions.append(
             (
                 of_parts(got.status, words[0], words[1], side, words[2], words[3], got.share, got.bucket, str(got.why)),
-                Sent(sent[0], sent[1] or None) if got.group.len and target.isascii() else None,
+                Sent(sent[0], sent[1] or None) if got.group.len else None,
             )
         )
     routing.close()

@@ -168,6 +168,10 @@ def listener(rng):
     if rng.random() < 0.4:
         made["odd_names"] = rng.choice(["keep", "reject", "drop"])
     if rng.random() < 0.2:
+        made["encoded_controls"] = rng.choice(["pass", "reject"])
+    if rng.random() < 0.2:
+        made["raw_utf8"] = rng.choice(["encode", "reject"])
+    if rng.random() < 0.2:
         made["keep_untrusted"] = ["X-Request-Id"]
     if rng.random() < 0.3:
         made["headers"] = {"request": {"remove_untrusted": rng.sample(["X-A", "Cookie", "Authorization"], 2)}}
@@ -220,6 +224,9 @@ def request_path(rng, wanted):
         target += (rng.choice(["%2F", "%2f", "\\", "%5C", "//"]) if rng.random() < 0.06 else "/") + piece
     if not target.startswith("/"):
         target = "/" + target
+    if rng.random() < 0.1:  # as some clients send it
+        for escape, plain in (("%C3%84", "Ä"), ("%c3%84", "Ä"), ("%C3%B6", "ö"), ("%c3%b6", "ö")):
+            target = target.replace(escape, plain)
     return target if rng.random() < 0.97 else target.swapcase()
 
 
