@@ -128,7 +128,8 @@ def test_slow_readers_stop_no_other_response_of_the_same_upstream_connection(wei
     for _ in range(3):
         assert len(w.get("/%d" % (2 * MIB)).body) == 2 * MIB
     assert time.monotonic() - began < 5
-    assert up.accepted == 1
+    connections = [number for number, _ in up.requests]
+    assert connections[-1] in connections[:12]
 
 
 def ask_all(w, count, path="/", method="GET"):

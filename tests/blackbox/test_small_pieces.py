@@ -81,7 +81,8 @@ class TinyOrigin:
             else:
                 self.sizes = wire.read_chunked()
                 sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + CHUNKS)
-            sock.recv(1)
+            while sock.recv(65536):  # to close with bytes unread would be a reset
+                pass
         except OSError:
             pass
 
