@@ -23,7 +23,8 @@ enum start_line {
 };
 
 #ifdef WEIR_SSE42
-/* Runs before main: better a word than an illegal instruction at the first request. */
+/* Runs before main, so that the program ends with a message, and not with an illegal instruction at
+ * the first request. */
 __attribute__((constructor)) static void require_sse42(void)
 {
     if (__builtin_cpu_supports("sse4.2"))
@@ -302,10 +303,13 @@ static void start_llhttp(struct h1_reader *r)
 
 /* --- request lines that llhttp refuses ------------------------------------------------------- */
 
-/* llhttp knows a list of methods, and each with the targets of its protocol. */
+/* llhttp knows a list of methods, and each with the targets of its protocol. It takes PRI for the
+ * preface of HTTP/2, and then waits for the rest of that. */
 static bool may_be_ours(const struct h1_reader *r, llhttp_errno_t error)
 {
-    if (error == HPE_OK || error == HPE_PAUSED || error == HPE_USER)
+    if (error == HPE_PAUSED || error == HPE_USER)
+        return false;
+    if (error == HPE_OK && r->llhttp.method != HTTP_PRI)
         return false;
     return r->kind == H1_REQUEST && r->start_line == LINE_BY_LLHTTP && r->name_end == NULL;
 }

@@ -179,6 +179,12 @@ def test_a_response_with_too_many_options_of_connection_is_502(weir, upstream):
 # --- methods -----------------------------------------------------------------------------------------
 
 
+def test_pri_without_fields_does_not_wait_for_an_http2_preface(weir, upstream):
+    client = weir(upstream()).connect(timeout=5)
+    client.send(b"PRI /x HTTP/1.0\r\n\r\n")
+    assert client.read().status == 200
+
+
 @pytest.mark.parametrize("method", ["BAN", "VERSION-CONTROL", "QUERY", "get", "RECORD", "PRI", "SOURCE", "DESCRIBE", "M-SEARCH", "X" * 60])
 def test_methods_that_the_parser_does_not_know_pass(weir, upstream, method):
     client = weir(upstream(o.echo())).connect()
