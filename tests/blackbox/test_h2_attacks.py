@@ -14,6 +14,7 @@ from harness.frames import (
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEAD, HEADERS, PING, PREFACE, PRIORITY, RST, SETTINGS, WINDOW, frame,
     literal,
 )
+from harness.weir import is_sanitized
 
 
 class Raw:
@@ -137,7 +138,8 @@ def test_indexed_heads_of_many_silent_streams_hold_little(weir, upstream):
     for stream in range(3, 200, 2):
         raw.send(frame(HEADERS, END_STREAM | END_HEADERS, stream, HEAD + b"\xbe" * 15))
     w.wait_for_reason("headers_held", 80)
-    assert w.resident_bytes() - before < 6 * MIB
+    most = 12 if is_sanitized() else 6  # sanitizers keep what is freed
+    assert w.resident_bytes() - before < most * MIB
     assert len(up.requests) <= 17
     assert w.connect_h2().request("/").status == 200  # another connection has its own
 
