@@ -179,11 +179,7 @@ static enum reason apply_expect(struct head *head)
 {
     if (head->first[HEADER_EXPECT] == 0 || head->version == HTTP_1_0)
         return REASON_NONE;
-    if (head_count(head, HEADER_EXPECT) != 1 ||
-        !str_eq_nocase(head_value(head, HEADER_EXPECT), STR("100-continue")))
-        return REASON_BAD_EXPECT;
-    head->expects_continue = head->has_body;
-    return REASON_NONE;
+    return head_take_expect(head, head->has_body);
 }
 
 static enum reason apply_request_framing(struct head *head, const struct session_limits *limits)

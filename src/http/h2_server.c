@@ -59,18 +59,6 @@ static enum reason check_length(struct head *head, uint64_t max_body_bytes)
     return max_body_bytes > 0 && length > max_body_bytes ? REASON_BODY_TOO_LARGE : REASON_NONE;
 }
 
-static enum reason check_expect(struct head *head, enum end end)
-{
-    struct field *field = head_find(head, HEADER_EXPECT);
-
-    if (field == NULL)
-        return REASON_NONE;
-    if (!str_eq_nocase(field->value, STR("100-continue")))
-        return REASON_BAD_EXPECT;
-    head->expects_continue = end == MORE;
-    return REASON_NONE;
-}
-
 static enum reason check_request(const struct session_limits *limits, struct h2_incoming *in,
                                  enum end end)
 {
@@ -89,7 +77,7 @@ static enum reason check_request(const struct session_limits *limits, struct h2_
         return reason;
     if ((reason = check_length(head, limits->max_body_bytes)) != REASON_NONE)
         return reason;
-    return check_expect(head, end);
+    return head_take_expect(head, end == MORE);
 }
 
 /* A malformed request is a stream error (RFC 9113 section 8.1.1); what is well-formed and still

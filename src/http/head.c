@@ -194,6 +194,20 @@ bool head_has_token(const struct head *head, enum header_id id, struct str token
     }
     return false;
 }
+
+bool head_has_other_token(const struct head *head, enum header_id id, struct str token)
+{
+    for (struct field *f = head_find(head, id); f != NULL; f = find_next(head, f)) {
+        struct str rest = f->value, piece;
+        while (str_next(&rest, ',', &piece)) {
+            piece = str_trim(piece);
+            if (piece.len > 0 && !str_eq_nocase(piece, token))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* --- hop by hop ------------------------------------------------------------------------------ */
 
 static void remove_hop_by_hop(struct field *field)

@@ -91,8 +91,10 @@ void head_remove(struct head *head, enum header_id id);
 /* Replaces all fields with that id by one. */
 void head_set(struct head *head, enum header_id id, struct str value);
 
-/* Does the list-valued field `id` (all its lines) contain the token, in any case? */
+/* Does the list-valued field `id` (all its lines) contain the token, in any case? The second one:
+ * does it contain anything else (RFC 9110 section 5.6.1.2: empty elements are nothing)? */
 bool head_has_token(const struct head *head, enum header_id id, struct str token);
+bool head_has_other_token(const struct head *head, enum header_id id, struct str token);
 
 /* A response head of our own: status and its standard phrase. */
 void head_init_response(struct head *head, struct arena *arena, int status);
@@ -110,6 +112,10 @@ enum target_rule {
  * "..\",
  * "..%2f"). NONE when fine. */
 enum reason head_check_request(struct head *head, unsigned rules);
+
+/* Reads Expect (RFC 9110 section 10.1.1), all its lines as one list. An empty list expects nothing,
+ * and so does a request without a body. BAD_EXPECT for a member other than "100-continue". */
+enum reason head_take_expect(struct head *head, bool has_body);
 
 /* Marks all fields with an odd name (chars.h) as removed; how many. */
 unsigned head_remove_odd_names(struct head *head);

@@ -103,3 +103,11 @@ enum reason head_check_request(struct head *head, unsigned rules)
         return may_lack_host ? REASON_NONE : REASON_BAD_HOST;
     return authority_is_valid(head->authority) ? REASON_NONE : REASON_BAD_HOST;
 }
+
+enum reason head_take_expect(struct head *head, bool has_body)
+{
+    if (head_has_other_token(head, HEADER_EXPECT, STR("100-continue")))
+        return REASON_BAD_EXPECT;
+    head->expects_continue = has_body && head_has_token(head, HEADER_EXPECT, STR("100-continue"));
+    return REASON_NONE;
+}

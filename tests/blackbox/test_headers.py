@@ -274,6 +274,34 @@ def test_via_is_appended_in_both_directions(weir, upstream, ask):
     assert ", ".join(w.get().headers("via")) == "1.1 deep, 1.1 weir"
 
 
+@pytest.mark.parametrize("protocol", ["h1", "h2"])
+@pytest.mark.parametrize(
+    "lines, status, asked",
+    [
+        ([""], 200, None),
+        ([" , "], 200, None),
+        (["100-continue", "100-continue"], 200, "100-continue"),
+        ([",100-Continue,"], 200, "100-continue"),
+        (["100-continue, foo"], 417, None),
+        (["100-continue", "foo"], 417, None),
+        (["foo"], 417, None),
+    ],
+)
+def test_all_lines_of_expect_are_one_list(weir, upstream, protocol, lines, status, asked):
+    """RFC 9110 sections 5.6.1.2 and 10.1.1: empty elements are nothing, one unknown expectation is 417."""
+    up = upstream(o.echo())
+    fields = [("expect", line.strip()) for line in lines]
+    w = weir(up)
+    if protocol == "h2":
+        with w.connect_h2() as client:
+            assert client.request("/", "POST", fields, b"x").status == status
+    else:
+        response = w.connect().request("/", "POST", fields=fields, body=b"x")
+        assert response.status in (status, 100)
+    assert (up.last.fields.get("expect") if up.requests else None) == asked
+    assert bool(up.requests) == (status == 200)
+
+
 @pytest.mark.parametrize("method, status", [("OPTIONS", 204), ("TRACE", 501)])
 def test_max_forwards_counts_down_and_ends_here(weir, upstream, method, status):
     """RFC 9110 section 7.6.2."""

@@ -383,9 +383,11 @@ static const struct head_case request_fields[] = {
     {FIELDS("Expect: 100-continue\r\n"), REASON_NONE},
     {FIELDS("Expect: 100-CONTINUE\r\nContent-Length: 5\r\n"), REASON_NONE},
     {FIELDS("Expect: 200-ok\r\n"), REASON_BAD_EXPECT},
-    {FIELDS("Expect:\r\n"), REASON_BAD_EXPECT},
+    {FIELDS("Expect:\r\n"), REASON_NONE},
+    {FIELDS("Expect: , 100-continue ,\r\n"), REASON_NONE},
     {FIELDS("Expect: 100-continue, x\r\n"), REASON_BAD_EXPECT},
-    {FIELDS("Expect: 100-continue\r\nExpect: 100-continue\r\n"), REASON_BAD_EXPECT},
+    {FIELDS("Expect: 100-continue\r\nExpect: x\r\n"), REASON_BAD_EXPECT},
+    {FIELDS("Expect: 100-continue\r\nExpect: 100-continue\r\n"), REASON_NONE},
     {FIELDS10("Expect: rubbish\r\n"), REASON_NONE},
 };
 
