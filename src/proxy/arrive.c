@@ -72,6 +72,20 @@ static void go_upstream(struct exchange *x)
 
 /* --- beginning ------------------------------------------------------------------------------- */
 
+/* A number above our maximum is sent on as that maximum; what is no number is not ours to judge. */
+static bool read_forwards(struct str value, uint64_t *forwards)
+{
+    if (value.len == 0)
+        return false;
+    for (size_t i = 0; i < value.len; i++) {
+        if (!ascii_is_digit(value.ptr[i]))
+            return false;
+    }
+    if (str_to_u64(value, forwards) < 0)
+        *forwards = UINT64_MAX;
+    return true;
+}
+
 /* TRACE and OPTIONS may say how often they want to be forwarded (RFC 9110 section 7.6.2). */
 static bool may_go_on(struct exchange *x)
 {
@@ -80,11 +94,11 @@ static bool may_go_on(struct exchange *x)
 
     if (LIKELY(head->first[HEADER_MAX_FORWARDS] == 0) ||
         (head->method != METHOD_OPTIONS && head->method != METHOD_TRACE) ||
-        str_to_u64(head_value(head, HEADER_MAX_FORWARDS), &forwards) < 0)
+        !read_forwards(head_value(head, HEADER_MAX_FORWARDS), &forwards))
         return true;
     if (forwards == 0)
         return false;
-    char *text = arena_alloc_aligned(head->arena, 20, 1);
+    char *text = arena_alloc_aligned(head->arena, 20, 1); /* UINT64_MAX has 20 digits */
     head_set(head, HEADER_MAX_FORWARDS, str_make(text, u64_to_dec(forwards - 1, text)));
     return true;
 }
