@@ -15,6 +15,10 @@
     X(X_FORWARDED_PROTO, "x-forwarded-proto", P | T)                                               \
     X(X_FORWARDED_HOST, "x-forwarded-host", P | T)                                                 \
     X(X_FORWARDED_PORT, "x-forwarded-port", P | T)                                                 \
+    X(X_FORWARD_FOR, "x-forward-for", P | T)                                                       \
+    X(X_FORWARD_PROTO, "x-forward-proto", P | T)                                                   \
+    X(Z_FORWARDED_FOR, "z-forwarded-for", P | T)                                                   \
+    X(X_ORIGINATING_IP, "x-originating-ip", P | T)                                                 \
     X(X_REAL_IP, "x-real-ip", P | T)                                                               \
     X(X_CLIENT_IP, "x-client-ip", P | T)                                                           \
     X(X_CLIENT_PORT, "x-client-port", P | T | U)                                                   \
@@ -43,6 +47,9 @@
     X(WL_PROXY_SSL, "wl-proxy-ssl", P | T)                                                         \
     X(FRONT_END_HTTPS, "front-end-https", P | T)                                                   \
     X(X_ARR_SSL, "x-arr-ssl", P | T)                                                               \
+    X(CLIENT_CERT, "client-cert", P | T)                                                           \
+    X(CLIENT_CERT_CHAIN, "client-cert-chain", P | T)                                               \
+    X(X_CLIENT_CERT, "x-client-cert", P | T)                                                       \
     X(X_SCHEME, "x-scheme", P | T)                                                                 \
     X(X_URL_SCHEME, "x-url-scheme", P | T)                                                         \
     X(X_HOST, "x-host", P | T)                                                                     \
@@ -66,6 +73,7 @@
     X("x-original-")                                                                               \
     X("x-envoy-")                                                                                  \
     X("x-ssl-")                                                                                    \
+    X("x-amzn-mtls-")                                                                              \
     X("ssl-client-")
 
 bool forwarding_family_search(struct str name);
@@ -77,7 +85,7 @@ static inline bool forwarding_family_has(struct str name)
         return false;
     char third = name.ptr[2] | 0x20;
     bool may_be_x = (name.ptr[0] | 0x20) == 'x' && name.ptr[1] == '-' &&
-                    (third == 'f' || third == 'o' || third == 'e' || third == 's');
+                    (third == 'f' || third == 'o' || third == 'e' || third == 's' || third == 'a');
     bool may_be_s = (name.ptr[0] | 0x20) == 's' && (name.ptr[1] | 0x20) == 's' && third == 'l';
     return UNLIKELY(may_be_x || may_be_s) && forwarding_family_search(name);
 }

@@ -390,6 +390,8 @@ FORWARDING = [
     "X-Original-URL", "X-Original-Host", "X-Original-Forwarded-For", "X-Rewrite-URL", "X-Host", "True-Client-IP",
     "Client-IP", "X-Cluster-Client-IP", "CF-Connecting-IP", "CF-Visitor", "Fastly-Client-IP", "X-Remote-User",
     "X-Remote-Addr", "X-Url-Scheme", "X-SSL-Client-Verify", "SSL-Client-Cert", "Proxy",
+    "Client-Cert", "Client-Cert-Chain", "X-Client-Cert", "X-Amzn-Mtls-Clientcert", "X-Originating-IP",
+    "X-Forward-For", "X-Forward-Proto", "Z-Forwarded-For",
     "X-Envoy-Expected-Rq-Timeout-Ms", "X-Envoy-Upstream-Rq-Per-Try-Timeout-Ms", "x-envoy-external-address",
 ]  # fmt: skip
 

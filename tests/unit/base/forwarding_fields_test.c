@@ -24,7 +24,12 @@ static void names_and_families_are_known_in_any_case(void **state UNUSED)
         {"True-Client-IP", true, false},
         {"X-Forwarded", true, false},
         {"X-Forwarded-", false, false}, /* the bare prefix is no field of anybody */
-        {"X-Forward-For", false, false},
+        {"X-Forward-For", true, false},
+        {"Client-Cert", true, false},
+        {"CLIENT-CERT-CHAIN", true, false},
+        {"X-Amzn-Mtls-Clientcert-Leaf", true, true},
+        {"X-Amzn-Trace-Id", false, false},
+        {"X-Forward-From", false, false},
         {"x-envoy", false, false},
         {"Sec-Fetch-Site", false, false},
         {"SSL-Cipher", false, false},
