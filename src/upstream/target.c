@@ -9,31 +9,50 @@
 
 struct wanted {
     struct endpoint **items;
-    struct load *loads;
-    int count;
+    int count, new_count;
 };
 
-static struct endpoint *find_endpoint(const struct target *t, const struct addr *addr,
-                                      struct str host)
+static bool is_endpoint(const struct endpoint *e, const struct addr *addr, struct str host)
 {
+    return addr_eq(&e->addr, addr) && str_eq(str_of(e->host), host);
+}
+
+/* The endpoint of today that has this address. It mostly stands at the same place as before a
+ * reload, which is `likely`. */
+static struct endpoint *find_endpoint(const struct target *t, const struct addr *addr,
+                                      struct str host, int likely)
+{
+    if (likely < t->endpoint_count && is_endpoint(t->endpoints[likely], addr, host))
+        return t->endpoints[likely];
     for (int i = 0; i < t->endpoint_count; i++) {
-        struct endpoint *e = t->endpoints[i];
-        if (addr_eq(&e->addr, addr) && str_eq(str_of(e->host), host))
-            return e;
+        if (is_endpoint(t->endpoints[i], addr, host))
+            return t->endpoints[i];
     }
     return NULL;
 }
 
+/* Was it made for this list, from an earlier entry? */
+static bool is_new_in(const struct wanted *wanted, const struct addr *addr, struct str host)
+{
+    for (int i = wanted->count - 1; i >= 0 && wanted->new_count > 0; i--) {
+        if (wanted->items[i]->index == ENDPOINT_GONE && is_endpoint(wanted->items[i], addr, host))
+            return true;
+    }
+    return false;
+}
+
+/* An address that stands twice is one endpoint. */
 static void want(struct target *t, struct wanted *wanted, const struct addr *addr, struct str host)
 {
-    struct endpoint *e = find_endpoint(t, addr, host);
+    struct endpoint *e = find_endpoint(t, addr, host, wanted->count);
 
-    for (int i = 0; i < wanted->count && e != NULL; i++) {
-        if (wanted->items[i] == e)
-            return; /* the same address twice */
-    }
-    if (e == NULL)
+    if (e != NULL ? e->is_wanted : is_new_in(wanted, addr, host))
+        return;
+    if (e == NULL) {
         e = endpoint_new(t, addr, host);
+        wanted->new_count++;
+    }
+    e->is_wanted = true;
     wanted->items = mem_resize(wanted->items, (size_t)(wanted->count + 1) * sizeof(*wanted->items));
     wanted->items[wanted->count++] = e;
 }
@@ -106,6 +125,7 @@ static void replace_endpoints(struct target *t, const struct wanted *wanted)
     t->loads = mem_new(sizeof(*t->loads) * (size_t)MAX(wanted->count, 1));
     for (int i = 0; i < wanted->count; i++) {
         t->endpoints[i]->index = i;
+        t->endpoints[i]->is_wanted = false;
         endpoint_publish(t->endpoints[i]);
     }
     for (int i = 0; i < old_count; i++) {

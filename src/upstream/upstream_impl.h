@@ -134,7 +134,8 @@ struct endpoint {
     struct loop *loop;
     struct target *target; /* borrows; NULL when the target is gone */
     unsigned refs;
-    int index; /* in target->endpoints, or ENDPOINT_GONE */
+    int index;      /* in target->endpoints, or ENDPOINT_GONE */
+    bool is_wanted; /* while a new list is made: it stands in that */
 
     struct addr addr;
     char name[ADDR_TEXT_MAX];

@@ -462,6 +462,28 @@ static void requests_beyond_the_limit_wait_their_turn(void **state UNUSED)
     close(origin);
 }
 
+static void an_address_that_is_listed_twice_is_one_endpoint(void **state UNUSED)
+{
+    struct call first = {0}, second = {0};
+    int origin = origin_open(0);
+
+    w.hosts[1] = w.hosts[0];
+    w.target_conf.host_count = 2;
+    w.group.max_connections = 1;
+    adopt();
+    ask(&first);
+    int fd = origin_accept(origin);
+    run_until(is_ready, &first);
+    ask(&second);
+    run_for(20);
+    assert_int_equal(second.ready, 0);
+    assert_int_equal(metric_get(&w.metrics->counters[COUNTER_UP_CONNECTS]), 1);
+    finish(&second, false);
+    finish(&first, false);
+    close(fd);
+    close(origin);
+}
+
 static void who_waits_too_long_is_told(void **state UNUSED)
 {
     struct call first = {0}, second = {0};
@@ -877,6 +899,7 @@ int main(void)
         TEST(a_post_is_not_sent_on_a_connection_just_closed),
         TEST(limits_end_connections),
         TEST(requests_beyond_the_limit_wait_their_turn),
+        TEST(an_address_that_is_listed_twice_is_one_endpoint),
         TEST(who_waits_too_long_is_told),
         TEST(a_cancelled_wait_leaves_its_connection_to_others),
         TEST(a_cancelled_request_closes_its_connection),
