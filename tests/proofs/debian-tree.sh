@@ -24,11 +24,11 @@ make_tree() {
     tree=$2
     mirror=$(debian_mirror)
     [ -n "$mirror" ] || proof_die "no Debian mirror in /etc/apt"
-    chmod 755 "$tree" # mktemp makes it 0700, and tests give up root
     debootstrap --variant=minbase "$suite" "$tree" "$mirror" >"$tree.log" 2>&1 || {
         tail -n 20 "$tree.log" >&2
         proof_die "debootstrap $suite failed"
     }
+    chmod 755 "$tree" # mktemp makes it 0700, and tests give up root
     # Proxies and the like, but not what belongs to packages of this machine.
     for file in /etc/apt/apt.conf /etc/apt/apt.conf.d/*; do
         [ -f "$file" ] || continue
