@@ -3,10 +3,10 @@
 
 #include "base/str.h"
 #include "config/version.h"
+#include "discovery/version.h"
 #include "http/version.h"
 #include "net/version.h"
 #include "tls/version.h"
-#include "upstream/version.h"
 
 void help_print(FILE *out, const struct command *commands, unsigned count)
 {
@@ -35,7 +35,7 @@ void version_print(FILE *out)
             "weir " WEIR_VERSION "\n"
             "OpenSSL %s, nghttp2 %s, libev %s, c-ares %s, libyaml %s\n",
             tls_library_version(), http_library_version(), net_library_version(),
-            upstream_library_version(), config_library_version());
+            discovery_library_version(), config_library_version());
 }
 
 enum { NEAR_ENOUGH = 2 };

@@ -63,7 +63,7 @@ struct worker {
     struct wakeup *wakeup;
     struct tls_library *library;
     struct proxy *proxy;
-    struct resolver_mailbox *mailbox; /* borrows from proxy's upstream */
+    struct mailbox *mailbox; /* owns: letters from the control thread */
     struct ticker *ticker, *pulse;
     struct door *doors;          /* owns */
     const struct config *config; /* borrows: of the snapshot last adopted */
@@ -358,7 +358,8 @@ static void thread_init(struct worker *worker)
     worker->proxy = proxy_new(worker->loop, worker->library, worker->conf.tickets, worker->metrics,
                               worker->ring);
     proxy_share(worker->proxy, worker->conf.quotas);
-    worker->mailbox = upstream_mailbox(proxy_upstream(worker->proxy));
+    worker->mailbox = mailbox_new(worker->loop);
+    upstream_receive(proxy_upstream(worker->proxy), worker->mailbox);
     worker->wakeup = wakeup_new(worker->loop, on_wakeup, worker);
     atomic_store_explicit(&worker->pulse_at_ms, clock_mono_ms(), memory_order_relaxed);
     worker->pulse = ticker_new(worker->loop, PULSE_MS, on_pulse, worker);
@@ -370,6 +371,7 @@ static void thread_deinit(struct worker *worker)
     ticker_free(worker->ticker);
     ticker_free(worker->pulse);
     wakeup_free(worker->wakeup);
+    mailbox_free(&worker->mailbox);
     tls_library_detach(worker->library);
     proxy_free(worker->proxy);
     loop_free(worker->loop);
@@ -498,7 +500,7 @@ struct access_ring *worker_ring(struct worker *worker)
     return worker->ring;
 }
 
-struct resolver_mailbox *worker_mailbox(struct worker *worker)
+struct mailbox *worker_mailbox(struct worker *worker)
 {
     return worker->mailbox;
 }

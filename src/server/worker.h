@@ -3,12 +3,12 @@
  * worker never waits for anybody. All functions are called by the control thread. */
 #pragma once
 
+#include "discovery/resolver.h"
 #include "observe/access_log.h"
 #include "observe/metrics.h"
 #include "server/binds.h"
 #include "server/snapshot.h"
 #include "tls/server.h"
-#include "upstream/resolver.h"
 
 struct worker;
 
@@ -60,4 +60,4 @@ int64_t worker_lag_ms(const struct worker *worker);
 
 struct metrics *worker_metrics(struct worker *worker);
 struct access_ring *worker_ring(struct worker *worker);
-struct resolver_mailbox *worker_mailbox(struct worker *worker);
+struct mailbox *worker_mailbox(struct worker *worker);

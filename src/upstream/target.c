@@ -57,15 +57,6 @@ static void want(struct target *t, struct wanted *wanted, const struct addr *add
     wanted->items[wanted->count++] = e;
 }
 
-static const struct address_set *answer_for(const struct upstream *upstream, struct str name)
-{
-    for (size_t i = 0; i < upstream->answer_count; i++) {
-        if (str_eq(upstream->answers[i]->name, name))
-            return upstream->answers[i];
-    }
-    return NULL;
-}
-
 static struct addr with_port(const struct addr *addr, uint16_t port)
 {
     struct addr copy = *addr;
@@ -96,7 +87,7 @@ static void want_host(struct target *t, struct wanted *wanted, const struct host
         want(t, wanted, &host->addr, STR(""));
         return;
     }
-    const struct address_set *set = answer_for(t->upstream, host->lookup);
+    const struct endpoint_set *set = endpoint_sets_find(&t->upstream->sets, host->lookup);
     if (set == NULL) {
         t->is_resolving = true;
         return;
@@ -104,9 +95,10 @@ static void want_host(struct target *t, struct wanted *wanted, const struct host
     if (set->is_gone && t->group->on_nxdomain == NXDOMAIN_DROP)
         return;
     for (size_t i = 0; i < set->count; i++) {
-        if (!is_of_family(&set->addrs[i], t->group->family))
+        const struct addr *found = &set->entries[i].addr;
+        if (!is_of_family(found, t->group->family))
             continue;
-        struct addr addr = with_port(&set->addrs[i], host->port);
+        struct addr addr = with_port(found, host->port);
         want(t, wanted, &addr, host->name);
     }
 }

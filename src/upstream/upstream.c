@@ -32,11 +32,7 @@ void upstream_free(struct upstream *upstream)
     {
         upconn_abort(CONTAINER_OF(node, struct upconn, node));
     }
-    for (size_t i = 0; i < upstream->answer_count; i++)
-        address_set_unref(&upstream->answers[i]);
-    if (upstream->mailbox != NULL)
-        mailbox_free(upstream->mailbox);
-    free(upstream->answers);
+    endpoint_sets_deinit(&upstream->sets);
     free(upstream->targets);
     free(upstream->first_target);
     free(upstream->retry_budgets);
@@ -193,75 +189,29 @@ bool upstream_spend_retry(struct upstream *upstream, int group)
                               loop_now_ms(upstream->loop));
 }
 
-/* --- news from the resolver ------------------------------------------------------------------ */
+/* --- endpoint sets --------------------------------------------------------------------------- */
 
-static size_t answer_index(const struct upstream *upstream, struct str name)
-{
-    size_t i = 0;
-
-    while (i < upstream->answer_count && !str_eq(upstream->answers[i]->name, name))
-        i++;
-    return i;
-}
-
-static void forget_answer(struct upstream *upstream, struct str name)
-{
-    size_t i = answer_index(upstream, name);
-
-    if (i == upstream->answer_count)
-        return;
-    address_set_unref(&upstream->answers[i]);
-    upstream->answers[i] = upstream->answers[--upstream->answer_count];
-}
-
-static void keep_answer(struct upstream *upstream, struct address_set *set)
-{
-    size_t i = answer_index(upstream, set->name);
-
-    if (i == upstream->answer_count) {
-        upstream->answers = mem_resize(upstream->answers, (i + 1) * sizeof(struct address_set *));
-        upstream->answer_count++;
-    } else {
-        address_set_unref(&upstream->answers[i]);
-    }
-    upstream->answers[i] = address_set_ref(set);
-}
-
-static void refresh_users(struct upstream *upstream, struct str name)
+static void refresh_users(struct upstream *upstream, struct str key)
 {
     for (size_t i = 0; i < upstream->target_count; i++) {
-        if (target_uses_name(upstream->targets[i], name))
+        if (target_uses_name(upstream->targets[i], key))
             target_refresh(upstream->targets[i]);
     }
 }
 
-static void read_letter(struct upstream *upstream, const struct letter *letter)
-{
-    if (letter->is_forgotten) {
-        /* Targets that still use it keep what they have until the configuration without it comes.
-         */
-        forget_answer(upstream, letter->set->name);
-        return;
-    }
-    keep_answer(upstream, letter->set);
-    refresh_users(upstream, letter->set->name);
-}
-
-static void on_mail(void *arg)
+/* Targets that still use a forgotten key keep their endpoints until the configuration without it
+ * comes. */
+static void on_endpoints(void *arg, const struct letter *letter)
 {
     struct upstream *upstream = arg;
-    struct letter *next;
+    const struct endpoint_letter *about = CONTAINER_OF(letter, struct endpoint_letter, letter);
 
-    for (struct letter *letter = mailbox_take(upstream->mailbox); letter != NULL; letter = next) {
-        next = letter->next;
-        read_letter(upstream, letter);
-        letter_free(letter);
-    }
+    endpoint_sets_apply(&upstream->sets, about);
+    if (about->news == ENDPOINTS_CHANGED)
+        refresh_users(upstream, about->set->key);
 }
 
-struct resolver_mailbox *upstream_mailbox(struct upstream *upstream)
+void upstream_receive(struct upstream *upstream, struct mailbox *mailbox)
 {
-    if (upstream->mailbox == NULL)
-        upstream->mailbox = mailbox_new(upstream->loop, on_mail, upstream);
-    return upstream->mailbox;
+    mailbox_receive(mailbox, &endpoint_letter_kind, on_endpoints, upstream);
 }

@@ -15,6 +15,7 @@
 #include "http/stream.h"
 #include "net/conn.h"
 #include "net/loop.h"
+#include "net/mailbox.h"
 #include "observe/metrics.h"
 #include "tls/client.h"
 
@@ -36,6 +37,9 @@ void upstream_free(struct upstream *upstream);
  * their leases, then go. */
 void upstream_adopt(struct upstream *upstream, const struct config *config,
                     struct tls_client_plan *const *plans);
+
+/* Takes endpoint sets (discovery/endpoint_set.h) from `mailbox`, which is borrowed. */
+void upstream_receive(struct upstream *upstream, struct mailbox *mailbox);
 
 /* The target of a decision under the configuration last adopted. A lease keeps its target alive. */
 struct target *upstream_target(struct upstream *upstream, int group, int target);

@@ -8,7 +8,7 @@
  * up the stack may still be looking at it. */
 #pragma once
 
-#include "upstream/address_set_impl.h"
+#include "discovery/endpoint_set.h"
 #include "upstream/balance_impl.h"
 #include "upstream/retry_budget_impl.h"
 #include "upstream/upstream.h"
@@ -36,9 +36,7 @@ struct upstream {
 
     struct list closing; /* upconns that are saying goodbye */
 
-    struct resolver_mailbox *mailbox; /* owns: made on demand */
-    struct address_set **answers;     /* shares: what the resolver told */
-    size_t answer_count;
+    struct endpoint_sets sets; /* embeds: the last of each key, as sources sent them */
 };
 
 /* --- target.c -------------------------------------------------------------------------------- */

@@ -13,11 +13,12 @@ below() {
     net) echo "base" ;;
     tls) echo "net config base" ;;
     http) echo "base" ;;
-    upstream) echo "http tls net observe config base" ;;
-    proxy) echo "upstream http tls net observe route config base" ;;
-    admin) echo "proxy upstream http tls net observe route config base" ;;
-    server) echo "admin proxy upstream http tls net observe route config base" ;;
-    cli) echo "server admin proxy upstream http tls net observe route config base" ;;
+    discovery) echo "net config base" ;;
+    upstream) echo "discovery http tls net observe config base" ;;
+    proxy) echo "upstream discovery http tls net observe route config base" ;;
+    admin) echo "proxy upstream discovery http tls net observe route config base" ;;
+    server) echo "admin proxy upstream discovery http tls net observe route config base" ;;
+    cli) echo "server admin proxy upstream discovery http tls net observe route config base" ;;
     esac
 }
 
@@ -30,7 +31,7 @@ foreign() {
     yaml.h) echo "config" ;;
     pcre2.h) echo "base" ;;
     ev.h) echo "net" ;;
-    ares.h) echo "upstream" ;;
+    ares.h) echo "discovery" ;;
     *) echo "any" ;;
     esac
 }

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "wait.h"
+#include "../wait_for.h"
 
 enum { CONNS_MAX = 4096, CALLS_MAX = 8, STORM_CALLS = 24, STORM_TICKS = 600 };
 

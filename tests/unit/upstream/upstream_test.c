@@ -1,6 +1,6 @@
 /* Leases and pools against origins on loopback that the test itself plays: each test tells, line by
  * line, what the upstream's user, the loop and the origin do. */
-#include "upstream/address_set_impl.h"
+#include "discovery/endpoint_set.h"
 #include "upstream/upstream.h"
 
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "wait.h"
+#include "../wait_for.h"
 
 enum { HOSTS_MAX = 4 };
 
@@ -26,6 +26,7 @@ struct world {
     struct tls_library *tls_library;
     struct metrics *metrics;
     struct upstream *upstream;
+    struct mailbox *mailbox;
     struct host_conf hosts[HOSTS_MAX];
     struct target_conf target_conf;
     struct group_conf group;
@@ -41,6 +42,8 @@ static int setup(void **state UNUSED)
     w.tls_library = tls_library_new();
     w.metrics = metrics_new();
     w.upstream = upstream_new(w.loop, w.tls_library, w.metrics);
+    w.mailbox = mailbox_new(w.loop);
+    upstream_receive(w.upstream, w.mailbox);
     w.target_conf = (struct target_conf){.name = STR("web"), .datacenter = -1, .hosts = w.hosts};
     w.group = (struct group_conf){
         .name = STR("mw-web"),
@@ -61,6 +64,7 @@ static int setup(void **state UNUSED)
 static int teardown(void **state UNUSED)
 {
     upstream_free(w.upstream);
+    mailbox_free(&w.mailbox);
     loop_free(w.loop);
     tls_library_free(w.tls_library);
     metrics_free(w.metrics);
@@ -770,9 +774,9 @@ static void tell(const char *ip)
     struct addr addr;
 
     assert_int_equal(addr_parse_ip(str_of(ip), 0, &addr), 0);
-    struct address_set *set = address_set_new(STR("web.test"), &addr, 1);
-    mailbox_put(upstream_mailbox(w.upstream), set, NEWS_ADDRESSES);
-    address_set_unref(&set);
+    struct endpoint_set *set = endpoint_set_of_addresses(STR("web.test"), &addr, 1);
+    endpoint_letter_send(w.mailbox, set, ENDPOINTS_CHANGED);
+    endpoint_set_unref(&set);
 }
 
 static void a_request_waits_for_the_first_answer(void **state UNUSED)
@@ -805,9 +809,9 @@ static void a_name_that_has_no_address_fails_requests(void **state UNUSED)
     name_host(0, 80);
     adopt();
     ask(&call);
-    struct address_set *set = address_set_new(STR("web.test"), NULL, 0);
-    mailbox_put(upstream_mailbox(w.upstream), set, NEWS_ADDRESSES);
-    address_set_unref(&set);
+    struct endpoint_set *set = endpoint_set_of_addresses(STR("web.test"), NULL, 0);
+    endpoint_letter_send(w.mailbox, set, ENDPOINTS_CHANGED);
+    endpoint_set_unref(&set);
     run_until(has_failed, &call);
     assert_int_equal(call.reason, REASON_UPSTREAM_NO_ENDPOINT);
     assert_int_equal(ask_for(&next, LEASE_ANY, NULL, true), REASON_UPSTREAM_NO_ENDPOINT);
@@ -821,10 +825,10 @@ static void tell_set(const char *const *ips, size_t count, bool is_gone)
 
     for (size_t i = 0; i < count; i++)
         assert_int_equal(addr_parse_ip(str_of(ips[i]), 0, &addrs[i]), 0);
-    struct address_set *set = address_set_new(STR("web.test"), addrs, count);
+    struct endpoint_set *set = endpoint_set_of_addresses(STR("web.test"), addrs, count);
     set->is_gone = is_gone;
-    mailbox_put(upstream_mailbox(w.upstream), set, NEWS_ADDRESSES);
-    address_set_unref(&set);
+    endpoint_letter_send(w.mailbox, set, ENDPOINTS_CHANGED);
+    endpoint_set_unref(&set);
     run_for(20);
 }
 

@@ -1,25 +1,22 @@
-/* DNS on the control thread: resolves every host name of the configuration, again by TTL, keeps the
- * last good answer of each address family when a look-up fails, and hands results to all workers.
- * Workers get address sets as immutable counted objects through a mailbox that wakes their loop. */
+/* DNS as a source of endpoints, on the control thread. The resolver resolves every host name of the
+ * configuration, again when the TTL ends. When a look-up fails it keeps the last good answer of
+ * each address family. It sends results to the workers as endpoint sets; the key is the name. */
 #pragma once
 
 #include "config/config.h"
 #include "net/loop.h"
-#include "upstream/upstream.h"
+#include "net/mailbox.h"
 
 struct resolver;
 
-/* On the control loop. `workers` mailboxes are made by upstream_mailbox. */
+/* On the control loop, which is borrowed. */
 struct resolver *resolver_new(struct loop *control);
 void resolver_free(struct resolver *resolver);
 
-/* A worker's mailbox: made by the worker (it owns the wake-up), known to the resolver until
- * removed. */
-struct resolver_mailbox;
-struct resolver_mailbox *
-upstream_mailbox(struct upstream *upstream); /* worker: made once, owned by it */
-void resolver_add_mailbox(struct resolver *resolver, struct resolver_mailbox *mailbox);
-void resolver_remove_mailbox(struct resolver *resolver, struct resolver_mailbox *mailbox);
+/* Sends all that is known to `mailbox` (borrowed until it is removed), and every change from now
+ * on. */
+void resolver_add_mailbox(struct resolver *resolver, struct mailbox *mailbox);
+void resolver_remove_mailbox(struct resolver *resolver, struct mailbox *mailbox);
 
 /* Names to keep resolved from now on: those of `config`, asked at its servers. Names known before
  * keep their answers until they have new ones; all are asked again. */

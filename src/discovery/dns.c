@@ -1,7 +1,7 @@
 /* See dns_impl.h. Sockets of c-ares are watched descriptors, its timeouts one deadline. It is asked
  * for one name and one family at a time and never searches by itself: its versions differ in where
  * a search stops and in what a final dot means. */
-#include "upstream/dns_impl.h"
+#include "discovery/dns_impl.h"
 
 #include "base/log.h"
 

@@ -1,6 +1,6 @@
-/* The names of the configuration and who hears of their addresses. How one name is looked up is
- * name.c, how servers are asked dns.c. */
-#include "upstream/resolver_impl.h"
+/* Keeps the names of the configuration resolved, and sends their addresses to the workers. How one
+ * name is looked up is name.c, how servers are asked dns.c. */
+#include "discovery/resolver_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,38 +14,44 @@ enum {
 
 struct resolver {
     struct name_world world;
-    struct list names, mailboxes;
+    struct list names;
+    struct mailbox **mailboxes; /* owns the array, borrows its members */
+    size_t mailbox_count;
 };
 
 /* --- workers --------------------------------------------------------------------------------- */
 
-static void tell_workers(struct resolver *r, struct address_set *set, enum news news)
+static void send_to_workers(struct resolver *r, struct endpoint_set *set, enum endpoint_news news)
 {
-    LIST_EACH(node, &r->mailboxes)
-    {
-        mailbox_put(CONTAINER_OF(node, struct resolver_mailbox, node), set, news);
-    }
+    for (size_t i = 0; i < r->mailbox_count; i++)
+        endpoint_letter_send(r->mailboxes[i], set, news);
 }
 
-static void on_publish(void *arg, struct address_set *set)
+static void on_publish(void *arg, struct endpoint_set *set)
 {
-    tell_workers(arg, set, NEWS_ADDRESSES);
+    send_to_workers(arg, set, ENDPOINTS_CHANGED);
 }
 
-void resolver_add_mailbox(struct resolver *r, struct resolver_mailbox *mailbox)
+void resolver_add_mailbox(struct resolver *r, struct mailbox *mailbox)
 {
-    list_push_back(&r->mailboxes, &mailbox->node);
+    r->mailboxes = mem_resize(r->mailboxes, (r->mailbox_count + 1) * sizeof(struct mailbox *));
+    r->mailboxes[r->mailbox_count++] = mailbox;
     LIST_EACH(node, &r->names)
     {
         struct name *name = CONTAINER_OF(node, struct name, node);
         if (name->set != NULL)
-            mailbox_put(mailbox, name->set, NEWS_ADDRESSES);
+            endpoint_letter_send(mailbox, name->set, ENDPOINTS_CHANGED);
     }
 }
 
-void resolver_remove_mailbox(struct resolver *r UNUSED, struct resolver_mailbox *mailbox)
+void resolver_remove_mailbox(struct resolver *r, struct mailbox *mailbox)
 {
-    list_remove(&mailbox->node);
+    for (size_t i = 0; i < r->mailbox_count; i++) {
+        if (r->mailboxes[i] == mailbox) {
+            r->mailboxes[i] = r->mailboxes[--r->mailbox_count];
+            return;
+        }
+    }
 }
 
 /* --- names ----------------------------------------------------------------------------------- */
@@ -105,7 +111,7 @@ static void forget_unwanted(struct resolver *r)
         if (name->is_wanted)
             continue;
         if (name->set != NULL)
-            tell_workers(r, name->set, NEWS_FORGOTTEN);
+            send_to_workers(r, name->set, ENDPOINTS_FORGOTTEN);
         name_free(name);
     }
 }
@@ -152,7 +158,6 @@ struct resolver *resolver_new(struct loop *control)
         .arg = r,
     };
     list_init(&r->names);
-    list_init(&r->mailboxes);
     return r;
 }
 
@@ -163,8 +168,7 @@ void resolver_free(struct resolver *r)
     dns_free(r->world.dns);
     while (!list_is_empty(&r->names))
         name_free(CONTAINER_OF(r->names.next, struct name, node));
-    while (list_pop_front(&r->mailboxes) != NULL)
-        continue;
+    free(r->mailboxes);
     free(r);
 }
 

@@ -1,8 +1,8 @@
 /* The resolver against a DNS server of a few lines that lives in the same loop. Control thread and
  * worker are one thread here; what travels between them goes through the mailbox all the same. */
-#include "upstream/resolver_impl.h"
+#include "discovery/resolver_impl.h"
 
-#include "upstream/address_set_impl.h"
+#include "discovery/endpoint_set.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "wait.h"
+#include "../wait_for.h"
 
 enum { ADDRESSES_MAX = 4, TYPE_A = 1, TYPE_AAAA = 28, RCODE_SERVFAIL = 2, RCODE_NXDOMAIN = 3 };
 enum { MUTE = -1 };
@@ -153,29 +153,25 @@ struct world {
     struct loop *loop;
     struct dns_server dns;
     struct resolver *resolver;
-    struct resolver_mailbox *mailbox;
+    struct mailbox *mailbox;
     struct host_conf hosts[2];
     struct target_conf target;
     struct group_conf group;
     struct config config;
-    struct address_set *set; /* last letter */
+    struct endpoint_set *set; /* last letter */
     unsigned letters, forgotten;
 };
 
 static struct world w;
 
-static void on_mail(void *arg UNUSED)
+static void on_letter(void *arg UNUSED, const struct letter *letter)
 {
-    struct letter *next;
+    const struct endpoint_letter *about = CONTAINER_OF(letter, struct endpoint_letter, letter);
 
-    for (struct letter *letter = mailbox_take(w.mailbox); letter != NULL; letter = next) {
-        next = letter->next;
-        w.letters++;
-        w.forgotten += letter->is_forgotten;
-        address_set_unref(&w.set);
-        w.set = address_set_ref(letter->set);
-        letter_free(letter);
-    }
+    w.letters++;
+    w.forgotten += about->news == ENDPOINTS_FORGOTTEN;
+    endpoint_set_unref(&w.set);
+    w.set = endpoint_set_ref(about->set);
 }
 
 static int setup(void **state UNUSED)
@@ -186,7 +182,8 @@ static int setup(void **state UNUSED)
     w.resolver = resolver_new(w.loop);
     resolver_set_times(
         w.resolver, &(struct name_times){.retry_ms = 50, .candidate_ms = 300, .patience_ms = 100});
-    w.mailbox = mailbox_new(w.loop, on_mail, NULL);
+    w.mailbox = mailbox_new(w.loop);
+    mailbox_receive(w.mailbox, &endpoint_letter_kind, on_letter, NULL);
     resolver_add_mailbox(w.resolver, w.mailbox);
     w.hosts[0] = (struct host_conf){.lookup = STR("web.test"), .port = 80};
     w.target = (struct target_conf){.hosts = w.hosts, .host_count = 1};
@@ -205,8 +202,8 @@ static int teardown(void **state UNUSED)
 {
     resolver_remove_mailbox(w.resolver, w.mailbox);
     resolver_free(w.resolver);
-    mailbox_free(w.mailbox);
-    address_set_unref(&w.set);
+    mailbox_free(&w.mailbox);
+    endpoint_set_unref(&w.set);
     dns_server_close(&w.dns);
     loop_free(w.loop);
     return 0;
@@ -244,7 +241,7 @@ static void assert_address(size_t i, const char *ip)
     char text[ADDR_TEXT_MAX];
 
     assert_true(i < w.set->count);
-    assert_true(str_eq(str_make(text, addr_format_ip(&w.set->addrs[i], text)), str_of(ip)));
+    assert_true(str_eq(str_make(text, addr_format_ip(&w.set->entries[i].addr, text)), str_of(ip)));
 }
 
 /* --- promises -------------------------------------------------------------------------------- */
@@ -256,7 +253,7 @@ static void all_addresses_of_a_name_are_told(void **state UNUSED)
     assert_false(resolver_is_settled(w.resolver));
     run_until_count(&w.letters, 1);
     assert_true(resolver_is_settled(w.resolver));
-    assert_true(str_eq(w.set->name, STR("web.test")));
+    assert_true(str_eq(w.set->key, STR("web.test")));
     assert_int_equal(w.set->count, 2);
     assert_address(0, "127.0.0.2");
     assert_address(1, "127.0.0.3");
@@ -453,7 +450,7 @@ static void a_final_dot_means_absolute(void **state UNUSED)
     w.dns.zones[0].rcode = 0;
     w.dns.zones[0].addresses[0] = "127.0.0.66";
     run_search("127.0.0.2", "app.test ");
-    assert_true(str_eq(w.set->name, STR("app.test.")));
+    assert_true(str_eq(w.set->key, STR("app.test.")));
 }
 
 static void a_name_with_enough_dots_is_tried_first(void **state UNUSED)
@@ -542,7 +539,7 @@ static void a_reload_keeps_what_is_known_and_forgets_the_rest(void **state UNUSE
     resolver_watch(w.resolver, &w.config);
     run_until_count(&w.letters, 3);
     assert_int_equal(w.forgotten, 1);
-    assert_true(str_eq(w.set->name, STR("other.test")));
+    assert_true(str_eq(w.set->key, STR("other.test")));
 }
 
 static void a_reload_asks_again_what_was_on_its_way(void **state UNUSED)
@@ -579,7 +576,7 @@ static void localhost_needs_no_server(void **state UNUSED)
     resolver_watch(w.resolver, &w.config);
     run_until_count(&w.letters, 1);
     for (size_t i = 0; i < w.set->count; i++)
-        has_v4 |= ntohl(w.set->addrs[i].in.sin_addr.s_addr) == INADDR_LOOPBACK;
+        has_v4 |= ntohl(w.set->entries[i].addr.in.sin_addr.s_addr) == INADDR_LOOPBACK;
     assert_true(has_v4);
 }
 
@@ -588,9 +585,9 @@ enum { LETTERS = 1000 };
 static void *put_many(void *arg UNUSED)
 {
     for (unsigned i = 0; i < LETTERS; i++) {
-        struct address_set *set = address_set_new(STR("web.test"), NULL, 0);
-        mailbox_put(w.mailbox, set, NEWS_ADDRESSES);
-        address_set_unref(&set);
+        struct endpoint_set *set = endpoint_set_of_addresses(STR("web.test"), NULL, 0);
+        endpoint_letter_send(w.mailbox, set, ENDPOINTS_CHANGED);
+        endpoint_set_unref(&set);
     }
     return NULL;
 }

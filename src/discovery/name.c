@@ -1,7 +1,7 @@
 /* See name_impl.h. Answers are collected in slots; name_decide looks at them at the end of the
  * loop's turn and does one thing: take the answer, ask the next candidate, or end the round without
  * one. */
-#include "upstream/name_impl.h"
+#include "discovery/name_impl.h"
 
 #include "base/log.h"
 
@@ -80,8 +80,8 @@ static void answer_copy(struct name_answer *answer, const struct addr *addrs, si
     answer->count = count;
 }
 
-/* Has this machine a way there at all? No packet is sent; it spares IPv4-only machines every AAAA.
- */
+/* Has this machine a route to `addr`? No packet is sent. A machine that has IPv4 alone does not use
+ * AAAA records. */
 static bool has_route(const struct addr *addr)
 {
     struct addr with_port = *addr;
@@ -98,21 +98,22 @@ static bool has_route(const struct addr *addr)
     return status == 0;
 }
 
-/* Those with a route; all of them when none has one, so that the log names what was tried. */
-static size_t keep_routed(struct addr *addrs, size_t count)
+/* Keeps those with a route. Keeps all of them when none has one, so that the log names what was
+ * tried. */
+static size_t keep_routed(struct endpoint_entry *entries, size_t count)
 {
     size_t routed = 0;
 
     for (size_t i = 0; i < count; i++) {
-        if (has_route(&addrs[i]))
-            addrs[routed++] = addrs[i];
+        if (has_route(&entries[i].addr))
+            entries[routed++] = entries[i];
     }
     return routed > 0 ? routed : count;
 }
 
-/* The addresses of both families, sorted: where there are too many, the same ones are kept whatever
- * order they came in. */
-static struct address_set *make_set(const struct name *name, size_t *dropped)
+/* The addresses of both families. They are sorted, so that the same ones are kept when there are
+ * too many, in whatever order they came. */
+static struct endpoint_set *make_set(const struct name *name, size_t *dropped)
 {
     const struct name_answer *v4 = &name->known[NAME_IPV4], *v6 = &name->known[NAME_IPV6];
     size_t count = v4->count + v6->count;
@@ -122,12 +123,12 @@ static struct address_set *make_set(const struct name *name, size_t *dropped)
         memcpy(addrs, v4->addrs, v4->count * sizeof(*addrs));
     if (v6->count > 0)
         memcpy(addrs + v4->count, v6->addrs, v6->count * sizeof(*addrs));
-    struct address_set *set = address_set_new(str_of(name->text), addrs, count);
+    struct endpoint_set *set = endpoint_set_of_addresses(str_of(name->text), addrs, count);
     free(addrs);
 
     size_t kept = MIN(set->count, name->world->max_addresses);
     *dropped = set->count - kept;
-    set->count = keep_routed(set->addrs, kept);
+    set->count = keep_routed(set->entries, kept);
     set->is_gone = name->is_gone;
     return set;
 }
@@ -135,10 +136,10 @@ static struct address_set *make_set(const struct name *name, size_t *dropped)
 static void publish(struct name *name)
 {
     size_t dropped;
-    struct address_set *set = make_set(name, &dropped);
+    struct endpoint_set *set = make_set(name, &dropped);
 
-    if (name->set != NULL && address_set_eq(name->set, set)) {
-        address_set_unref(&set);
+    if (name->set != NULL && endpoint_set_eq(name->set, set)) {
+        endpoint_set_unref(&set);
         return;
     }
     if (set->count > 0)
@@ -147,14 +148,14 @@ static void publish(struct name *name)
         LOG_LIMITED(LOG_LEVEL_WARN, "name_addresses_dropped", "name=%s kept=%zu dropped=%zu",
                     name->text, set->count, dropped);
     name->world->dropped += dropped;
-    address_set_unref(&name->set);
+    endpoint_set_unref(&name->set);
     name->set = set;
     name->world->publish(name->world->arg, set);
 }
 
 /* --- rounds ---------------------------------------------------------------------------------- */
 
-/* The next round is no later than that. */
+/* Makes the next round begin `ms` from now at the latest. */
 static void again_in(struct name *name, int64_t ms)
 {
     struct loop *loop = name->world->loop;
@@ -196,7 +197,7 @@ static void end_failed(struct name *name)
     again_in(name, name->world->times.retry_ms);
 }
 
-/* The servers agree that there is nothing. */
+/* All servers say that the name does not exist or has no address. */
 static void end_gone(struct name *name)
 {
     end_round(name);
@@ -206,7 +207,7 @@ static void end_gone(struct name *name)
     again_in(name, name->world->times.retry_ms);
 }
 
-/* What the slot of family `f` says takes effect; the candidate is the winner. */
+/* Applies the slot of family `f`. The candidate is the winner. */
 static void take_slot(struct name *name, int f)
 {
     struct name_answer *known = &name->known[f];
@@ -227,7 +228,7 @@ static void take_slot(struct name *name, int f)
         note_failure(name, name->error);
         again_in(name, PARTIAL_MS);
         break;
-    case SLOT_ASKED: /* comes later, or keeps what it has */
+    case SLOT_ASKED: /* its answer comes later; until then the known one stays */
         break;
     }
 }
@@ -263,7 +264,7 @@ static enum name_slot slot_of(enum dns_status status)
     return SLOT_FAILED;
 }
 
-/* The answer of the second family, or one that took longer than its candidate had. */
+/* An answer that came after its round: that of the second family, or one that took too long. */
 static void take_late(struct name *name, const struct asked *asked, const struct dns_answer *answer)
 {
     bool is_only_hope = name->winner == WINNER_NONE && asked->round == name->round &&
@@ -359,14 +360,15 @@ static void name_decide(struct name *name)
         return;
     }
     if (has_slot(name, SLOT_ASKED)) {
-        /* An empty answer of one family waits a little for the other's. */
+        /* One family has no address: wait a little for the other one. */
         deadline_set(name->world->loop, &name->too_long, name->world->times.patience_ms);
         return;
     }
     bool is_winner = name->at == name->winner;
     if (has_slot(name, SLOT_FAILED) && (is_winner || !has_slot(name, SLOT_NO_NAME))) {
         name->has_failed = true;
-        /* The next candidate may be somebody else's name: not while this one's answer is known. */
+        /* The next candidate may be the name of another service, so it is not asked while this
+         * one has a known answer. */
         if (is_winner) {
             end_failed(name);
             return;
@@ -394,7 +396,7 @@ static void on_too_long(struct deadline *deadline)
 
 /* --- /etc/hosts ------------------------------------------------------------------------------ */
 
-/* What stands there is the whole answer: a family that it lacks is not asked for. */
+/* /etc/hosts gives the whole answer: DNS is not asked for a family that it lacks. */
 static void on_hosts(void *arg, const struct dns_answer *answer)
 {
     struct name *name = arg;
@@ -448,7 +450,7 @@ static void on_again(struct deadline *deadline)
 void name_look_up(struct name *name, int64_t after_ms)
 {
     end_round(name);
-    name->round++; /* late answers are of the past */
+    name->round++; /* answers to earlier questions are ignored */
     deadline_set(name->world->loop, &name->again, after_ms);
 }
 
@@ -476,7 +478,7 @@ void name_free(struct name *name)
     deadline_deinit(&name->too_long);
     task_cancel(&name->decide);
     list_remove(&name->node);
-    address_set_unref(&name->set);
+    endpoint_set_unref(&name->set);
     free(name->text);
     free(name);
 }

@@ -1,10 +1,10 @@
 /* See version.h. */
-#include "upstream/version.h"
+#include "discovery/version.h"
 
 #include <ares.h>
 #include <stddef.h>
 
-const char *upstream_library_version(void)
+const char *discovery_library_version(void)
 {
     return ares_version(NULL);
 }

@@ -1,12 +1,12 @@
 /* One host name of the configuration, kept resolved. A round looks it up, as it stands and in the
  * domains of the search list, one candidate after the other; the first that has addresses is the
  * answer. Both families of a candidate are asked at the same time, and each is used as soon as it
- * comes. What fails keeps its last good answer; what does not exist any more is kept too, and said
- * to be gone. */
+ * comes. A name that cannot be resolved keeps its last good answer. A name that does not exist any
+ * more keeps it too, and its set is marked as gone. */
 #pragma once
 
-#include "upstream/address_set_impl.h"
-#include "upstream/dns_impl.h"
+#include "discovery/dns_impl.h"
+#include "discovery/endpoint_set.h"
 
 enum { NAME_IPV4, NAME_IPV6, NAME_FAMILIES };
 
@@ -29,8 +29,8 @@ enum name_slot {
 struct name_times {
     int64_t min_ms, max_ms; /* bounds of a TTL */
     int64_t retry_ms;       /* after a failure */
-    int64_t candidate_ms;   /* how long a candidate may be silent before the next one is asked */
-    int64_t patience_ms;    /* … when one family has answered that it has nothing */
+    int64_t candidate_ms;   /* the next candidate is asked when there is no answer after that */
+    int64_t patience_ms;    /* the same, once one family has answered that it has no address */
 };
 
 /* What all names of a resolver have in common. */
@@ -40,7 +40,7 @@ struct name_world {
     struct name_times times;
     size_t max_addresses; /* of one name; further ones are dropped */
     uint64_t failures, dropped;
-    void (*publish)(void *arg, struct address_set *set);
+    void (*publish)(void *arg, struct endpoint_set *set);
     void *arg;
 };
 
@@ -51,7 +51,7 @@ struct name {
     bool is_wanted;
     bool wants[NAME_FAMILIES];
 
-    struct address_set *set; /* shares: what workers know; NULL before the first answer */
+    struct endpoint_set *set; /* shares: sent to workers last; NULL before the first answer */
     struct name_answer known[NAME_FAMILIES];
     int winner; /* the candidate that `known` is of */
     bool is_gone;
@@ -66,7 +66,7 @@ struct name {
     const char *error; /* of the last question that failed; literal */
 
     struct deadline again;    /* the next round */
-    struct deadline too_long; /* the candidate has had its time */
+    struct deadline too_long; /* the candidate did not answer in time */
     struct task decide;
 };
 
@@ -75,7 +75,7 @@ struct name *name_new(struct name_world *world, struct str text);
 /* Only while no question is on its way: after dns_open or dns_free. */
 void name_free(struct name *name);
 
-/* Begins a round `after_ms` from now; one that is on its way is given up. */
+/* Begins a round `after_ms` from now and cancels the current one. */
 void name_look_up(struct name *name, int64_t after_ms);
 
 bool name_is_stale(const struct name *name);

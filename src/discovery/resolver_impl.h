@@ -1,8 +1,8 @@
 /* How often names are looked up again; for the resolver and its test. */
 #pragma once
 
-#include "upstream/name_impl.h"
-#include "upstream/resolver.h"
+#include "discovery/name_impl.h"
+#include "discovery/resolver.h"
 
 /* Other waits than the usual ones, from the next look-up on; the bounds of TTLs are those of the
  * configuration. */

@@ -1,4 +1,0 @@
-/* Which c-ares this process runs with. */
-#pragma once
-
-const char *upstream_library_version(void); /* "1.2.3"; static */
