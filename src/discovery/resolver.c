@@ -17,6 +17,8 @@ struct resolver {
     struct list names;
     struct mailbox **mailboxes; /* owns the array, borrows its members */
     size_t mailbox_count;
+    void (*on_answer)(void *arg); /* may be NULL */
+    void *on_answer_arg;
 };
 
 /* --- workers --------------------------------------------------------------------------------- */
@@ -29,7 +31,17 @@ static void send_to_workers(struct resolver *r, struct endpoint_set *set, enum e
 
 static void on_publish(void *arg, struct endpoint_set *set)
 {
-    send_to_workers(arg, set, ENDPOINTS_CHANGED);
+    struct resolver *r = arg;
+
+    send_to_workers(r, set, ENDPOINTS_CHANGED);
+    if (r->on_answer != NULL)
+        r->on_answer(r->on_answer_arg);
+}
+
+void resolver_on_answer(struct resolver *r, void (*on_answer)(void *arg), void *arg)
+{
+    r->on_answer = on_answer;
+    r->on_answer_arg = arg;
 }
 
 void resolver_add_mailbox(struct resolver *r, struct mailbox *mailbox)

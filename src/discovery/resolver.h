@@ -22,6 +22,10 @@ void resolver_remove_mailbox(struct resolver *resolver, struct mailbox *mailbox)
  * keep their answers until they have new ones; all are asked again. */
 void resolver_watch(struct resolver *resolver, const struct config *config);
 
+/* `on_answer` is called when a name has its first answer, good or bad, and each time that its
+ * endpoints change. */
+void resolver_on_answer(struct resolver *resolver, void (*on_answer)(void *arg), void *arg);
+
 /* Has every name had its first answer (good or bad)? For /ready. */
 bool resolver_is_settled(const struct resolver *resolver);
 

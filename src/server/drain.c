@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "server/notify.h"
+#include "control/notify.h"
 
 enum { DRAIN_STEP_MS = 20 };
 
@@ -23,8 +23,8 @@ static struct worker_load load_of_all(struct server *server)
 
 static uint64_t requests_so_far(const struct server *server)
 {
-    return server_counter(server, COUNTER_DOWN_REQUESTS_H1) +
-           server_counter(server, COUNTER_DOWN_REQUESTS_H2);
+    return control_counter(server->control, COUNTER_DOWN_REQUESTS_H1) +
+           control_counter(server->control, COUNTER_DOWN_REQUESTS_H2);
 }
 
 /* How many exchanges have come to their end since the drain began. */
@@ -81,6 +81,7 @@ void server_drain_begin(struct server *server)
     server->drain_began_ms = clock_mono_ms();
     server->exchanges_at_drain = load_of_all(server).exchanges;
     server->requests_at_drain = requests_so_far(server);
+    control_drain(server->control);
     server_reload_forget(server);
     server_enter(server, SERVER_GRACE);
     notify_stopping();

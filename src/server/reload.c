@@ -8,9 +8,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/shrink.h"
+#include "control/limits.h"
+#include "control/notify.h"
 #include "server/cpu_quota.h"
-#include "server/limits.h"
-#include "server/notify.h"
 #include "server/privileges.h"
 
 #include <malloc.h>
@@ -201,12 +201,17 @@ static void commit(struct server *server, struct reload *reload)
     binds_commit(server->binds, reload->binds);
     server->binds = reload->binds;
     server->snapshot = reload->snapshot;
+    control_adopt(server->control, &(struct control_conf){
+                                       .config = snapshot_config(server->snapshot),
+                                       .tls = snapshot_tls(server->snapshot),
+                                       .ticket_keys = snapshot_ticket_keys(server->snapshot),
+                                       .loaded_wall_us = snapshot_loaded_wall_us(server->snapshot),
+                                   });
     if (reload->writer != NULL) {
         access_writer_free(server->writer);
         server->writer = reload->writer;
     }
     mark_group_metrics(server);
-    tls_tickets_use(server->tickets, snapshot_ticket_keys(server->snapshot));
     uint32_t max_connections = snapshot_config(server->snapshot)->max_connections;
     if (old == NULL || snapshot_config(old)->max_connections != max_connections)
         limits_raise_descriptors(max_connections);
@@ -225,11 +230,15 @@ static void adopt_everywhere(struct server *server, struct reload *reload)
 static uint64_t count_connections(void *arg)
 {
     const struct server *server = arg;
-    uint64_t sum = 0;
 
-    for (size_t w = 0; w < server->worker_count; w++)
-        sum += metric_get(&server->metrics[w]->gauges[GAUGE_DOWN_CONNECTIONS_OPEN]);
-    return sum;
+    return control_gauge(server->control, GAUGE_DOWN_CONNECTIONS_OPEN);
+}
+
+static int64_t lag_ms(void *arg, size_t index)
+{
+    const struct server *server = arg;
+
+    return worker_lag_ms(server->workers[index]);
 }
 
 static void wake_log_writer(void *arg)
@@ -266,7 +275,7 @@ static int start_workers(struct server *server, struct reload *reload, struct er
     server->quotas = quotas_new(snapshot_config(reload->snapshot), (unsigned)server->worker_count);
     struct worker_conf conf = {
         .quotas = server->quotas,
-        .tickets = server->tickets,
+        .tickets = server->ticket_rotation.tickets,
         .helpers = server->helpers,
         .handshake_queue = snapshot_config(reload->snapshot)->handshake_queue,
         .ring_bytes = snapshot_config(reload->snapshot)->access_log.ring_bytes,
@@ -286,7 +295,7 @@ static int start_workers(struct server *server, struct reload *reload, struct er
         }
         server->workers[conf.index] = worker;
         server->metrics[conf.index] = worker_metrics(worker);
-        resolver_add_mailbox(server->resolver, worker_mailbox(worker));
+        resolver_add_mailbox(server->dns.resolver, worker_mailbox(worker));
     }
     return 0;
 }
@@ -338,8 +347,13 @@ int server_load_first(struct server *server)
         reload_free(reload);
         return -1;
     }
+    control_set_workers(server->control, &(struct control_workers){.count = server->worker_count,
+                                                                   .metrics = server->metrics,
+                                                                   .quotas = server->quotas,
+                                                                   .lag_ms = lag_ms,
+                                                                   .arg = server});
     adopt_first(server, reload);
-    server_watch_names(server, snapshot_config(reload->snapshot));
+    dns_watch(&server->dns, snapshot_config(reload->snapshot));
     commit(server, reload);
     server->last_reload.successful = true;
     server->last_reload.at_wall_us = clock_wall_us();
@@ -460,6 +474,8 @@ void server_reload(struct server *server)
     load_begin(server);
 }
 
+static void take_effect(void *arg);
+
 /* NULL: the configuration cannot be used. */
 static void load_arrived(struct server *server, struct snapshot *snapshot)
 {
@@ -468,21 +484,20 @@ static void load_arrived(struct server *server, struct snapshot *snapshot)
         end_reload(server, false);
         return;
     }
-    server_watch_names(server, snapshot_config(server->reload->snapshot));
-    server_reload_step(server);
+    dns_watch(&server->dns, snapshot_config(server->reload->snapshot));
+    dns_wait(&server->dns, take_effect, server);
 }
 
-void server_reload_step(struct server *server)
+static void take_effect(void *arg)
 {
+    struct server *server = arg;
     struct reload *reload = server->reload;
     struct err err;
 
-    if (server_waits_for_names(server))
-        return;
     server->reload = NULL;
     if (binds_listen(reload->binds, &err) < 0) {
         report_err(report_to_log, server, &err);
-        resolver_watch(server->resolver, snapshot_config(server->snapshot));
+        dns_watch(&server->dns, snapshot_config(server->snapshot));
         reload_free(reload);
         end_reload(server, false);
         return;

@@ -2,25 +2,16 @@
  * configuration comes in is reload.c; how it all ends is drain.c. */
 #include "server/server_impl.h"
 
-#include "base/clock.h"
 #include "base/log.h"
-#include "server/limits.h"
-#include "server/notify.h"
+#include "control/notify.h"
+#include "control/splits.h"
 
-#include <errno.h>
 #include <malloc.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 enum {
     LOG_BUSY_MS = 50,  /* between two looks at the rings while entries come */
     LOG_IDLE_MS = 250, /* … and while none do */
-    RESOLVE_STEP_MS = 20,
-    RESOLVE_MAX_MS = 5000, /* names without an answer then hold nothing up */
-    TICKET_ROTATE_MS = 8 * 3600 * 1000,
 };
 
 /* --- states ---------------------------------------------------------------------------------- */
@@ -49,20 +40,6 @@ void server_step_in(struct server *server, int64_t ms)
     deadline_set(server->loop, &server->step, ms);
 }
 
-void server_watch_names(struct server *server, const struct config *config)
-{
-    resolver_watch(server->resolver, config);
-    server->names_until_ms = clock_mono_ms() + RESOLVE_MAX_MS;
-}
-
-bool server_waits_for_names(struct server *server)
-{
-    if (resolver_is_settled(server->resolver) || clock_mono_ms() >= server->names_until_ms)
-        return false;
-    server_step_in(server, RESOLVE_STEP_MS);
-    return true;
-}
-
 static void log_bind(const struct config *config, const struct bind *bind)
 {
     const struct listener_conf *listener = &config->listeners[bind->listener];
@@ -82,11 +59,13 @@ static void log_listeners(const struct server *server)
         log_bind(server_config(server), &server->binds->items[i]);
 }
 
-/* Names have their first answers, or had their time: open the doors. */
-static void begin_serving(struct server *server)
+/* Names have their first answers, or the time to wait for them is over: begin to listen. */
+static void begin_serving(void *arg)
 {
-    if (!resolver_is_settled(server->resolver))
-        LOG_WARN("start_unresolved", "waited_ms=%d", RESOLVE_MAX_MS);
+    struct server *server = arg;
+
+    if (!resolver_is_settled(server->dns.resolver))
+        LOG_WARN("start_unresolved", "waited_ms=%d", DNS_WAIT_MS);
     malloc_trim(0); /* what loading and checking gave back */
     for (size_t w = 0; w < server->worker_count; w++)
         worker_listen(server->workers[w], server->binds);
@@ -105,23 +84,8 @@ static void on_step(struct deadline *deadline)
 {
     struct server *server = CONTAINER_OF(deadline, struct server, step);
 
-    switch (server->state) {
-    case SERVER_RESOLVING:
-        if (!server_waits_for_names(server))
-            begin_serving(server);
-        break;
-    case SERVER_RUNNING:
-        if (server->reload != NULL)
-            server_reload_step(server);
-        break;
-    case SERVER_GRACE:
-    case SERVER_DRAINING:
+    if (server->state == SERVER_GRACE || server->state == SERVER_DRAINING)
         server_drain_step(server);
-        break;
-    case SERVER_NEW:
-    case SERVER_STOPPED:
-        break;
-    }
 }
 
 /* --- logs of the workers --------------------------------------------------------------------- */
@@ -182,164 +146,57 @@ void server_stop(struct server *server)
     }
 }
 
-static void handle_signal(struct server *server, int number)
+static void on_end_signal(void *arg)
 {
-    switch (number) {
-    case SIGHUP:
-        if (server->options.hangup_is_end != NULL &&
-            server->options.hangup_is_end(server->options.hangup_arg))
-            server_stop(server);
-        else
-            server_reload(server);
-        break;
-    case SIGUSR1:
-        server_reopen_logs(server);
-        break;
-    case SIGUSR2:
-        LOG_WARN("signal_ignored",
-                 "signal=SIGUSR2 reason=\"upgrading the binary is not supported\"");
-        break;
-    default:
+    server_stop(arg);
+}
+
+static void on_hangup(void *arg)
+{
+    struct server *server = arg;
+
+    if (server->options.hangup_is_end != NULL &&
+        server->options.hangup_is_end(server->options.hangup_arg))
         server_stop(server);
-        break;
-    }
+    else
+        server_reload(server);
 }
 
-static void on_signal(void *arg, int fd, int events UNUSED)
+static void on_reopen(void *arg)
 {
-    struct server *server = arg;
-    struct signalfd_siginfo info;
-
-    while (read(fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-        LOG_DEBUG("signal", "number=%u pid=%u", info.ssi_signo, info.ssi_pid);
-        handle_signal(server, (int)info.ssi_signo);
-    }
+    server_reopen_logs(arg);
 }
 
-/* Signals that would end the process by default and mean nothing to it. A handler that somebody
- * else has installed, such as a preloaded profiler, stays. SIGXFSZ is among them so that a file
- * size limit becomes a failed write, which is counted, and not the end. */
-static void ignore_meaningless_signals(void)
-{
-    static const int numbers[] = {SIGPIPE, SIGALRM, SIGVTALRM, SIGPROF,
-                                  SIGIO,   SIGPWR,  SIGSTKFLT, SIGXFSZ};
-    struct sigaction now;
+/* --- parts ----------------------------------------------------------------------------------- */
 
-    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
-        if (sigaction(numbers[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
-            signal(numbers[i], SIG_IGN);
-    }
-    for (int number = SIGRTMIN; number <= SIGRTMAX; number++) {
-        if (sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
-            signal(number, SIG_IGN);
-    }
+static void print_log_metrics(struct control_part *part, struct text *out)
+{
+    const struct server *server = CONTAINER_OF(part, struct server, logs);
+
+    control_add_number(out, "weir_access_log_lost_total", "counter",
+                       "Writes of log lines that failed, and lines lost because of them",
+                       access_writer_failed(server->writer) + log_lost_lines());
+    control_add_number(
+        out, "weir_access_log_reopen_failures_total", "counter",
+        "Times that the access log could not be opened again; lines went on to the old file",
+        access_writer_reopen_failures(server->writer));
 }
 
-static void signals_open(struct server *server)
+/* Signals come first: threads that other parts start inherit the mask. */
+static void add_parts(struct server *server)
 {
-    static const int handled[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
-    sigset_t set;
+    static const struct control_part_ops logs = {.name = "logs", .metrics = print_log_metrics};
+    struct control *control = server->control;
 
-    ignore_meaningless_signals();
-    sigemptyset(&set);
-    for (size_t i = 0; i < ARRAY_LEN(handled); i++)
-        sigaddset(&set, handled[i]);
-    pthread_sigmask(SIG_BLOCK, &set, NULL); /* threads to come inherit it */
-    server->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (server->signal_fd < 0)
-        assert_failed("signalfd is not available", __FILE__, __LINE__);
-    server->signal_watch =
-        fd_watch_new(server->loop, server->signal_fd, FD_READABLE, on_signal, server);
-}
-
-static void on_ticket_tick(void *arg)
-{
-    struct server *server = arg;
-
-    tls_tickets_rotate(server->tickets);
-}
-
-static void on_expiry_tick(void *arg)
-{
-    expiry_tick(arg);
-}
-
-/* --- overload -------------------------------------------------------------------------------- */
-
-/* What is open beside connections, at least: they have the lowest numbers, those that limits.h
- * counts. A worker has its loop and wake-ups, and for each address of a listener a socket and a
- * reserve. The admin port's sockets are among those of the process. */
-static uint64_t own_descriptors(const struct server *server)
-{
-    enum { PROCESS = 8, WORKER = 4, LISTENER = 2 };
-    uint64_t count = PROCESS + server->worker_count * WORKER;
-
-    for (size_t i = 0; i < server->binds->count; i++) {
-        if (!server->binds->items[i].is_admin)
-            count += server->worker_count * LISTENER;
-    }
-    return count;
-}
-
-static void gather(const struct server *server, struct overload_facts *facts)
-{
-    const struct config *config = server_config(server);
-    uint64_t memory = config->overload.memory_bytes;
-    uint64_t up = 0;
-
-    *facts = (struct overload_facts){
-        .memory_bytes = overload_memory_now(),
-        .memory_max = memory > 0 ? memory : server->memory_limit,
-        .descriptors_max = limits_descriptors().accept_max,
-        .connections_max = config->max_connections,
-    };
-    for (size_t w = 0; w < server->worker_count; w++) {
-        facts->connections += metric_get(&server->metrics[w]->gauges[GAUGE_DOWN_CONNECTIONS_OPEN]);
-        up += metric_get(&server->metrics[w]->gauges[GAUGE_UP_CONNECTIONS_OPEN]);
-        facts->lag_ms = MAX(facts->lag_ms, worker_lag_ms(server->workers[w]));
-    }
-    facts->descriptors = own_descriptors(server) + facts->connections + up;
-}
-
-/* What is in buffers, and about what a connection has beside them. */
-static uint64_t accounted_bytes(const struct server *server)
-{
-    enum { CONNECTION = 32 * 1024 };
-    uint64_t buffers = 0;
-
-    for (size_t w = 0; w < server->worker_count; w++)
-        buffers += metric_get(&server->metrics[w]->gauges[GAUGE_BUFFER_BYTES]);
-    return buffers + server->overload_facts.descriptors * CONNECTION;
-}
-
-static void give_back_memory(struct server *server)
-{
-    uint64_t used = accounted_bytes(server), now = server->overload_facts.memory_bytes;
-
-    if (trim_is_due(&server->trim, now, used))
-        server->overload_facts.memory_bytes = trim_now(&server->trim, now, used);
-}
-
-static void on_overload_tick(void *arg)
-{
-    struct server *server = arg;
-    struct overload_facts *facts = &server->overload_facts;
-
-    if (server->snapshot == NULL || server->quotas == NULL)
-        return;
-    metrics_expire_groups(server->metrics, server->worker_count, clock_mono_ms(),
-                          server_config(server)->admin.keep_series_ms);
-    gather(server, facts);
-    give_back_memory(server);
-    enum overload_level before = server->overload.level;
-    enum overload_level level =
-        overload_step(&server->overload, overload_decide(&server_config(server)->overload, facts));
-    atomic_store_explicit(&server->quotas->overload, level, memory_order_relaxed);
-    if (level != before)
-        LOG_WARN("overload", "level=%s was=%s memory=%llu of=%llu connections=%llu lag_ms=%lld",
-                 overload_word(level), overload_word(before),
-                 (unsigned long long)facts->memory_bytes, (unsigned long long)facts->memory_max,
-                 (unsigned long long)facts->connections, (long long)facts->lag_ms);
+    signals_add(&server->signals, control,
+                &(struct signal_handlers){on_end_signal, on_hangup, on_reopen, server});
+    ticket_rotation_add(&server->ticket_rotation, control);
+    dns_add(&server->dns, control);
+    server_status_add(server);
+    expiry_add(&server->expiry, control);
+    overload_watch_add(&server->overload_watch, control);
+    splits_add(&server->splits, control);
+    control_add(control, &server->logs, &logs);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -349,17 +206,12 @@ struct server *server_new(const struct server_options *options)
     struct server *server = mem_new(sizeof(*server));
 
     server->options = *options;
-    server->loop = loop_new();
-    signals_open(server);
+    server->control = control_new();
+    server->loop = control_loop(server->control);
+    add_parts(server);
     deadline_init(&server->log_deadline, on_log_deadline);
     deadline_init(&server->step, on_step);
     server->log_wakeup = wakeup_new(server->loop, on_log_wakeup, server);
-    server->tickets = tls_tickets_new();
-    server->ticket_ticker = ticker_new(server->loop, TICKET_ROTATE_MS, on_ticket_tick, server);
-    server->memory_limit = overload_memory_limit();
-    server->overload_ticker = ticker_new(server->loop, OVERLOAD_TICK_MS, on_overload_tick, server);
-    server->expiry_ticker = ticker_new(server->loop, EXPIRY_TICK_MS, on_expiry_tick, server);
-    server->resolver = resolver_new(server->loop);
     struct admin_source source = server_admin_source(server);
     server->admin = admin_new(server->loop, &source);
     return server;
@@ -371,7 +223,7 @@ int server_start(struct server *server)
         return -1;
     server_enter(server, SERVER_RESOLVING);
     server_write_logs(server);
-    server_step_in(server, 0);
+    dns_wait(&server->dns, begin_serving, server);
     return 0;
 }
 
@@ -384,7 +236,7 @@ int server_run(struct server *server)
 static void stop_workers(struct server *server)
 {
     for (size_t w = 0; w < server->worker_count && server->workers != NULL; w++) {
-        resolver_remove_mailbox(server->resolver, worker_mailbox(server->workers[w]));
+        resolver_remove_mailbox(server->dns.resolver, worker_mailbox(server->workers[w]));
         worker_stop(server->workers[w]);
     }
 }
@@ -414,17 +266,10 @@ void server_free(struct server *server)
     snapshot_unref(&server->snapshot);
 
     tls_helpers_free(server->helpers);
-    resolver_free(server->resolver);
-    ticker_free(server->ticket_ticker);
-    ticker_free(server->overload_ticker);
-    ticker_free(server->expiry_ticker);
-    tls_tickets_free(server->tickets);
     wakeup_free(server->log_wakeup);
     deadline_deinit(&server->log_deadline);
     deadline_deinit(&server->step);
-    fd_watch_free(server->signal_watch);
-    close(server->signal_fd);
-    loop_free(server->loop);
+    control_free(server->control);
     text_free(&server->last_reload.complaints);
     text_free(&server->last_reload.warnings);
     free(server);
@@ -451,15 +296,6 @@ const struct config *server_config(const struct server *server)
 bool server_is_ready(const struct server *server)
 {
     return server->state == SERVER_RUNNING;
-}
-
-uint64_t server_counter(const struct server *server, enum counter counter)
-{
-    uint64_t sum = 0;
-
-    for (size_t w = 0; w < server->worker_count; w++)
-        sum += metric_get(&server->metrics[w]->counters[counter]);
-    return sum;
 }
 
 const struct addr *server_listener_address(const struct server *server, struct str name)

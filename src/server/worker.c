@@ -4,9 +4,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "control/limits.h"
 #include "http/session.h"
 #include "net/listener.h"
-#include "server/limits.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -17,8 +17,9 @@ below() {
     upstream) echo "discovery http tls net observe config base" ;;
     proxy) echo "upstream discovery http tls net observe route config base" ;;
     admin) echo "proxy upstream discovery http tls net observe route config base" ;;
-    server) echo "admin proxy upstream discovery http tls net observe route config base" ;;
-    cli) echo "server admin proxy upstream discovery http tls net observe route config base" ;;
+    control) echo "admin proxy upstream discovery http tls net observe route config base" ;;
+    server) echo "control admin proxy upstream discovery http tls net observe route config base" ;;
+    cli) echo "server control admin proxy upstream discovery http tls net observe route config base" ;;
     esac
 }
 

@@ -1,22 +1,22 @@
-/* Certificates that come to their end: a metric, and a line in the log at the moment it happens. */
-#include "server/server_impl.h"
+/* Certificates that expire. The wall clock is looked at every few seconds, so a clock that jumps
+ * forward only makes the next line cover a longer time. */
+#include "control/expiry.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 
 typedef void on_certificate(void *arg, struct str listener, const struct tls_expiry *expiry);
 
-static void each_certificate(const struct server *server, on_certificate *on, void *arg)
+static void each_certificate(const struct control_conf *conf, on_certificate *on, void *arg)
 {
-    const struct config *config = server_config(server);
-    const struct tls_plans *tls = snapshot_tls(server->snapshot);
+    const struct tls_plans *tls = conf->tls;
 
     for (size_t i = 0; i < tls->listener_count; i++) {
         size_t count = 0;
         const struct tls_expiry *items =
             tls->listeners[i] != NULL ? tls_server_plan_expiries(tls->listeners[i], &count) : NULL;
         for (size_t j = 0; j < count; j++)
-            on(arg, config->listeners[i].name, &items[j]);
+            on(arg, conf->config->listeners[i].name, &items[j]);
     }
 }
 
@@ -35,10 +35,10 @@ static void print_one(void *arg, struct str listener, const struct tls_expiry *e
     text_add(out, "\"} %lld\n", (long long)expiry->at_s);
 }
 
-void expiry_print(const struct server *server, struct text *out)
+static void print(struct control_part *part, struct text *out)
 {
     text_add_metric(out, metric_name, "gauge", "When a certificate ends, in seconds since 1970");
-    each_certificate(server, print_one, out);
+    each_certificate(control_conf(part->control), print_one, out);
 }
 
 /* --- the log --------------------------------------------------------------------------------- */
@@ -56,11 +56,21 @@ static void warn_of_one(void *arg, struct str listener, const struct tls_expiry 
                  expiry->file);
 }
 
-void expiry_tick(struct server *server)
+static void tick(struct control_part *part)
 {
-    struct span span = {server->expiries_told_s, clock_wall_us() / 1000000};
+    struct expiry *expiry = CONTAINER_OF(part, struct expiry, part);
+    struct span span = {expiry->reported_until_s, clock_wall_us() / 1000000};
 
-    if (server->snapshot != NULL && span.after_s > 0)
-        each_certificate(server, warn_of_one, &span);
-    server->expiries_told_s = span.until_s;
+    if (span.after_s > 0)
+        each_certificate(control_conf(part->control), warn_of_one, &span);
+    expiry->reported_until_s = span.until_s;
+}
+
+void expiry_add(struct expiry *expiry, struct control *control)
+{
+    enum { TICK_MS = 5000 };
+    static const struct control_part_ops ops = {
+        .name = "expiry", .tick_ms = TICK_MS, .tick = tick, .metrics = print};
+
+    control_add(control, &expiry->part, &ops);
 }

@@ -2,10 +2,10 @@
  * configuration, and what malloc keeps. Only the last of them grows and shrinks, so memory is given
  * back when there is much more slack than there was. A process that grows because it has more to do
  * has more that is accounted for, and is left in peace. */
-#include "server/trim.h"
+#include "control/trim.h"
 
 #include "base/log.h"
-#include "server/overload.h"
+#include "control/overload.h"
 
 #include <malloc.h>
 

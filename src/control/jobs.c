@@ -1,5 +1,5 @@
 /* See jobs.h. Two lists under one mutex: what waits for the thread, and what waits for the loop. */
-#include "server/jobs.h"
+#include "control/jobs.h"
 
 #include <errno.h>
 #include <pthread.h>

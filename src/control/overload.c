@@ -1,5 +1,5 @@
 /* See overload.h. */
-#include "server/overload.h"
+#include "control/overload.h"
 
 #include "observe/process.h"
 

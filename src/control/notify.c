@@ -1,5 +1,5 @@
 /* One datagram with lines of NAME=value to the socket that the environment names. */
-#include "server/notify.h"
+#include "control/notify.h"
 
 #include "base/clock.h"
 

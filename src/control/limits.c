@@ -1,5 +1,5 @@
 /* See limits.h. */
-#include "server/limits.h"
+#include "control/limits.h"
 
 #include "base/log.h"
 

@@ -1,5 +1,5 @@
 /* When memory is given back: figures in, an answer out. */
-#include "server/trim.h"
+#include "control/trim.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
-/* The shares in force, and the emergency brake, for the metrics page and the configuration status.
- */
-#include "server/server_impl.h"
+/* The shares of every split, and the emergency switch, for the metrics page and the configuration
+ * status. */
+#include "control/splits.h"
 
 static const char *const level_words[] = {
     [SPLIT_DEFAULT] = "default", [SPLIT_LIST] = "list", [SPLIT_HOST] = "host"};
@@ -67,8 +67,10 @@ static void add_emergency(const struct router_conf *router, struct text *out)
     }
 }
 
-void server_print_splits(const struct config *config, struct text *out)
+static void print(struct control_part *part, struct text *out)
 {
+    const struct config *config = control_conf(part->control)->config;
+
     text_add_metric(out, "weir_split_share", "gauge",
                     "Share of k8s by the configuration, 0 to 1, whatever the emergency brake says");
     for (size_t i = 0; i < config->router_count; i++) {
@@ -103,7 +105,7 @@ static void add_entry(const struct router_conf *router, const struct split_entry
     text_add_str(out, STR("}}"));
 }
 
-void server_print_split_status(const struct config *config, struct text *out)
+void splits_print_status(const struct config *config, struct text *out)
 {
     const char *separator = "";
 
@@ -124,4 +126,11 @@ void server_print_split_status(const struct config *config, struct text *out)
         separator = ",";
     }
     text_add_str(out, STR("}"));
+}
+
+void splits_add(struct control_part *part, struct control *control)
+{
+    static const struct control_part_ops ops = {.name = "splits", .metrics = print};
+
+    control_add(control, part, &ops);
 }

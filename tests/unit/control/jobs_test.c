@@ -1,5 +1,5 @@
 /* The job thread: jobs run one after the other beside the loop, and are finished on it. */
-#include "server/jobs.h"
+#include "control/jobs.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* The decision alone: shares and lags in, a level out. */
-#include "server/overload.h"
+#include "control/overload.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,0 +1,12 @@
+/* Part: certificates that expire. A metric shows when each one does, and a line in the log says so
+ * at the moment when it happens. */
+#pragma once
+
+#include "control/control.h"
+
+struct expiry {
+    struct control_part part;
+    int64_t reported_until_s; /* certificates that expired until then were reported; 0: not yet */
+};
+
+void expiry_add(struct expiry *expiry, struct control *control);
