@@ -152,3 +152,12 @@ unsigned str_distance(struct str a, struct str b)
     }
     return row[b.len];
 }
+
+char *str_copy(struct str s)
+{
+    char *copy = mem_new(s.len + 1); /* zeroed */
+
+    if (s.len > 0)
+        memcpy(copy, s.ptr, s.len);
+    return copy;
+}

@@ -62,6 +62,9 @@ static inline bool ascii_is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
+/* A copy on the heap that ends with NUL; the caller frees it. */
+char *str_copy(struct str s);
+
 /* Equal when ASCII case is ignored. */
 bool str_eq_nocase(struct str a, struct str b);
 

@@ -22,11 +22,6 @@ void group_metrics_free(struct group_metrics *group)
     free(group);
 }
 
-bool group_metrics_is(const struct group_metrics *group, const char *name, const char *side)
-{
-    return strcmp(group->name, name) == 0 && strcmp(group->side, side) == 0;
-}
-
 static bool is_expired(const struct group_metrics *group)
 {
     return atomic_load_explicit(&group->is_expired, memory_order_relaxed);
@@ -92,14 +87,14 @@ void metrics_mark_groups(struct metrics *const *workers, size_t count,
     }
 }
 
-/* Of the same labels in all workers: their sums must not lose a part before the whole. */
+/* Figures of one name expire in all workers at once, so that their sum never shrinks. */
 static bool is_used_anywhere(struct metrics *const *workers, size_t count,
                              const struct group_metrics *like)
 {
     for (size_t w = 0; w < count; w++) {
         for (const struct group_metrics *group = first_group(workers[w]); group != NULL;
              group = group->next) {
-            if (group_metrics_is(group, like->name, like->side) && metric_get(&group->users) > 0)
+            if (strcmp(group->name, like->name) == 0 && metric_get(&group->users) > 0)
                 return true;
         }
     }
@@ -112,7 +107,7 @@ static void expire_everywhere(struct metrics *const *workers, size_t count,
     for (size_t w = 0; w < count; w++) {
         for (struct group_metrics *group = first_group(workers[w]); group != NULL;
              group = group->next) {
-            if (group_metrics_is(group, like->name, like->side))
+            if (strcmp(group->name, like->name) == 0)
                 atomic_store_explicit(&group->is_expired, true, memory_order_relaxed);
         }
     }

@@ -12,7 +12,6 @@ struct group_fate {
 
 struct group_metrics *group_metrics_new(void);
 void group_metrics_free(struct group_metrics *group);
-bool group_metrics_is(const struct group_metrics *group, const char *name, const char *side);
 
 /* Not expired; or it is, but the worker has found a use for it in the same moment. */
 bool group_metrics_is_shown(const struct group_metrics *group);

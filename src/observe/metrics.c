@@ -37,24 +37,29 @@ static void copy_label(char *out, size_t size, struct str label)
     out[len] = '\0';
 }
 
-struct group_metrics *metrics_group(struct metrics *metrics, struct str name, struct str side)
+void metrics_group_set_side(struct group_metrics *group, const char *side)
+{
+    atomic_store_explicit(&group->side, side, memory_order_relaxed);
+}
+
+struct group_metrics *metrics_group(struct metrics *metrics, struct str name, const char *side)
 {
     struct group_metrics *first = atomic_load_explicit(&metrics->groups, memory_order_relaxed);
-    struct group_metrics label = {0};
+    char label[sizeof(first->name)];
 
-    copy_label(label.name, sizeof(label.name), name);
-    copy_label(label.side, sizeof(label.side), side);
+    copy_label(label, sizeof(label), name);
     for (struct group_metrics *group = first; group != NULL; group = group->next) {
-        if (group_metrics_is(group, label.name, label.side) &&
+        if (strcmp(group->name, label) == 0 &&
             !atomic_load_explicit(&group->is_expired, memory_order_relaxed)) {
             metric_add(&group->users, 1);
+            metrics_group_set_side(group, side);
             return group;
         }
     }
 
     struct group_metrics *group = group_metrics_new();
-    memcpy(group->name, label.name, sizeof(group->name));
-    memcpy(group->side, label.side, sizeof(group->side));
+    memcpy(group->name, label, sizeof(group->name));
+    metrics_group_set_side(group, side);
     metric_add(&group->users, 1);
     group->next = first;
     atomic_store_explicit(&metrics->groups, group, memory_order_release);

@@ -106,7 +106,8 @@ enum status_class { STATUS_1XX, STATUS_2XX, STATUS_3XX, STATUS_4XX, STATUS_5XX, 
 
 struct group_metrics {
     struct group_metrics *next;       /* unlinked by the worker, with the lock of `metrics` */
-    char name[64], side[8];           /* labels */
+    char name[64];                    /* label */
+    _Atomic(const char *) side;       /* label: borrows static text; the worker changes it */
     metric users;                     /* targets and configurations of the worker that count here */
     atomic_bool is_expired;           /* set by the control thread: not printed any more */
     struct group_fate *fate;          /* owns; control thread */
@@ -145,9 +146,13 @@ void metrics_free(struct metrics *metrics);
 metric *metrics_datacenter(struct metrics *metrics, struct str router, struct str why,
                            struct str rule);
 
-/* The worker's own thread: finds or makes the figures of a group. Cold: call once, keep them, and
- * give them back when nothing will be counted any more. */
-struct group_metrics *metrics_group(struct metrics *metrics, struct str name, struct str side);
+/* The worker's own thread: finds or makes the figures of a group. A group has one series, so `side`
+ * replaces the side of figures that exist. Cold: call once, keep them, and give them back when
+ * nothing will be counted any more. */
+struct group_metrics *metrics_group(struct metrics *metrics, struct str name, const char *side);
+
+/* The worker's own thread: changes the label of a group's one series to `side`, a static text. */
+void metrics_group_set_side(struct group_metrics *group, const char *side);
 void metrics_group_release(struct group_metrics **group);
 
 /* The worker's own thread, now and then: frees figures that have expired. Never waits. */

@@ -141,7 +141,7 @@ static void print_duration(struct metrics *const *workers, size_t count, struct 
 
 /* One group's figures of all workers. */
 struct group_sum {
-    const struct group_metrics *label; /* borrows: name and side */
+    const char *name, *side; /* labels; borrow from the figures of the first worker */
     uint64_t requests, responses[STATUS_CLASSES], failures[REASON_COUNT];
     uint64_t retries, retries_denied, connects, connect_failures, active;
     struct histogram_sum duration, connect_time;
@@ -155,8 +155,7 @@ struct group_sums {
 static struct group_sum *group_sums_get(struct group_sums *sums, const struct group_metrics *group)
 {
     for (size_t i = 0; i < sums->count; i++) {
-        const struct group_metrics *label = sums->items[i].label;
-        if (strcmp(label->name, group->name) == 0 && strcmp(label->side, group->side) == 0)
+        if (strcmp(sums->items[i].name, group->name) == 0)
             return &sums->items[i];
     }
     if (sums->count == sums->cap) {
@@ -165,7 +164,8 @@ static struct group_sum *group_sums_get(struct group_sums *sums, const struct gr
     }
     struct group_sum *sum = &sums->items[sums->count++];
     memset(sum, 0, sizeof(*sum));
-    sum->label = group;
+    sum->name = group->name;
+    sum->side = atomic_load_explicit(&group->side, memory_order_relaxed);
     return sum;
 }
 
@@ -185,12 +185,11 @@ static void group_sum_add(struct group_sum *sum, const struct group_metrics *gro
     histogram_sum(&sum->connect_time, &group->connect_time);
 }
 
-static int by_label(const void *left, const void *right)
+static int by_name(const void *left, const void *right)
 {
     const struct group_sum *a = left, *b = right;
-    int order = strcmp(a->label->name, b->label->name);
 
-    return order != 0 ? order : strcmp(a->label->side, b->label->side);
+    return strcmp(a->name, b->name);
 }
 
 static void group_sums_collect(struct group_sums *sums, struct metrics *const *workers,
@@ -207,7 +206,7 @@ static void group_sums_collect(struct group_sums *sums, struct metrics *const *w
         }
     }
     if (sums->count > 1)
-        qsort(sums->items, sums->count, sizeof(sums->items[0]), by_label);
+        qsort(sums->items, sums->count, sizeof(sums->items[0]), by_name);
 }
 
 /* group="mw-web",side="k8s", */
@@ -215,9 +214,9 @@ static void group_labels(const struct group_sum *sum, struct text *labels)
 {
     labels->len = 0;
     text_add_str(labels, STR("group=\""));
-    text_add_label(labels, str_of(sum->label->name));
+    text_add_label(labels, str_of(sum->name));
     text_add_str(labels, STR("\",side=\""));
-    text_add_label(labels, str_of(sum->label->side));
+    text_add_label(labels, str_of(sum->side));
     text_add_str(labels, STR("\","));
 }
 

@@ -36,37 +36,26 @@ static void answer_locally(struct exchange *x)
         reply_reason(x, reason_of_why(x->decision.why), x->decision.status);
 }
 
-/* Figures of the group and side in this worker; found once per configuration. */
-static struct group_metrics *figures_of(struct exchange *x)
-{
-    struct group_metrics **slot = &x->serving->group_metrics[x->decision.group][x->decision.side];
-
-    _Static_assert(sizeof((*slot)->name) > GROUP_NAME_MAX, "the label is the whole name");
-    if (*slot == NULL)
-        *slot =
-            metrics_group(x->proxy->metrics, x->group->name, str_of(side_word(x->decision.side)));
-    return *slot;
-}
-
 static void go_upstream(struct exchange *x)
 {
-    const struct group_conf *group = &x->serving->config->groups[x->decision.group];
+    const struct group_conf *conf = &x->serving->config->groups[x->decision.group];
+    struct group *group = x->serving->groups[x->decision.group];
 
-    x->group = group;
-    x->figures = figures_of(x);
-    metric_add(&x->figures->requests, 1);
-    metric_add(&x->figures->active, 1);
-    x->target = exchange_current_target(x);
+    x->group_conf = conf;
+    x->group = group_ref(group);
+    metric_add(&group->metrics->requests, 1);
+    metric_add(&group->metrics->active, 1);
+    x->target = group_target(group, x->decision.target);
     enum reason reason = header_rules_request(x);
     if (reason != REASON_NONE) {
         exchange_fail(x, reason);
         return;
     }
-    x->request->names = name_case_of(group->header_case);
-    if (group->timeouts.total_ms > 0)
-        x->total_at_ms = loop_now_ms(x->proxy->loop) + group->timeouts.total_ms;
+    x->request->names = name_case_of(conf->header_case);
+    if (conf->timeouts.total_ms > 0)
+        x->total_at_ms = loop_now_ms(x->proxy->loop) + conf->timeouts.total_ms;
     if (x->target != NULL)
-        upstream_earn_retry(x->proxy->upstream, exchange_current_group(x));
+        group_earn_retry(group);
     exchange_connect(x);
 }
 

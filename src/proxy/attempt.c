@@ -22,7 +22,7 @@ static enum again may_try_again(const struct exchange *x, enum reason reason)
     bool is_unread = !x->was_heard_of && upstream_was_unread(&x->lease, reason);
     if (is_unread && was_reused && !x->has_raced)
         return AGAIN_RACE;
-    if (x->retries >= x->group->retries)
+    if (x->retries >= x->group_conf->retries)
         return AGAIN_NO;
     if (is_unread)
         return AGAIN_RETRY;
@@ -39,38 +39,16 @@ static enum again may_try_again(const struct exchange *x, enum reason reason)
     UNREACHABLE("every kind of retry is above");
 }
 
-int exchange_current_group(const struct exchange *x)
-{
-    const struct config *config = x->proxy->serving->config;
-
-    if (x->serving == x->proxy->serving)
-        return x->decision.group;
-    for (size_t i = 0; i < config->group_count; i++) {
-        if (str_eq(config->groups[i].name, x->group->name) &&
-            config->groups[i].target_count > (size_t)x->decision.target)
-            return (int)i;
-    }
-    return -1;
-}
-
-struct target *exchange_current_target(const struct exchange *x)
-{
-    int group = exchange_current_group(x);
-
-    return group >= 0 ? upstream_target(x->proxy->upstream, group, x->decision.target) : NULL;
-}
-
 /* May the group make one more attempt, for all its requests have paid in? It is taken out. */
 static bool spend_retry(struct exchange *x, enum reason reason)
 {
-    int group = exchange_current_group(x);
-
-    if (group < 0 || upstream_spend_retry(x->proxy->upstream, group))
-        return true; /* of a group that is gone nothing is asked any more */
+    if (group_spend_retry(x->group))
+        return true;
     proxy_count(x->proxy, COUNTER_UP_RETRIES_DENIED, 1);
-    metric_add(&x->figures->retries_denied, 1);
-    LOG_LIMITED_BY(log_cause(reason, x->group->name.ptr), LOG_LEVEL_WARN, "upstream_retries_denied",
-                   "group=%.*s reason=%s", STR_FMT(x->group->name), reason_word(reason));
+    metric_add(&x->group->metrics->retries_denied, 1);
+    LOG_LIMITED_BY(log_cause(reason, x->group_conf->name.ptr), LOG_LEVEL_WARN,
+                   "upstream_retries_denied", "group=%.*s reason=%s", STR_FMT(x->group_conf->name),
+                   reason_word(reason));
     return false;
 }
 
@@ -83,7 +61,7 @@ static void count_second(struct exchange *x, enum again again)
     }
     x->retries++;
     proxy_count(x->proxy, COUNTER_UP_RETRIES, 1);
-    metric_add(&x->figures->retries, 1);
+    metric_add(&x->group->metrics->retries, 1);
 }
 
 void exchange_retry(struct exchange *x, enum reason reason)
@@ -98,7 +76,7 @@ void exchange_retry(struct exchange *x, enum reason reason)
     }
     count_second(x, again);
     upstream_release(&x->lease, false);
-    x->target = exchange_current_target(x);
+    x->target = group_target(x->group, x->decision.target);
     x->was_heard_of = false;
     exchange_enter(x, EXCHANGE_CONNECTING);
     connect_upstream(x, LEASE_FRESH, was_stale ? NULL : failed);
@@ -123,7 +101,7 @@ static void send_request(struct exchange *x)
 {
     struct stream *up = exchange_up(x);
 
-    if (x->group->host_is_target) /* of this attempt; the copy outlives the endpoint */
+    if (x->group_conf->host_is_target) /* of this attempt; the copy outlives the endpoint */
         x->request->authority = arena_str(x->request->arena, endpoint_authority(x->lease.endpoint));
     exchange_enter(x, EXCHANGE_RELAYING);
     x->sent_us = loop_now_us(x->proxy->loop);

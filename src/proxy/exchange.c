@@ -46,6 +46,7 @@ static void finish(struct task *task)
     struct downstream *client = x->client;
     struct serving *serving = x->serving;
 
+    group_unref(&x->group);
     x->proxy->exchange_count--;
     metric_sub(&x->proxy->metrics->gauges[GAUGE_DOWN_STREAMS_OPEN], 1);
     stream_close(x->down);
@@ -188,7 +189,7 @@ static void end_response(struct exchange *x)
 static bool is_interim_flood(struct exchange *x)
 {
     enum { SECOND_US = 1000000 };
-    uint32_t rate = x->group->max_interim_rate;
+    uint32_t rate = x->group_conf->max_interim_rate;
     int64_t now_us = loop_now_us(x->proxy->loop);
 
     if (rate == 0)

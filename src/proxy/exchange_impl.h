@@ -62,12 +62,6 @@ void exchange_connect(struct exchange *x);
 /* An attempt has failed for `reason`: makes another one where that is allowed, or fails. */
 void exchange_retry(struct exchange *x, enum reason reason);
 
-/* The group under the configuration in force: the old one's may be gone since a reload; -1. */
-int exchange_current_group(const struct exchange *x);
-
-/* The target of the decision under the configuration in force; NULL when it is gone. */
-struct target *exchange_current_target(const struct exchange *x);
-
 /* --- replay.c -------------------------------------------------------------------------------- */
 
 void replay_init(struct replay *replay, struct buf_pool *pool);

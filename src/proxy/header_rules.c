@@ -160,7 +160,7 @@ static void sources_of(const struct exchange *x, const struct headers_conf *sour
     sources[1] = router->headers;
     if (x->decision.rule >= 0)
         sources[2] = router->rules[x->decision.rule].headers;
-    if (x->group != NULL && x->decision.why == WHY_DEBUG)
+    if (x->group_conf != NULL && x->decision.why == WHY_DEBUG)
         sources[3] = router->debug.headers;
 }
 

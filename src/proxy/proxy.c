@@ -14,18 +14,6 @@ struct serving *serving_ref(struct serving *serving)
     return serving;
 }
 
-enum { SIDES = SIDE_K8S + 1 };
-
-/* Room for the figures of each group and side; exchanges find them. */
-static void make_group_metrics(struct serving *serving)
-{
-    const struct config *config = serving->config;
-
-    serving->group_metrics = mem_new(config->group_count * sizeof(*serving->group_metrics));
-    for (size_t i = 0; i < config->group_count; i++)
-        serving->group_metrics[i] = mem_new(SIDES * sizeof(**serving->group_metrics));
-}
-
 static void make_dc_metrics(struct serving *serving)
 {
     const struct config *config = serving->config;
@@ -44,21 +32,13 @@ static void free_dc_metrics(struct serving *serving)
     free(serving->dc_metrics);
 }
 
-static void free_group_metrics(struct serving *serving)
-{
-    for (size_t i = 0; i < serving->config->group_count; i++) {
-        for (size_t side = 0; side < SIDES; side++)
-            metrics_group_release(&serving->group_metrics[i][side]);
-        free(serving->group_metrics[i]);
-    }
-    free(serving->group_metrics);
-}
-
 static void serving_free(struct serving *serving)
 {
     for (size_t i = 0; i < serving->config->listener_count; i++)
         tls_server_unref(&serving->listeners[i].tls);
-    free_group_metrics(serving);
+    for (size_t i = 0; serving->groups != NULL && i < serving->config->group_count; i++)
+        group_unref(&serving->groups[i]);
+    free(serving->groups);
     free_dc_metrics(serving);
     free(serving->listeners);
     if (serving->release != NULL)
@@ -128,7 +108,6 @@ static struct serving *serving_new(struct proxy *proxy, const struct config *con
     serving->config = config;
     serving->routers = routers;
     serving->listeners = mem_new(config->listener_count * sizeof(*serving->listeners));
-    make_group_metrics(serving);
     make_dc_metrics(serving);
     for (size_t i = 0; i < config->listener_count; i++)
         make_listener(proxy, &config->listeners[i], tls->listeners[i], &serving->listeners[i]);
@@ -137,12 +116,23 @@ static struct serving *serving_new(struct proxy *proxy, const struct config *con
 
 /* --- adopting -------------------------------------------------------------------------------- */
 
+/* Requests find their group by its index. */
+static void share_groups(struct serving *serving, struct upstream *upstream)
+{
+    size_t count = serving->config->group_count;
+
+    serving->groups = mem_new(MAX(count, 1u) * sizeof(struct group *));
+    for (size_t i = 0; i < count; i++)
+        serving->groups[i] = group_ref(upstream_group(upstream, (int)i));
+}
+
 void proxy_adopt(struct proxy *proxy, const struct config *config, const struct routers *routers,
                  const struct tls_plans *tls, void (*release)(void *arg), void *arg)
 {
     struct serving *next = serving_new(proxy, config, routers, tls);
 
     upstream_adopt(proxy->upstream, config, tls->groups);
+    share_groups(next, proxy->upstream);
     next->release = release;
     next->release_arg = arg;
 

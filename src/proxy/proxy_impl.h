@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "http/session.h"
 #include "proxy/proxy.h"
+#include "upstream/group.h"
 
 struct exchange;
 
@@ -28,8 +29,8 @@ struct serving {
     unsigned refs;
     const struct config *config; /* borrows until release() */
     const struct routers *routers;
-    struct serving_listener *listeners;    /* owns: one per config.listeners */
-    struct group_metrics ***group_metrics; /* owns: [group][side], found once */
+    struct serving_listener *listeners; /* owns: one per config.listeners */
+    struct group **groups;              /* shares: one per config.groups */
     metric ***dc_metrics; /* owns: [router][dc_why, then rules of primary_if], found once */
     void (*release)(void *arg);
     void *release_arg;
@@ -207,10 +208,10 @@ struct exchange {
     struct downstream *client; /* borrows: outlives the exchange */
     struct serving *serving;   /* shares */
     const struct listener_conf *listener;
-    const struct group_conf *group; /* NULL when answered locally */
-    const struct rule_conf *rule;   /* NULL when none matched, or there is no router */
-    struct target *target;          /* borrows through the lease */
-    struct group_metrics *figures;  /* of the group and side; NULL when answered locally */
+    const struct group_conf *group_conf; /* of its configuration; NULL when answered locally */
+    const struct rule_conf *rule;        /* NULL when none matched, or there is no router */
+    struct target *target;               /* borrows through the lease */
+    struct group *group;                 /* shares; NULL when answered locally */
 
     struct stream *down;  /* until stream_close */
     struct lease lease;   /* lease.stream is the upstream stream while HELD */

@@ -24,14 +24,15 @@ static void count(struct exchange *x, uint64_t duration_us)
     if (x->reason != REASON_NONE)
         metric_add(&metrics->reasons[x->reason], 1);
     histogram_add(&metrics->duration, duration_us);
-    if (x->figures == NULL)
+    if (x->group == NULL)
         return;
-    metric_sub(&x->figures->active, 1);
+    struct group_metrics *group = x->group->metrics;
+    metric_sub(&group->active, 1);
     if (x->status >= 100 && x->status < 600)
-        metric_add(&x->figures->responses[x->status / 100 - 1], 1);
+        metric_add(&group->responses[x->status / 100 - 1], 1);
     if (x->reason != REASON_NONE)
-        metric_add(&x->figures->failures[x->reason], 1);
-    histogram_add(&x->figures->duration, duration_us);
+        metric_add(&group->failures[x->reason], 1);
+    histogram_add(&group->duration, duration_us);
 }
 
 static void name_route(const struct exchange *x, struct access_entry *entry)
@@ -52,8 +53,8 @@ static void name_route(const struct exchange *x, struct access_entry *entry)
     if (decision->dc_rule >= 0)
         entry->primary_if =
             config->routers[x->listener->router].multi_dc.primary_if[decision->dc_rule].name;
-    if (x->group != NULL)
-        entry->group = x->group->name;
+    if (x->group_conf != NULL)
+        entry->group = x->group_conf->name;
     if (x->lease.endpoint != NULL)
         entry->endpoint = endpoint_name(x->lease.endpoint);
     if (x->listener->router >= 0 && decision->service >= 0)

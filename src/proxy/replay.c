@@ -46,7 +46,7 @@ static bool is_too_large(const struct exchange *x)
 
     if (x->request->content_length > 0)
         bytes = MAX(bytes, (uint64_t)x->request->content_length);
-    return bytes > x->group->max_retry_body_bytes ||
+    return bytes > x->group_conf->max_retry_body_bytes ||
            x->proxy->replay_memory > x->serving->config->max_retry_memory;
 }
 

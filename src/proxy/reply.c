@@ -59,8 +59,8 @@ static void add_reason(struct exchange *x, struct head *head, enum reason reason
 {
     if (x->client->trusted)
         head_add_id(head, HEADER_X_WEIR_REASON, str_of(reason_word(reason)));
-    if (x->listener->show_group && x->group != NULL)
-        head_add_id(head, HEADER_X_WEIR_GROUP, x->group->name);
+    if (x->listener->show_group && x->group_conf != NULL)
+        head_add_id(head, HEADER_X_WEIR_GROUP, x->group_conf->name);
 }
 
 /* What is said of a failure in one line. What failed behind weir concerns trusted clients only;
@@ -73,10 +73,10 @@ static struct str failure_text(struct exchange *x, enum reason reason, int statu
     if (!x->client->trusted)
         return arena_printf(arena, "%d %.*s (request %.*s)", status, STR_FMT(phrase),
                             STR_FMT(x->request_id));
-    if (x->group == NULL)
+    if (x->group_conf == NULL)
         return arena_printf(arena, "%d %.*s: %s", status, STR_FMT(phrase), reason_word(reason));
     return arena_printf(arena, "%d %.*s: %s (group %.*s)", status, STR_FMT(phrase),
-                        reason_word(reason), STR_FMT(x->group->name));
+                        reason_word(reason), STR_FMT(x->group_conf->name));
 }
 
 /* `hint`: further lines of the body, or "". */

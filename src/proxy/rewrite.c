@@ -288,8 +288,8 @@ static void show_group(struct exchange *x, struct head *head)
 {
     head_remove(head, HEADER_X_WEIR_GROUP);
     head_remove(head, HEADER_X_WEIR_REASON);
-    if (x->listener->show_group && x->group != NULL)
-        head_add_id(head, HEADER_X_WEIR_GROUP, x->group->name);
+    if (x->listener->show_group && x->group_conf != NULL)
+        head_add_id(head, HEADER_X_WEIR_GROUP, x->group_conf->name);
 }
 
 enum reason rewrite_response(struct exchange *x, struct head *head)

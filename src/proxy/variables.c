@@ -76,7 +76,7 @@ static struct str decision_variable(const struct exchange *x, enum variable vari
 
     switch (variable) {
     case VARIABLE_GROUP:
-        return x->group != NULL ? x->group->name : STR("-");
+        return x->group_conf != NULL ? x->group_conf->name : STR("-");
     case VARIABLE_SIDE:
         return str_of(side_word(decision->side));
     case VARIABLE_SERVICE:

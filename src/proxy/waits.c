@@ -89,15 +89,15 @@ static enum exchange_wait next_wait(struct exchange *x, int64_t *ms)
         if (!x->has_messages || !grpc_is_between_messages(x))
             return wait_for_body(x, ms);
         message_wait_over(x);
-        *ms = x->group->timeouts.idle_ms;
+        *ms = x->group_conf->timeouts.idle_ms;
         return WAIT_PROGRESS;
     }
     body_wait_over(x);
     if (!x->response_started) {
-        *ms = x->group->timeouts.response_ms;
+        *ms = x->group_conf->timeouts.response_ms;
         return WAIT_RESPONSE;
     }
-    *ms = x->group->timeouts.idle_ms;
+    *ms = x->group_conf->timeouts.idle_ms;
     return WAIT_PROGRESS;
 }
 

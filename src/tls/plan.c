@@ -68,11 +68,6 @@ void der_array_free(struct der *items, size_t count)
     free(items);
 }
 
-static char *copy_of(struct str text)
-{
-    return text.len > 0 ? strndup(text.ptr, text.len) : strdup("");
-}
-
 /* --- a listener ------------------------------------------------------------------------------ */
 
 static void add_protocol(struct tls_server_plan *plan, const char *name)
@@ -92,9 +87,9 @@ static struct tls_server_plan *server_plan_new(const struct tls_server_conf *con
     plan->tickets = conf->tickets;
     plan->rejects_unknown_names = conf->unknown_sni == UNKNOWN_SNI_REJECT;
     plan->min_version = conf->min_version;
-    plan->ciphers = copy_of(conf->ciphers);
-    plan->ciphersuites = copy_of(conf->ciphersuites);
-    plan->groups = copy_of(conf->curves);
+    plan->ciphers = str_copy(conf->ciphers);
+    plan->ciphersuites = str_copy(conf->ciphersuites);
+    plan->groups = str_copy(conf->curves);
     if (conf->alpn_h2)
         add_protocol(plan, "h2");
     if (conf->alpn_h1)
@@ -277,7 +272,7 @@ struct tls_client_plan *tls_client_plan_load(struct tls_loader *loader, const st
     plan->verify = conf->verify;
     plan->alpn_h2 = alpn_h2;
     plan->min_version = conf->min_version;
-    plan->ciphers = copy_of(conf->ciphers);
+    plan->ciphers = str_copy(conf->ciphers);
     if (conf->verify)
         plan->trust = trust_load(loader, place, conf->ca, conf->ca_pem, conf->crl);
     plan->policy = client_policy(plan);

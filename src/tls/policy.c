@@ -102,7 +102,7 @@ static void copy_names(struct tls_policy *policy, const struct client_certificat
 {
     policy->names = mem_new((conf->name_count + 1) * sizeof(*policy->names));
     for (size_t i = 0; i < conf->name_count; i++)
-        policy->names[policy->name_count++] = strndup(conf->names[i].ptr, conf->names[i].len);
+        policy->names[policy->name_count++] = str_copy(conf->names[i]);
 }
 
 /* "*.x" stands for one label. Names of hosts are compared without regard to case, others exactly.

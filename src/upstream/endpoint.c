@@ -62,7 +62,7 @@ struct str endpoint_authority(const struct endpoint *e)
 
 bool endpoint_has_room(const struct endpoint *e)
 {
-    return e->connections < e->target->group->max_connections;
+    return e->connections < e->target->group->conf->max_connections;
 }
 
 void endpoint_publish(struct endpoint *e)

@@ -25,7 +25,7 @@ static struct endpoint *pick(struct target *t, const struct lease *lease)
         .avoid = index_of(t, lease->avoid),
         .now_ms = loop_now_ms(t->upstream->loop),
     };
-    int i = t->group->balance == BALANCE_ROUND_ROBIN
+    int i = t->group->conf->balance == BALANCE_ROUND_ROBIN
                 ? balance_round_robin(&c, &t->cursor)
                 : balance_least_request(&c, &t->upstream->dice);
 
@@ -83,7 +83,7 @@ static void queue_push(struct target *t, struct lease *lease)
     t->waiting_count++;
     t->waiting_any += !lease->needs_fresh;
     if (!deadline_is_set(&t->late))
-        deadline_set(t->upstream->loop, &t->late, t->group->timeouts.connect_ms);
+        deadline_set(t->upstream->loop, &t->late, t->group->conf->timeouts.connect_ms);
 }
 
 /* Out of the queue; keeps its endpoint, for the log. */
@@ -281,7 +281,7 @@ static void on_late(struct deadline *deadline)
 
     target_ref(t);
     while ((lease = queue_head(t)) != NULL) {
-        int64_t left_ms = lease->asked_at_ms + t->group->timeouts.connect_ms - now_ms;
+        int64_t left_ms = lease->asked_at_ms + t->group->conf->timeouts.connect_ms - now_ms;
         if (left_ms > 0) {
             deadline_set(t->upstream->loop, &t->late, left_ms);
             break;
@@ -324,7 +324,7 @@ enum reason upstream_acquire(struct target *t, struct lease *lease, struct arena
         lease_set_endpoint(lease, e);
         return REASON_NONE;
     }
-    if (t->waiting_count >= t->group->max_pending) {
+    if (t->waiting_count >= t->group->conf->max_pending) {
         lease_forget(lease);
         return REASON_UPSTREAM_OVERFLOW;
     }

@@ -1,7 +1,7 @@
 /* The balance is kept in parts of a retry, SHARE_MAX to the whole, so that a request pays in its
  * share as the configuration says it, exactly. The clock is only looked at when a retry is wanted:
  * a request costs one addition. */
-#include "upstream/retry_budget_impl.h"
+#include "upstream/retry_budget.h"
 
 void retry_budget_earn(struct retry_budget *budget, const struct retry_budget_conf *conf)
 {

@@ -92,11 +92,11 @@ static void want_host(struct target *t, struct wanted *wanted, const struct host
         t->is_resolving = true;
         return;
     }
-    if (set->is_gone && t->group->on_nxdomain == NXDOMAIN_DROP)
+    if (set->is_gone && t->group->conf->on_nxdomain == NXDOMAIN_DROP)
         return;
     for (size_t i = 0; i < set->count; i++) {
         const struct addr *found = &set->entries[i].addr;
-        if (!is_of_family(found, t->group->family))
+        if (!is_of_family(found, t->group->conf->family))
             continue;
         struct addr addr = with_port(found, host->port);
         want(t, wanted, &addr, host->name);
@@ -152,46 +152,35 @@ bool target_uses_name(const struct target *t, struct str name)
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-static char *copy_text(struct str s)
-{
-    char *copy = mem_new(s.len + 1);
-
-    if (s.len > 0)
-        memcpy(copy, s.ptr, s.len);
-    return copy;
-}
-
 static struct str server_name_of(const struct group_conf *group)
 {
     return group->tls != NULL ? group->tls->server_name : STR("");
 }
 
-struct target *target_new(struct upstream *upstream, const struct group_conf *group,
-                          const struct target_conf *conf, const struct tls_client_plan *plan,
-                          struct str side)
+struct target *target_new(struct group *group, const struct target_conf *conf,
+                          const struct tls_client_plan *plan)
 {
     struct target *t = mem_new(sizeof(*t));
 
-    t->upstream = upstream;
+    t->upstream = group->upstream;
     t->refs = 1;
-    t->group_name = copy_text(group->name);
-    t->name = copy_text(conf->name);
-    t->protocol = group->protocol;
-    t->send_proxy = group->send_proxy;
-    t->has_tls = group->tls != NULL;
-    t->server_name = copy_text(server_name_of(group));
+    t->group = group_ref(group);
+    t->name = str_copy(conf->name);
+    t->protocol = group->conf->protocol;
+    t->send_proxy = group->conf->send_proxy;
+    t->has_tls = group->conf->tls != NULL;
+    t->server_name = str_copy(server_name_of(group->conf));
     t->tls_policy = plan != NULL ? tls_client_plan_policy(plan) : 0;
-    t->metrics = metrics_group(upstream->metrics, group->name, side);
     list_init(&t->all);
     queue_init(t);
-    list_push_back(&upstream->all, &t->node);
+    list_push_back(&t->upstream->all, &t->node);
     return t;
 }
 
 bool target_matches(const struct target *t, const struct group_conf *group,
                     const struct target_conf *conf, const struct tls_client_plan *plan)
 {
-    if (!str_eq(str_of(t->group_name), group->name) || !str_eq(str_of(t->name), conf->name))
+    if (!str_eq(str_of(t->name), conf->name))
         return false;
     if (t->protocol != group->protocol || t->send_proxy != group->send_proxy ||
         t->has_tls != (group->tls != NULL))
@@ -200,12 +189,10 @@ bool target_matches(const struct target *t, const struct group_conf *group,
                            str_eq(str_of(t->server_name), server_name_of(group)));
 }
 
-void target_configure(struct target *t, const struct group_conf *group,
-                      const struct target_conf *conf, struct tls_client *client)
+void target_configure(struct target *t, const struct target_conf *conf, struct tls_client *client)
 {
     struct tls_client *old = t->client;
 
-    t->group = group;
     t->conf = conf;
     t->client = client != NULL ? tls_client_ref(client) : NULL;
     if (old != NULL)
@@ -218,11 +205,10 @@ static void target_free(struct reap *reap)
     struct target *t = CONTAINER_OF(reap, struct target, reap);
 
     queue_deinit(t);
-    metrics_group_release(&t->metrics);
+    group_unref(&t->group);
     free(t->server_name);
     free(t->endpoints);
     free(t->loads);
-    free(t->group_name);
     free(t->name);
     free(t);
 }
@@ -255,24 +241,10 @@ void target_unref(struct target *t)
         target_end(t);
 }
 
-/* The configuration goes when the last exchange that began under it does. One that began under an
- * older one may hold us for longer. */
-static void keep_numbers(struct target *t)
-{
-    t->last_group = *t->group;
-    t->last_group.place = (struct place){0};
-    t->last_group.name = str_of(t->group_name);
-    t->last_group.targets = NULL;
-    t->last_group.target_count = 0;
-    t->last_group.tls = NULL;
-    t->group = &t->last_group;
-    t->conf = NULL;
-}
-
 void target_retire(struct target *t)
 {
     t->is_gone = true;
-    keep_numbers(t);
+    t->conf = NULL;
     LIST_EACH(node, &t->all)
     {
         struct endpoint *e = CONTAINER_OF(node, struct endpoint, node);

@@ -173,7 +173,8 @@ static bool may_carry_more(const struct upconn *u)
         return false;
     if (e->target->is_gone && e->target->waiting_count == 0)
         return false;
-    return e->target->group->max_requests == 0 || s->requests < e->target->group->max_requests;
+    return e->target->group->conf->max_requests == 0 ||
+           s->requests < e->target->group->conf->max_requests;
 }
 
 /* Received and not used; inside on_data the connection itself cannot know yet. */
@@ -189,7 +190,7 @@ static bool was_cut(const struct upconn *u)
 
 static void become_idle(struct upconn *u)
 {
-    const struct group_conf *group = u->endpoint->target->group;
+    const struct group_conf *group = u->endpoint->target->group->conf;
 
     if (u->is_paused) {
         u->is_paused = false;
@@ -376,7 +377,7 @@ static bool speaks_h2(const struct target *target, struct str alpn)
 static void session_start(struct upconn *u)
 {
     const struct target *target = u->endpoint->target;
-    struct session_limits limits = session_limits_of(target->group);
+    struct session_limits limits = session_limits_of(target->group->conf);
     bool h2 = speaks_h2(target, conn_tls_info(u->conn)->alpn);
     struct buf_pool *pool = loop_bufs(u->upstream->loop);
 
@@ -390,8 +391,8 @@ static void on_conn_open(struct conn *conn)
     struct upconn *u = conn_arg(conn);
     struct target *target = u->endpoint->target;
 
-    metric_add(&target->metrics->connects, 1);
-    histogram_add(&target->metrics->connect_time,
+    metric_add(&target->group->metrics->connects, 1);
+    histogram_add(&target->group->metrics->connect_time,
                   (uint64_t)(loop_now_us(u->upstream->loop) - u->started_us));
     metric_add(&u->upstream->metrics->counters[COUNTER_UP_CONNECTS], 1);
     metric_add(&u->upstream->metrics->gauges[GAUGE_UP_CONNECTIONS_OPEN], 1);
@@ -544,11 +545,11 @@ static void connect_failed(struct upconn *u, enum reason why)
     enum reason reason = connect_reason(u, why);
     const char *words = conn_error_text(u->conn);
 
-    LOG_LIMITED_BY(log_cause(log_cause((uintptr_t)e, words), target->group_name), LOG_LEVEL_WARN,
+    LOG_LIMITED_BY(log_cause(log_cause((uintptr_t)e, words), target->group->name), LOG_LEVEL_WARN,
                    "upstream_connect_failed",
-                   "group=%s target=%s endpoint=%.*s reason=%s error=\"%s\"", target->group_name,
+                   "group=%s target=%s endpoint=%.*s reason=%s error=\"%s\"", target->group->name,
                    target->name, STR_FMT(endpoint_name(e)), reason_word(reason), words);
-    metric_add(&target->metrics->connect_failures, 1);
+    metric_add(&target->group->metrics->connect_failures, 1);
     e->shunned_until_ms = loop_now_ms(u->upstream->loop) + CONNECT_BACKOFF_MS;
 
     uint32_t streams = u->expected;
@@ -641,7 +642,7 @@ void upconn_connect(struct endpoint *e, struct upstream_client *client)
 {
     struct target *target = e->target;
     struct upstream *upstream = target->upstream;
-    const struct upstream_timeouts_conf *timeouts = &target->group->timeouts;
+    const struct upstream_timeouts_conf *timeouts = &target->group->conf->timeouts;
     struct conn_limits limits = {
         .connect_ms = timeouts->connect_ms,
         .handshake_ms = timeouts->connect_ms,
@@ -738,7 +739,8 @@ static bool is_in_doubt(const struct upconn *u, const struct lease *lease)
 
     if (u->state != UPCONN_OPEN || !u->session->is_h2 || u->heard_at_ms > lease->asked_at_ms)
         return false;
-    return silent_ms >= MIN((int64_t)DOUBT_MS, (int64_t)lease->target->group->timeouts.response_ms);
+    return silent_ms >=
+           MIN((int64_t)DOUBT_MS, (int64_t)lease->target->group->conf->timeouts.response_ms);
 }
 
 /* It takes no more requests: each of them would share the fate of those who are on it. */

@@ -2,9 +2,9 @@
  * them that are open, warm or being made. The exchange asks for a stream and gets one now, later,
  * or a reason.
  *
- * Targets outlive configurations: upstream_adopt() matches them by group and target name, so a
- * reload neither drops warm connections nor forgets what was learnt. All calls on the worker's own
- * thread, but for the resolver, which lives on the control thread and sends its results over. */
+ * Groups (upstream/group.h) and their targets outlive configurations: upstream_adopt() matches them
+ * by name, so a reload neither drops warm connections nor forgets what was learnt. All calls on the
+ * worker's own thread. */
 #pragma once
 
 #include "base/addr.h"
@@ -32,17 +32,14 @@ struct upstream *upstream_new(struct loop *loop, struct tls_library *library,
  * the loop has run once more, or after loop_free. */
 void upstream_free(struct upstream *upstream);
 
-/* Makes the targets of `config` (borrowed until the next adopt has returned and no lease is open).
- * `plans` has one for each group with TLS; NULL where no group has. Targets that are gone finish
- * their leases, then go. */
+/* Makes the groups of `config` (borrowed until the next adopt has returned and no lease is open),
+ * or finds them among those of the configuration before. `plans` has one for each group with TLS;
+ * NULL where no group has. Targets that are not in `config` finish their leases and are freed. */
 void upstream_adopt(struct upstream *upstream, const struct config *config,
                     struct tls_client_plan *const *plans);
 
 /* Takes endpoint sets (discovery/endpoint_set.h) from `mailbox`, which is borrowed. */
 void upstream_receive(struct upstream *upstream, struct mailbox *mailbox);
-
-/* The target of a decision under the configuration last adopted. A lease keeps its target alive. */
-struct target *upstream_target(struct upstream *upstream, int group, int target);
 
 /* --- clients --------------------------------------------------------------------------------- */
 
@@ -116,18 +113,6 @@ bool upstream_was_unread(const struct lease *lease, enum reason reason);
 
 /* What the connection of a HELD lease said when it broke, during on_reset; "": nothing. */
 const char *upstream_error(const struct lease *lease);
-
-/* --- the retry budget ------------------------------------------------------------------------ */
-
-/* What a group may retry in this worker, under the limits of the configuration last adopted;
- * `group` is an index in that. A reload keeps what is saved, by the group's name.
- * retry_budget_impl.h says what it promises. */
-
-/* A request goes to `group`. */
-void upstream_earn_retry(struct upstream *upstream, int group);
-
-/* May `group` make one more retry now? It is counted when it may. */
-MUST_USE bool upstream_spend_retry(struct upstream *upstream, int group);
 
 /* --- facts ----------------------------------------------------------------------------------- */
 

@@ -1,8 +1,8 @@
 /* What the files of this room share. Who holds whom:
  *
- *   upstream ──owns──▶ target ──owns──▶ endpoint ──owns──▶ upconn ──owns──▶ conn and session
- *      lease shares its target and its endpoint; an upconn shares its endpoint until its memory
- * goes.
+ *   upstream ──shares──▶ group ──shares──▶ target ──owns──▶ endpoint ──owns──▶ upconn ──owns──▶
+ * conn and session lease shares its target and its endpoint; an upconn shares its endpoint until
+ * its memory goes.
  *
  * A target, an endpoint or an upconn that is done with is freed by loop_reap only, because somebody
  * up the stack may still be looking at it. */
@@ -10,7 +10,7 @@
 
 #include "discovery/endpoint_set.h"
 #include "upstream/balance_impl.h"
-#include "upstream/retry_budget_impl.h"
+#include "upstream/group.h"
 #include "upstream/upstream.h"
 
 enum {
@@ -27,12 +27,9 @@ struct upstream {
     struct metrics *metrics;
     uint64_t dice;
 
-    const struct config *config; /* borrows: last adopted */
-    struct target **targets;     /* shares: of `config`, those of one group behind one another */
-    size_t *first_target;        /* of each group; one more for the end */
-    size_t target_count;
-    struct retry_budget *retry_budgets; /* owns: of each group of `config` */
-    struct list all; /* every target that still has memory, drained ones included */
+    struct group **groups; /* shares: in the order of the configuration last adopted */
+    size_t group_count;
+    struct list all; /* every target that still has memory, retired ones included */
 
     struct list closing; /* upconns that are saying goodbye */
 
@@ -47,17 +44,15 @@ struct target {
     unsigned refs;
     bool is_gone; /* no longer in the configuration */
 
-    char *group_name, *name; /* owns */
+    struct group *group; /* shares */
+    char *name;          /* owns */
     bool has_tls;
     char *server_name;   /* owns: for SNI and verification; "": the endpoint's own */
     uint64_t tls_policy; /* what this target's connections were verified with */
     enum upstream_protocol protocol;
     enum send_proxy send_proxy;
-    const struct group_conf *group; /* borrows from the configuration; when gone: `last_group` */
-    const struct target_conf *conf; /* borrows; NULL when gone */
-    struct group_conf last_group;   /* its numbers, for what outlives the configuration */
+    const struct target_conf *conf; /* borrows; NULL when it has left the configuration */
     struct tls_client *client;      /* shares; NULL: plain */
-    struct group_metrics *metrics;
 
     struct list all;             /* endpoints, gone ones that are still in use included */
     struct endpoint **endpoints; /* those to choose from … */
@@ -75,9 +70,8 @@ struct target {
     struct reap reap;
 };
 
-struct target *target_new(struct upstream *upstream, const struct group_conf *group,
-                          const struct target_conf *conf, const struct tls_client_plan *plan,
-                          struct str side);
+struct target *target_new(struct group *group, const struct target_conf *conf,
+                          const struct tls_client_plan *plan);
 /* No references left: its memory lasts to the end of this turn, but it can do nothing any more. */
 static inline bool target_is_ended(const struct target *target)
 {
@@ -86,14 +80,15 @@ static inline bool target_is_ended(const struct target *target)
 void target_ref(struct target *target);
 void target_unref(struct target *target);
 
-/* Could connections of `target` serve this configuration? Same names, same TLS (authorities and
- * revocation lists included, not only their files' names), same protocol. */
+/* Could connections of `target`, one of the group's, serve this configuration? Same name, same TLS
+ * (authorities and revocation lists included, not only their files' names), same protocol. */
 bool target_matches(const struct target *target, const struct group_conf *group,
                     const struct target_conf *conf, const struct tls_client_plan *plan);
 
-/* The configuration that counts from now on; `client` is shared, NULL for plain. */
-void target_configure(struct target *target, const struct group_conf *group,
-                      const struct target_conf *conf, struct tls_client *client);
+/* Takes the configuration that is in force from now on; the group has its own already. `client` is
+ * shared, NULL for plain. */
+void target_configure(struct target *target, const struct target_conf *conf,
+                      struct tls_client *client);
 
 /* Looks at the answers of the resolver again: endpoints come, stay with all they have, or go. */
 void target_refresh(struct target *target);

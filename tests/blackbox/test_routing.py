@@ -288,6 +288,26 @@ def test_the_debug_header_of_a_trusted_client_chooses_the_backend(site, value, g
     assert dict(json.loads(response.body)["headers"])["X-Wikimedia-Debug"] == value
 
 
+def test_a_group_has_one_series_whatever_requests_it_serves(site):
+    w = site({"default": "50%"}, debug=True)
+    for i in range(8):
+        w.get(host="en.wikipedia.org", fields=[("X-Client-IP", "10.0.0.%d" % i)])
+    w.get(host="en.wikipedia.org", fields=[("X-Wikimedia-Debug", "1")])  # appservers, a group of the legacy side
+    w.get(host="en.wikipedia.org", fields=[("X-Wikimedia-Debug", "k8s-experimental")])  # a group outside the split
+    metrics = w.wait_for_metric(lambda m: m.sum("weir_group_requests_total") == 10)
+    sides = {}
+    for name, labels, _ in metrics.samples:
+        if name == "weir_group_requests_total":
+            sides.setdefault(labels["group"], []).append(labels["side"])
+    assert sides == {
+        "appservers": ["legacy"],
+        "api-appservers": ["legacy"],
+        "mw-web": ["k8s"],
+        "mw-api-ext": ["k8s"],
+        "mw-debug": ["-"],
+    }
+
+
 @pytest.mark.parametrize(
     "value",
     ["nowhere", "backend=nowhere", "", "profile; log", "Backend=k8s-experimental", "nobackend=k8s-experimental",

@@ -1,5 +1,5 @@
 /* The promise of the retry budget, with the clock as an argument. */
-#include "upstream/retry_budget_impl.h"
+#include "upstream/retry_budget.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

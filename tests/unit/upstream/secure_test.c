@@ -3,6 +3,7 @@
 #include "../tls/plans.h"
 #include "base/hash.h"
 #include "net/listener.h"
+#include "upstream/group.h"
 #include "upstream/upstream.h"
 
 #include <setjmp.h>
@@ -344,7 +345,7 @@ static void got_failed(struct lease *lease, enum reason reason)
 
 static void ask(struct call *call)
 {
-    struct target *target = upstream_target(w.upstream, 0, 0);
+    struct target *target = group_target(upstream_group(w.upstream, 0), 0);
 
     call->lease.on_ready = got_ready;
     call->lease.on_failed = got_failed;
@@ -576,7 +577,7 @@ static void break_some_connection(struct storm *storm)
 
 static void storm_ask(struct storm *storm, struct call *call)
 {
-    struct target *target = upstream_target(w.upstream, 0, 0);
+    struct target *target = group_target(upstream_group(w.upstream, 0), 0);
     const struct endpoint *avoid = one_in(storm, 3) ? call->lease.endpoint : NULL;
 
     call->ready = call->failed = call->heads = call->resets = 0;

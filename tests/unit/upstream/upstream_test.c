@@ -1,6 +1,7 @@
 /* Leases and pools against origins on loopback that the test itself plays: each test tells, line by
  * line, what the upstream's user, the loop and the origin do. */
 #include "discovery/endpoint_set.h"
+#include "upstream/group.h"
 #include "upstream/upstream.h"
 
 #include <errno.h>
@@ -78,7 +79,7 @@ static void adopt(void)
 
 static struct target *target(void)
 {
-    return upstream_target(w.upstream, 0, 0);
+    return group_target(upstream_group(w.upstream, 0), 0);
 }
 
 /* --- the loop, until something is so --------------------------------------------------------- */
@@ -558,8 +559,8 @@ static void a_refused_connection_fails_its_request_by_name(void **state UNUSED)
     run_until(has_failed, &call);
     assert_int_equal(call.reason, REASON_UPSTREAM_CONNECT);
     assert_true(str_eq(endpoint_name(call.lease.endpoint), str_make(name, len)));
-    assert_int_equal(
-        metric_get(&metrics_group(w.metrics, STR("mw-web"), STR("-"))->connect_failures), 1);
+    assert_int_equal(metric_get(&metrics_group(w.metrics, STR("mw-web"), "-")->connect_failures),
+                     1);
     finish(&call, false);
     assert_null(call.lease.endpoint);
 }
@@ -585,7 +586,7 @@ static int spend_retries(int group)
 {
     int retries = 0;
 
-    while (retries < 100 && upstream_spend_retry(w.upstream, group))
+    while (retries < 100 && group_spend_retry(upstream_group(w.upstream, group)))
         retries++;
     return retries;
 }
@@ -602,8 +603,8 @@ static void a_reload_keeps_what_each_group_has_saved_for_retries(void **state UN
     before[0].retry_budget.ceiling = before[1].retry_budget.ceiling = 100;
     upstream_adopt(w.upstream, &first, NULL);
     for (int i = 0; i < 10; i++)
-        upstream_earn_retry(w.upstream, 0);
-    upstream_earn_retry(w.upstream, 1);
+        group_earn_retry(upstream_group(w.upstream, 0));
+    group_earn_retry(upstream_group(w.upstream, 1));
 
     after[0] = before[1];
     after[1] = before[0];
