@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -47,6 +48,7 @@ struct demo {
     char directory[DEMO_PATH_MAX];  /* of its files; "" = none yet */
     struct demo_backends *backends; /* owns */
     struct server *server;          /* owns */
+    pthread_mutex_t table_mutex;    /* the log thread counts, the control thread shows */
     struct demo_table table;
     struct deadline show, end;
     bool is_tty, is_announced;
@@ -205,10 +207,12 @@ static void on_show(struct deadline *deadline)
     demo->is_announced = true;
     if (demo->options.is_quiet)
         return;
+    pthread_mutex_lock(&demo->table_mutex);
     if (demo->is_tty)
         demo_table_draw(&demo->table, stdout);
     else
         demo_table_line(&demo->table, stdout);
+    pthread_mutex_unlock(&demo->table_mutex);
     deadline_set(server_loop(demo->server), deadline, demo->is_tty ? TABLE_MS : LINE_MS);
 }
 
@@ -219,7 +223,11 @@ static void on_end(struct deadline *deadline)
 
 static void on_entry(void *arg, const struct access_entry *entry)
 {
-    demo_table_count(arg, entry);
+    struct demo *demo = arg;
+
+    pthread_mutex_lock(&demo->table_mutex);
+    demo_table_count(&demo->table, entry);
+    pthread_mutex_unlock(&demo->table_mutex);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -331,14 +339,14 @@ static int write_files(const char *directory)
 
 int cli_demo(int argc, char **argv)
 {
-    static struct demo demo;
+    static struct demo demo = {.table_mutex = PTHREAD_MUTEX_INITIALIZER};
     const struct server_options options = {
         .source = load,
         .source_arg = &demo,
         .hangup_is_end = terminal_is_gone,
         .hangup_arg = &demo,
         .watch = on_entry,
-        .watch_arg = &demo.table,
+        .watch_arg = &demo,
     };
     struct err err;
     int rc = parse(argc, argv, &demo.options);

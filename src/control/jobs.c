@@ -1,11 +1,12 @@
 /* See jobs.h. Two lists under one mutex: what waits for the thread, and what waits for the loop. */
 #include "control/jobs.h"
 
+#include "control/join.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
 
 enum { NICENESS = 5 }; /* workers come first where there is no core to spare */
 
@@ -120,16 +121,6 @@ void jobs_submit(struct jobs *jobs, struct job *job)
     pthread_mutex_unlock(&jobs->mutex);
 }
 
-/* False when the thread has not come to its end in time. */
-static bool join(struct jobs *jobs)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += JOBS_END_MS / 1000;
-    return pthread_timedjoin_np(jobs->thread, NULL, &until) == 0;
-}
-
 void jobs_free(struct jobs *jobs)
 {
     if (jobs == NULL)
@@ -138,7 +129,7 @@ void jobs_free(struct jobs *jobs)
     jobs->is_ending = true;
     pthread_cond_signal(&jobs->work);
     pthread_mutex_unlock(&jobs->mutex);
-    if (!join(jobs))
+    if (!thread_join(jobs->thread, JOBS_END_MS))
         return;
     on_finished(jobs);
     wakeup_free(jobs->wakeup);

@@ -1,6 +1,6 @@
 /* The access log: a worker packs one entry per exchange into its own ring (a few copies, no
- * formatting, no lock, never waits; a full ring drops the entry and counts it); the control thread
- * takes them out, writes JSON lines and does the waiting for the disk. */
+ * formatting, no lock, never waits; a full ring drops the entry and counts it); the log thread
+ * takes them out, writes JSON lines and waits for the disk. */
 #pragma once
 
 #include "base/addr.h"
@@ -42,13 +42,20 @@ bool access_ring_push(struct access_ring *ring, const struct access_entry *entry
  */
 bool access_ring_push_line(struct access_ring *ring, const char *line, size_t len);
 
-/* Before the worker starts: `wake` is called on the worker's thread when the ring has become more
- * than half full, once until it was emptied again. */
-void access_ring_on_half_full(struct access_ring *ring, void (*wake)(void *arg), void *arg);
+/* Before the worker starts: `wake` is called on the worker's thread when the reader sleeps and a
+ * record has come, or when the ring has become more than half full, once until it was emptied
+ * again. While the reader is awake and keeps up, a record costs no wake-up. */
+void access_ring_on_wake(struct access_ring *ring, void (*wake)(void *arg), void *arg);
 
-/* Control: takes out everything there is, formats it and hands lines to the writer. Entries go to
- * `path` ("-": standard output, "": nowhere), the workers' own log lines to standard error. Memory
- * is bounded; a full disk, a slow pipe or a reader that has gone costs lines, which are counted. */
+/* Log thread: it is about to sleep, and the next record has to wake it. False when there are
+ * records already. access_ring_stay_awake takes that back. */
+bool access_ring_sleep(struct access_ring *ring);
+void access_ring_stay_awake(struct access_ring *ring);
+
+/* Log thread: takes out everything there is, formats it and hands lines to the writer. Entries go
+ * to `path` ("-": standard output, "": nowhere), the workers' own log lines to standard error.
+ * Memory is bounded; a full disk, a slow pipe or a reader that has gone costs lines, which are
+ * counted. A writer is made on the control thread and then used on the log thread alone. */
 struct access_writer;
 MUST_USE struct access_writer *access_writer_new(struct str path, struct err *err);
 void access_writer_free(struct access_writer *writer); /* flushes first, bounded */
@@ -56,6 +63,8 @@ void access_writer_reopen(struct access_writer *writer);
 MUST_USE int access_writer_give_to(struct access_writer *writer, uid_t uid, struct err *err);
 size_t access_writer_drain(struct access_writer *writer, struct access_ring *ring);
 void access_writer_flush(struct access_writer *writer); /* one write(2) of what was collected */
+/* Are there lines that the last flush could not write? */
+bool access_writer_is_behind(const struct access_writer *writer);
 /* `watch` (may be NULL) sees every entry that is taken out of a ring, whether it is written or not.
  */
 void access_writer_watch(struct access_writer *writer,

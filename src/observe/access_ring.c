@@ -1,4 +1,4 @@
-/* A ring of packed records with one writer (a worker) and one reader (the control thread). Each
+/* A ring of packed records with one writer (a worker) and one reader (the log thread). Each
  * side writes one cursor and keeps a remembered copy of the other's, on a cache line of its own, so
  * that the two meet only when the copy says "full" or "empty". Records are contiguous: what does
  * not fit before the end of the memory begins at its start, behind a filler. */
@@ -26,11 +26,14 @@ struct access_ring {
     /* the writer's line */
     _Alignas(CACHE_LINE) _Atomic uint64_t head;
     uint64_t tail_seen;
-    bool is_woken; /* the reader was told that we are half full, and has not caught up since */
+    bool is_woken; /* the reader was woken because the ring was half full, and is still behind */
 
     /* the reader's line */
     _Alignas(CACHE_LINE) _Atomic uint64_t tail;
     uint64_t head_seen;
+
+    /* Written twice per sleep of the reader, read with each record: on a line of its own. */
+    _Alignas(CACHE_LINE) atomic_bool is_reader_asleep;
 };
 
 struct access_ring *access_ring_new(uint32_t bytes)
@@ -56,7 +59,7 @@ void access_ring_free(struct access_ring *ring)
     free(ring);
 }
 
-void access_ring_on_half_full(struct access_ring *ring, void (*wake)(void *arg), void *arg)
+void access_ring_on_wake(struct access_ring *ring, void (*wake)(void *arg), void *arg)
 {
     ring->wake = wake;
     ring->wake_arg = arg;
@@ -70,6 +73,16 @@ static bool has_room(struct access_ring *ring, uint64_t head, uint64_t bytes)
         return true;
     ring->tail_seen = atomic_load_explicit(&ring->tail, memory_order_acquire);
     return ring->size - (head - ring->tail_seen) >= bytes;
+}
+
+/* Wakes a reader that sleeps, at most once per sleep. */
+static void wake_sleeper(struct access_ring *ring)
+{
+    if (LIKELY(!atomic_load_explicit(&ring->is_reader_asleep, memory_order_seq_cst)))
+        return;
+    if (atomic_exchange_explicit(&ring->is_reader_asleep, false, memory_order_relaxed) &&
+        ring->wake != NULL)
+        ring->wake(ring->wake_arg);
 }
 
 static void wake_when_half_full(struct access_ring *ring, uint64_t head)
@@ -119,7 +132,10 @@ void access_ring_commit(struct access_ring *ring)
 
     memcpy(&bytes, ring->memory + (head & ring->mask), sizeof(bytes));
     head += bytes;
-    atomic_store_explicit(&ring->head, head, memory_order_release);
+    /* Ordered with the load in wake_sleeper: either the reader sees this record before it sleeps,
+     * or we see that it sleeps. */
+    atomic_store_explicit(&ring->head, head, memory_order_seq_cst);
+    wake_sleeper(ring);
     wake_when_half_full(ring, head);
 }
 
@@ -153,6 +169,21 @@ void access_ring_pop(struct access_ring *ring)
 
     memcpy(&bytes, ring->memory + (tail & ring->mask), sizeof(bytes));
     atomic_store_explicit(&ring->tail, tail + bytes, memory_order_release);
+}
+
+bool access_ring_sleep(struct access_ring *ring)
+{
+    atomic_store_explicit(&ring->is_reader_asleep, true, memory_order_seq_cst);
+    if (atomic_load_explicit(&ring->head, memory_order_seq_cst) ==
+        atomic_load_explicit(&ring->tail, memory_order_relaxed))
+        return true;
+    access_ring_stay_awake(ring);
+    return false;
+}
+
+void access_ring_stay_awake(struct access_ring *ring)
+{
+    atomic_store_explicit(&ring->is_reader_asleep, false, memory_order_relaxed);
 }
 
 /* --- what is put into it --------------------------------------------------------------------- */

@@ -1,4 +1,4 @@
-/* The control thread's end of the access log: takes records out of the workers' rings, entries to
+/* The log thread's end of the access log: takes records out of the workers' rings, entries to
  * the access log and the workers' own log lines to standard error. Rings are emptied whatever
  * happens to the files; what the files do not take in time is counted as lost. */
 #include "observe/access_ring_impl.h"
@@ -45,13 +45,18 @@ void access_writer_flush(struct access_writer *writer)
     log_file_flush(&writer->lines);
 }
 
+bool access_writer_is_behind(const struct access_writer *writer)
+{
+    return writer->entries.len > 0 || writer->lines.len > 0;
+}
+
 void access_writer_free(struct access_writer *writer)
 {
     if (writer == NULL)
         return;
     int64_t until_ms = clock_mono_ms() + CLOSE_MS;
     access_writer_flush(writer);
-    while ((writer->entries.len > 0 || writer->lines.len > 0) && clock_mono_ms() < until_ms) {
+    while (access_writer_is_behind(writer) && clock_mono_ms() < until_ms) {
         usleep(10000);
         access_writer_flush(writer);
     }

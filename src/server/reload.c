@@ -67,7 +67,7 @@ static int prepare_writer(struct server *server, struct reload *reload, struct e
 {
     struct str path = access_path(snapshot_config(reload->snapshot));
 
-    if (server->writer != NULL && str_eq(path, access_path(snapshot_config(server->snapshot))))
+    if (server->snapshot != NULL && str_eq(path, access_path(snapshot_config(server->snapshot))))
         return 0;
     reload->writer = access_writer_new(path, err);
     if (reload->writer == NULL)
@@ -207,10 +207,8 @@ static void commit(struct server *server, struct reload *reload)
                                        .ticket_keys = snapshot_ticket_keys(server->snapshot),
                                        .loaded_wall_us = snapshot_loaded_wall_us(server->snapshot),
                                    });
-    if (reload->writer != NULL) {
-        access_writer_free(server->writer);
-        server->writer = reload->writer;
-    }
+    if (reload->writer != NULL)
+        logs_use(&server->logs, reload->writer);
     mark_group_metrics(server);
     uint32_t max_connections = snapshot_config(server->snapshot)->max_connections;
     if (old == NULL || snapshot_config(old)->max_connections != max_connections)
@@ -239,13 +237,6 @@ static int64_t lag_ms(void *arg, size_t index)
     const struct server *server = arg;
 
     return worker_lag_ms(server->workers[index]);
-}
-
-static void wake_log_writer(void *arg)
-{
-    struct server *server = arg;
-
-    wakeup_send(server->log_wakeup);
 }
 
 /* Each thread has an arena of malloc's to itself, with pages of its own. With one worker, who else
@@ -279,8 +270,8 @@ static int start_workers(struct server *server, struct reload *reload, struct er
         .helpers = server->helpers,
         .handshake_queue = snapshot_config(reload->snapshot)->handshake_queue,
         .ring_bytes = snapshot_config(reload->snapshot)->access_log.ring_bytes,
-        .ring_half_full = wake_log_writer,
-        .ring_arg = server,
+        .ring_wake = logs_wake,
+        .ring_arg = &server->logs,
         .connections = count_connections,
         .connections_arg = server,
     };
@@ -298,6 +289,17 @@ static int start_workers(struct server *server, struct reload *reload, struct er
         resolver_add_mailbox(server->dns.resolver, worker_mailbox(worker));
     }
     return 0;
+}
+
+static int start_logs(struct server *server, struct err *err)
+{
+    struct access_ring **rings = mem_new(server->worker_count * sizeof(struct access_ring *));
+
+    for (size_t w = 0; w < server->worker_count; w++)
+        rings[w] = worker_ring(server->workers[w]);
+    int rc = logs_start(&server->logs, rings, server->worker_count, err);
+    free(rings);
+    return rc;
 }
 
 static int start_jobs(struct server *server, struct err *err)
@@ -342,7 +344,7 @@ int server_load_first(struct server *server)
         privileges_drop(&snapshot_config(reload->snapshot)->privileges, &err) < 0 ||
         start_jobs(server, &err) < 0 ||
         start_helpers(server, snapshot_config(reload->snapshot), &err) < 0 ||
-        start_workers(server, reload, &err) < 0) {
+        start_workers(server, reload, &err) < 0 || start_logs(server, &err) < 0) {
         report_err(report_to_terminal, server, &err);
         reload_free(reload);
         return -1;
@@ -468,7 +470,7 @@ void server_reload(struct server *server)
     }
     LOG_INFO("reload_begin", "in_force=%s", server_config(server)->version);
     notify_reloading();
-    server_reopen_logs(server);
+    logs_reopen(&server->logs);
     text_free(&server->last_reload.complaints);
     text_free(&server->last_reload.warnings);
     load_begin(server);

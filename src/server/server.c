@@ -1,5 +1,5 @@
-/* The control thread: its loop, its states, signals, and the logs of the workers. How a
- * configuration comes in is reload.c; how it all ends is drain.c. */
+/* The control thread: its states, its parts, and what signals do. How a configuration
+ * comes in is reload.c; how it all ends is drain.c. */
 #include "server/server_impl.h"
 
 #include "base/log.h"
@@ -8,11 +8,6 @@
 
 #include <malloc.h>
 #include <stdlib.h>
-
-enum {
-    LOG_BUSY_MS = 50,  /* between two looks at the rings while entries come */
-    LOG_IDLE_MS = 250, /* … and while none do */
-};
 
 /* --- states ---------------------------------------------------------------------------------- */
 
@@ -88,44 +83,6 @@ static void on_step(struct deadline *deadline)
         server_drain_step(server);
 }
 
-/* --- logs of the workers --------------------------------------------------------------------- */
-
-static size_t empty_rings(struct server *server)
-{
-    size_t count = 0;
-
-    for (size_t w = 0; w < server->worker_count; w++)
-        count += access_writer_drain(server->writer, worker_ring(server->workers[w]));
-    access_writer_flush(server->writer);
-    return count;
-}
-
-void server_write_logs(struct server *server)
-{
-    size_t count = empty_rings(server);
-
-    deadline_set(server->loop, &server->log_deadline, count > 0 ? LOG_BUSY_MS : LOG_IDLE_MS);
-}
-
-void server_reopen_logs(struct server *server)
-{
-    if (server->writer != NULL)
-        access_writer_reopen(server->writer);
-}
-
-static void on_log_deadline(struct deadline *deadline)
-{
-    server_write_logs(CONTAINER_OF(deadline, struct server, log_deadline));
-}
-
-static void on_log_wakeup(void *arg)
-{
-    struct server *server = arg;
-
-    if (server->writer != NULL && server->state != SERVER_NEW)
-        server_write_logs(server);
-}
-
 /* --- signals --------------------------------------------------------------------------------- */
 
 void server_stop(struct server *server)
@@ -164,28 +121,16 @@ static void on_hangup(void *arg)
 
 static void on_reopen(void *arg)
 {
-    server_reopen_logs(arg);
+    struct server *server = arg;
+
+    logs_reopen(&server->logs);
 }
 
 /* --- parts ----------------------------------------------------------------------------------- */
 
-static void print_log_metrics(struct control_part *part, struct text *out)
-{
-    const struct server *server = CONTAINER_OF(part, struct server, logs);
-
-    control_add_number(out, "weir_access_log_lost_total", "counter",
-                       "Writes of log lines that failed, and lines lost because of them",
-                       access_writer_failed(server->writer) + log_lost_lines());
-    control_add_number(
-        out, "weir_access_log_reopen_failures_total", "counter",
-        "Times that the access log could not be opened again; lines went on to the old file",
-        access_writer_reopen_failures(server->writer));
-}
-
 /* Signals come first: threads that other parts start inherit the mask. */
 static void add_parts(struct server *server)
 {
-    static const struct control_part_ops logs = {.name = "logs", .metrics = print_log_metrics};
     struct control *control = server->control;
 
     signals_add(&server->signals, control,
@@ -196,7 +141,7 @@ static void add_parts(struct server *server)
     expiry_add(&server->expiry, control);
     overload_watch_add(&server->overload_watch, control);
     splits_add(&server->splits, control);
-    control_add(control, &server->logs, &logs);
+    logs_add(&server->logs, control);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -209,9 +154,7 @@ struct server *server_new(const struct server_options *options)
     server->control = control_new();
     server->loop = control_loop(server->control);
     add_parts(server);
-    deadline_init(&server->log_deadline, on_log_deadline);
     deadline_init(&server->step, on_step);
-    server->log_wakeup = wakeup_new(server->loop, on_log_wakeup, server);
     struct admin_source source = server_admin_source(server);
     server->admin = admin_new(server->loop, &source);
     return server;
@@ -222,7 +165,6 @@ int server_start(struct server *server)
     if (server_load_first(server) < 0)
         return -1;
     server_enter(server, SERVER_RESOLVING);
-    server_write_logs(server);
     dns_wait(&server->dns, begin_serving, server);
     return 0;
 }
@@ -255,19 +197,16 @@ void server_free(struct server *server)
     if (server == NULL)
         return;
     stop_workers(server);
-    if (server->writer != NULL && server->workers != NULL)
-        empty_rings(server); /* the last entries */
+    bool have_logs_ended = logs_end(&server->logs); /* after the workers' last records */
     server_reload_forget(server);
     jobs_free(server->jobs);
     admin_free(server->admin);
-    access_writer_free(server->writer);
-    free_workers(server);
+    if (have_logs_ended)
+        free_workers(server);
     binds_free(server->binds);
     snapshot_unref(&server->snapshot);
 
     tls_helpers_free(server->helpers);
-    wakeup_free(server->log_wakeup);
-    deadline_deinit(&server->log_deadline);
     deadline_deinit(&server->step);
     control_free(server->control);
     text_free(&server->last_reload.complaints);

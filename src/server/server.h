@@ -22,7 +22,7 @@ struct server_options {
     /* Whether a SIGHUP that came means that the process ends, not "reload"; NULL: never. */
     bool (*hangup_is_end)(void *arg);
     void *hangup_arg;
-    /* Sees every access log entry, logged or not; may be NULL. Control thread. */
+    /* Sees every access log entry, logged or not; may be NULL. Called on the log thread. */
     void (*watch)(void *arg, const struct access_entry *entry);
     void *watch_arg;
 };

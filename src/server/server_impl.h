@@ -5,6 +5,7 @@
 #include "control/dns.h"
 #include "control/expiry.h"
 #include "control/jobs.h"
+#include "control/logs.h"
 #include "control/overload_watch.h"
 #include "control/signals.h"
 #include "control/ticket_rotation.h"
@@ -54,14 +55,11 @@ struct server {
     struct expiry expiry;
     struct overload_watch overload_watch;
     struct dns dns;
-    struct control_part splits, logs, status;
+    struct logs logs;
+    struct control_part splits, status;
 
-    struct tls_helpers *helpers;  /* owns; NULL: none wanted */
-    struct admin *admin;          /* owns; with addresses once a configuration is in force */
-    struct access_writer *writer; /* owns */
-
-    struct wakeup *log_wakeup;    /* rings are half full */
-    struct deadline log_deadline; /* time to empty the rings */
+    struct tls_helpers *helpers; /* owns; NULL: none wanted */
+    struct admin *admin;         /* owns; with addresses once a configuration is in force */
 
     struct jobs *jobs;     /* owns */
     struct load *load;     /* owned by its job: a configuration being loaded; NULL: none */
@@ -93,5 +91,3 @@ void server_status_add(struct server *server);
 /* server.c */
 void server_enter(struct server *server, enum server_state next);
 void server_step_in(struct server *server, int64_t ms);
-void server_write_logs(struct server *server);
-void server_reopen_logs(struct server *server);

@@ -412,7 +412,7 @@ struct worker *worker_start(const struct worker_conf *conf, struct err *err)
     worker->conf = *conf;
     worker->metrics = metrics_new();
     worker->ring = access_ring_new(conf->ring_bytes);
-    access_ring_on_half_full(worker->ring, conf->ring_half_full, conf->ring_arg);
+    access_ring_on_wake(worker->ring, conf->ring_wake, conf->ring_arg);
     pthread_mutex_init(&worker->mutex, NULL);
     pthread_cond_init(&worker->done, NULL);
 

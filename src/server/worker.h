@@ -19,7 +19,7 @@ struct worker_conf {
     unsigned handshake_queue;    /* handshakes that may wait in this worker */
     struct quotas *quotas;       /* borrows: shared by all workers */
     uint32_t ring_bytes;
-    void (*ring_half_full)(void *arg); /* called on the worker's thread */
+    void (*ring_wake)(void *arg); /* called on the worker's thread */
     void *ring_arg;
     /* The cap on connections of the whole process: how many there are elsewhere, and the cap. */
     uint64_t (*connections)(void *arg); /* any thread */

@@ -115,7 +115,7 @@ static void half_full_wakes_once_until_emptied(void **state UNUSED)
     unsigned wakes = 0;
     char line[1000] = {0};
 
-    access_ring_on_half_full(ring, count_wakes, &wakes);
+    access_ring_on_wake(ring, count_wakes, &wakes);
     for (unsigned i = 0; i < 8; i++)
         assert_true(access_ring_push_line(ring, line, sizeof(line)));
     assert_int_equal(wakes, 0);
@@ -127,6 +127,26 @@ static void half_full_wakes_once_until_emptied(void **state UNUSED)
     for (unsigned i = 0; i < 14; i++)
         access_ring_push_line(ring, line, sizeof(line));
     assert_int_equal(wakes, 2);
+    access_ring_free(ring);
+}
+
+static void a_record_wakes_a_sleeping_reader_once(void **state UNUSED)
+{
+    struct access_ring *ring = access_ring_new(16 * 1024);
+    enum access_record_kind kind;
+    struct str content;
+    unsigned wakes = 0;
+
+    access_ring_on_wake(ring, count_wakes, &wakes);
+    assert_true(access_ring_push_line(ring, "awake\n", 6));
+    assert_int_equal(wakes, 0);
+    assert_false(access_ring_sleep(ring)); /* there is a record */
+    while (access_ring_peek(ring, &kind, &content))
+        access_ring_pop(ring);
+    assert_true(access_ring_sleep(ring));
+    for (unsigned i = 0; i < 5; i++)
+        assert_true(access_ring_push_line(ring, "asleep\n", 7));
+    assert_int_equal(wakes, 1);
     access_ring_free(ring);
 }
 
@@ -177,6 +197,7 @@ int main(void)
         cmocka_unit_test(a_full_ring_refuses_and_takes_again_after_a_drain),
         cmocka_unit_test(nothing_is_lost_where_the_memory_wraps),
         cmocka_unit_test(half_full_wakes_once_until_emptied),
+        cmocka_unit_test(a_record_wakes_a_sleeping_reader_once),
         cmocka_unit_test(two_threads_see_every_record_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
