@@ -202,7 +202,7 @@ static void measure(const struct row *row, const struct router *router,
         }
         int64_t start = now_ns();
         for (int j = 0; j < BATCH; j++)
-            sink += route_decide(router, &batch[j].facts).group;
+            sink += route_decide(router, router_weights(router), &batch[j].facts).group;
         batches[i] = (double)(now_ns() - start) / BATCH;
         sum += batches[i];
     }

@@ -219,6 +219,29 @@ static struct key_changes diff_keys(const struct flat *old, const struct flat *n
 
 /* --- shares and requests --------------------------------------------------------------------- */
 
+/* The configuration was loaded without errors, so its routers compile. */
+static struct router *compiled(const struct config *config, size_t router)
+{
+    struct err err;
+    struct router *made = router_new(config, router, &err);
+
+    ASSERT(made != NULL);
+    return made;
+}
+
+static size_t diff_router(const struct config *old, size_t i, const struct config *new, size_t j,
+                          size_t max_hosts, struct text *json)
+{
+    struct router *routers[] = {compiled(old, i), compiled(new, j)};
+    const struct weighing before = {old, &old->routers[i], routers[0]};
+    const struct weighing after = {new, &new->routers[j], routers[1]};
+    size_t changed = diff_shares(stdout, &before, &after, max_hosts, json);
+
+    router_free(routers[0]);
+    router_free(routers[1]);
+    return changed;
+}
+
 static size_t diff_all_shares(const struct config *old, const struct config *new, bool shows_all,
                               struct text *json)
 {
@@ -227,8 +250,7 @@ static size_t diff_all_shares(const struct config *old, const struct config *new
     for (size_t i = 0; i < old->router_count; i++) {
         for (size_t j = 0; j < new->router_count; j++) {
             if (str_eq(old->routers[i].name, new->routers[j].name))
-                changed += diff_shares(stdout, old, &old->routers[i], new, &new->routers[j],
-                                       shows_all ? SIZE_MAX : HOSTS_NAMED, json);
+                changed += diff_router(old, i, new, j, shows_all ? SIZE_MAX : HOSTS_NAMED, json);
         }
     }
     return changed;

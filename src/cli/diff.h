@@ -6,18 +6,25 @@
 
 #include <stdio.h>
 
-/* The share of `host` (canonical) in a router: for requests to `service` (an index). */
-uint32_t share_of_host(const struct router_conf *conf, struct str host, int service);
+/* The share of k8s in force by the configuration, for requests of `host` (canonical) to `service`
+ * (an index). */
+uint32_t share_of_host(const struct router *router, struct str host, int service);
 
 /* The service of that name, or -1. */
 int service_find(const struct router_conf *conf, struct str name);
 
-/* Prints which hosts have another share than before, those of the tables of wikis included; how
- * many. At most `max_hosts` of each kind are named. */
-/* With `json`, objects separated by commas are added to it instead, with all hosts. */
-size_t diff_shares(FILE *out, const struct config *before, const struct router_conf *old,
-                   const struct config *after, const struct router_conf *now, size_t max_hosts,
-                   struct text *json);
+/* One router of a configuration; all borrowed. */
+struct weighing {
+    const struct config *config;
+    const struct router_conf *conf;
+    const struct router *router;
+};
+
+/* Prints which hosts have another share than before, those of the tables of wikis included. At most
+ * `max_hosts` of each kind are named. With `json`, objects separated by commas are added to it
+ * instead, with all hosts. Returns how many hosts have another share. */
+size_t diff_shares(FILE *out, const struct weighing *before, const struct weighing *after,
+                   size_t max_hosts, struct text *json);
 
 /* A key and its value, "" between them: ,"key":"value". */
 void diff_json_str(struct text *json, const char *key, struct str value);

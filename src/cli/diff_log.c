@@ -115,8 +115,8 @@ static void shares_compare(const struct replay *replay, struct str authority,
     cached->differs = host_canonical(authority, text, sizeof(text), &host) < 0;
     for (size_t i = 0; i < old->service_count && !(cached->differs && i >= SERVICES_CACHED); i++) {
         int other = service_find(now, old->services[i].name);
-        uint32_t before = share_of_host(old, host, (int)i);
-        uint32_t after = other >= 0 ? share_of_host(now, host, other) : before;
+        uint32_t before = share_of_host(replay->before->router, host, (int)i);
+        uint32_t after = other >= 0 ? share_of_host(replay->after->router, host, other) : before;
         cached->differs = cached->differs || other < 0 || before != after;
         if (i < SERVICES_CACHED)
             cached->after[i] = after;

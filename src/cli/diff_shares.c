@@ -2,8 +2,8 @@
  * from the default into a list with the same share does not move at all. */
 #include "cli/diff.h"
 
-#include "config/fold.h"
 #include "config/units.h"
+#include "route/weights.h"
 
 #include <stdlib.h>
 
@@ -19,35 +19,6 @@ struct changes {
 };
 
 /* --- shares ---------------------------------------------------------------------------------- */
-
-static int compare_host(const void *key, const void *item)
-{
-    const struct str *host = key;
-    const struct split_host_conf *entry = item;
-
-    return str_cmp(*host, entry->host);
-}
-
-static const struct split_host_conf *entry_find(const struct split_conf *split, struct str host)
-{
-    if (split->host_count == 0 || host.len == 0)
-        return NULL;
-    return bsearch(&host, split->hosts, split->host_count, sizeof(*split->hosts), compare_host);
-}
-
-uint32_t share_of_host(const struct router_conf *conf, struct str host, int service)
-{
-    const struct split_conf *split = &conf->split;
-    char fold[FOLD_MAX];
-
-    if (split->emergency != EMERGENCY_NONE)
-        return split->emergency == EMERGENCY_ALL_K8S ? SHARE_MAX : 0;
-    const struct split_host_conf *found = entry_find(split, host);
-    if (found == NULL && host.len > 0)
-        found = entry_find(split, mobile_fold(split, host, fold));
-    const struct share_conf *share = &split->entries[found != NULL ? found->entry : 0].k8s;
-    return share->by_service != NULL && service >= 0 ? share->by_service[service] : share->share;
-}
 
 int service_find(const struct router_conf *conf, struct str name)
 {
@@ -69,10 +40,16 @@ static void changes_add(struct changes *changes, struct change change)
     changes->items[changes->count++] = change;
 }
 
-/* One change for all split services if they go together, else one for each that changes. */
-static void compare_shares(struct changes *changes, const struct router_conf *old,
-                           const struct router_conf *now, struct str host)
+uint32_t share_of_host(const struct router *router, struct str host, int service)
 {
+    return route_weigh(router, router_weights(router), host, service).weight.share;
+}
+
+/* One change for all split services if they go together, else one for each that changes. */
+static void compare_shares(struct changes *changes, const struct weighing *before,
+                           const struct weighing *after, struct str host)
+{
+    const struct router_conf *old = before->conf, *now = after->conf;
     size_t first = changes->count, split = 0;
     bool is_uniform = true;
 
@@ -82,9 +59,10 @@ static void compare_shares(struct changes *changes, const struct router_conf *ol
         if (!old->services[i].is_split || other < 0)
             continue;
         split++;
-        uint32_t before = share_of_host(old, host, (int)i), after = share_of_host(now, host, other);
-        if (before != after)
-            changes_add(changes, (struct change){host, service, before, after});
+        uint32_t was = share_of_host(before->router, host, (int)i);
+        uint32_t is = share_of_host(after->router, host, other);
+        if (was != is)
+            changes_add(changes, (struct change){host, service, was, is});
     }
     size_t added = changes->count - first;
     for (size_t i = first + 1; i < changes->count; i++) {
@@ -205,16 +183,16 @@ static void add_kind(struct text *json, struct str router, const struct change *
     text_add(json, "],\"default\":%s}", has_default ? "true" : "false");
 }
 
-size_t diff_shares(FILE *out, const struct config *before, const struct router_conf *old,
-                   const struct config *after, const struct router_conf *now, size_t max_hosts,
-                   struct text *json)
+size_t diff_shares(FILE *out, const struct weighing *before, const struct weighing *after,
+                   size_t max_hosts, struct text *json)
 {
-    struct hosts hosts = all_hosts(before, old, after, now);
+    const struct router_conf *now = after->conf;
+    struct hosts hosts = all_hosts(before->config, before->conf, after->config, now);
     struct changes changes = {.count = 0};
 
-    compare_shares(&changes, old, now, (struct str){"", 0});
+    compare_shares(&changes, before, after, (struct str){"", 0});
     for (size_t i = 0; i < hosts.count; i++)
-        compare_shares(&changes, old, now, hosts.items[i]);
+        compare_shares(&changes, before, after, hosts.items[i]);
     if (changes.count > 0) {
         qsort(changes.items, changes.count, sizeof(*changes.items), compare_changes);
         if (json == NULL)

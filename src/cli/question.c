@@ -322,5 +322,5 @@ struct decision judge_decide(const struct judge *judge, const struct question *q
 {
     if (question->refusal != WHY_NONE)
         return route_refuse(question->refusal);
-    return route_decide(judge->router, &question->facts);
+    return route_decide(judge->router, router_weights(judge->router), &question->facts);
 }

@@ -173,6 +173,11 @@ struct share_conf {
     const uint32_t *by_service; /* NULL, or one share for each service */
 };
 
+static inline uint32_t share_of_service(const struct share_conf *share, size_t service)
+{
+    return share->by_service != NULL ? share->by_service[service] : share->share;
+}
+
 enum split_level { SPLIT_DEFAULT, SPLIT_LIST, SPLIT_HOST };
 
 /* One item of `split.wikis`; entry 0 is the default. */

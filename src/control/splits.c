@@ -17,11 +17,6 @@ static bool has_split(const struct router_conf *router)
     return false;
 }
 
-static uint32_t share_of(const struct split_entry_conf *entry, size_t service)
-{
-    return entry->k8s.by_service != NULL ? entry->k8s.by_service[service] : entry->k8s.share;
-}
-
 static struct str fraction(uint32_t share, char digits[12])
 {
     return str_make(digits, fraction_to_dec(share, digits));
@@ -52,7 +47,8 @@ static void add_shares(const struct router_conf *router, struct text *out)
         const struct split_entry_conf *entry = &router->split.entries[i];
         for (size_t s = 0; s < router->service_count; s++) {
             if (router->services[s].is_split)
-                add_share(router, entry, router->services[s].name, share_of(entry, s), out);
+                add_share(router, entry, router->services[s].name, share_of_service(&entry->k8s, s),
+                          out);
         }
     }
 }
@@ -98,7 +94,7 @@ static void add_entry(const struct router_conf *router, const struct split_entry
             continue;
         text_add(out, "%s", separator);
         text_add_json(out, router->services[s].name);
-        struct str text = fraction(share_of(entry, s), digits);
+        struct str text = fraction(share_of_service(&entry->k8s, s), digits);
         text_add(out, ": %.*s", STR_FMT(text));
         separator = ", ";
     }

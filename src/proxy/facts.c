@@ -114,7 +114,9 @@ void exchange_decide(struct exchange *x)
         return;
     }
     exchange_facts(x, &facts);
-    x->decision = route_decide(x->serving->routers->items[x->listener->router], &facts);
+    int router = x->listener->router;
+    x->decision =
+        route_decide(x->serving->routers->items[router], x->serving->weights[router], &facts);
     if (UNLIKELY(x->decision.limits > 0))
         proxy_count(x->proxy, COUNTER_PATTERN_LIMITS, (uint64_t)x->decision.limits);
 }

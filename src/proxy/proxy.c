@@ -2,6 +2,7 @@
 #include "proxy/proxy_impl.h"
 
 #include "base/clock.h"
+#include "route/weights.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -39,6 +40,9 @@ static void serving_free(struct serving *serving)
     for (size_t i = 0; serving->groups != NULL && i < serving->config->group_count; i++)
         group_unref(&serving->groups[i]);
     free(serving->groups);
+    for (size_t i = 0; i < serving->config->router_count; i++)
+        weights_unref(&serving->weights[i]);
+    free(serving->weights);
     free_dc_metrics(serving);
     free(serving->listeners);
     if (serving->release != NULL)
@@ -99,6 +103,16 @@ static void make_listener(struct proxy *proxy, const struct listener_conf *conf,
         listener->tls = tls_server_new(proxy->library, proxy->tickets, plan);
 }
 
+/* A configuration begins with its own weights, so that no request sees it with those of another. */
+static void share_weights(struct serving *serving)
+{
+    const struct routers *routers = serving->routers;
+
+    serving->weights = mem_new(MAX(routers->count, 1u) * sizeof(struct weights *));
+    for (size_t i = 0; i < routers->count; i++)
+        serving->weights[i] = weights_ref(router_weights(routers->items[i]));
+}
+
 static struct serving *serving_new(struct proxy *proxy, const struct config *config,
                                    const struct routers *routers, const struct tls_plans *tls)
 {
@@ -109,6 +123,7 @@ static struct serving *serving_new(struct proxy *proxy, const struct config *con
     serving->routers = routers;
     serving->listeners = mem_new(config->listener_count * sizeof(*serving->listeners));
     make_dc_metrics(serving);
+    share_weights(serving);
     for (size_t i = 0; i < config->listener_count; i++)
         make_listener(proxy, &config->listeners[i], tls->listeners[i], &serving->listeners[i]);
     return serving;

@@ -29,6 +29,7 @@ struct serving {
     unsigned refs;
     const struct config *config; /* borrows until release() */
     const struct routers *routers;
+    struct weights **weights;           /* shares: those in force, one per router */
     struct serving_listener *listeners; /* owns: one per config.listeners */
     struct group **groups;              /* shares: one per config.groups */
     metric ***dc_metrics; /* owns: [router][dc_why, then rules of primary_if], found once */

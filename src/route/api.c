@@ -249,7 +249,7 @@ static struct decision decide(const struct weir_router *router, const struct que
     if (!route_target_is_clear(question->facts.path) ||
         !arrival_takes_target(router->listener, question->facts.path))
         return route_refuse(WHY_BAD_PATH);
-    return route_decide(router->router, &question->facts);
+    return route_decide(router->router, router_weights(router->router), &question->facts);
 }
 
 static void name_parts(const struct weir_router *router, const struct decision *decision,

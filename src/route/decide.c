@@ -1,6 +1,7 @@
 /* One request, one decision: rule, debug backend, datacentre, side, in this order. Everything
  * stands on the stack; nothing here can fail, wait or allocate. */
 #include "route/route_impl.h"
+#include "route/weights_impl.h"
 
 const struct decision undecided = {
     .group = -1,
@@ -279,11 +280,11 @@ static enum dc_why datacenter_why(const struct router *router, struct request *r
 {
     const struct multi_dc_conf *multi_dc = &router->conf->multi_dc;
     enum dc_mode mode = multi_dc->mode;
-    uint32_t share = multi_dc->share;
+    uint32_t share = request->weights->dc_share;
 
     if (record != NULL && record->dc_host >= 0) {
         mode = multi_dc->hosts[record->dc_host].mode;
-        share = multi_dc->hosts[record->dc_host].share;
+        share = request->weights->dc_hosts[record->dc_host];
     }
     if (mode == DC_PRIMARY)
         return DC_WHY_MODE;
@@ -302,39 +303,6 @@ static enum dc_why datacenter_why(const struct router *router, struct request *r
 }
 
 /* --- side ------------------------------------------------------------------------------------ */
-
-static enum why why_of_level(enum split_level level)
-{
-    switch (level) {
-    case SPLIT_DEFAULT:
-        return WHY_SPLIT_DEFAULT;
-    case SPLIT_LIST:
-        return WHY_SPLIT_LIST;
-    case SPLIT_HOST:
-        return WHY_SPLIT_HOST;
-    }
-    UNREACHABLE("why_of_level");
-}
-
-/* How much of this host is on k8s: the host's own share, else that of the folded one. */
-static void weigh(const struct router *router, const struct host_record *exact,
-                  const struct host_record *folded, struct decision *decision)
-{
-    const struct split_conf *split = &router->conf->split;
-    const struct host_record *record = exact != NULL && exact->split_host >= 0 ? exact : folded;
-    bool is_listed = record != NULL && record->split_host >= 0;
-
-    decision->host = is_listed ? record->split_host : -1;
-    decision->entry = is_listed ? (int)record->entry : 0;
-    const struct split_entry_conf *entry = &split->entries[decision->entry];
-    decision->share =
-        entry->k8s.by_service != NULL ? entry->k8s.by_service[decision->service] : entry->k8s.share;
-    decision->why = why_of_level(entry->level);
-    if (LIKELY(split->emergency == EMERGENCY_NONE))
-        return;
-    decision->share = split->emergency == EMERGENCY_ALL_K8S ? SHARE_MAX : 0;
-    decision->why = WHY_EMERGENCY;
-}
 
 static void place(const struct router *router, struct decision *decision, bool is_local)
 {
@@ -401,7 +369,11 @@ static void decide_service(const struct router *router, struct request *request,
     /* The side is as good as random: found without a branch, which would often be guessed wrong. */
     const struct choice_conf *choices[] = {
         [SIDE_LEGACY] = &service->legacy, [SIDE_K8S] = &service->k8s};
-    weigh(router, record, folded, decision);
+    struct weighed weighed = weigh(request->weights, record, folded, decision->service);
+    decision->share = weighed.weight.share;
+    decision->why = weighed.weight.why;
+    decision->entry = weighed.entry;
+    decision->host = weighed.host;
     decision->bucket = (uint32_t)(lot >> 32);
     decision->side = SIDE_LEGACY + is_below(decision->bucket, decision->share);
     decision->group = choose(choices[decision->side], (uint32_t)lot);
@@ -430,10 +402,11 @@ static void decide_rule(const struct router *router, struct request *request,
 }
 
 static void request_begin(struct request *request, const struct router *router,
-                          const struct facts *facts)
+                          const struct weights *weights, const struct facts *facts)
 {
     request->facts = facts;
     request->router = router;
+    request->weights = weights;
     request->host = request->name = facts->host;
     request->path_head = request->host_hash = 0;
     request->shape = (struct shape){.method = method_shape(facts->method),
@@ -478,7 +451,8 @@ static int host_settle(const struct router *router, struct request *request, cha
     return 0;
 }
 
-struct decision route_decide(const struct router *router, const struct facts *facts)
+struct decision route_decide(const struct router *router, const struct weights *weights,
+                             const struct facts *facts)
 {
     char host_text[HOST_BYTES_MAX], path_text[PATH_TEXT_BYTES];
     const struct host_record *record = NULL;
@@ -486,7 +460,7 @@ struct decision route_decide(const struct router *router, const struct facts *fa
     struct request request;
     bool is_mobile = false;
 
-    request_begin(&request, router, facts);
+    request_begin(&request, router, weights, facts);
     request.host_hash = host_hash(request.host);
     host_table_expect(&router->hosts, request.host_hash);
     /* Read while the table's memory is on its way, though some hosts' rules do not look at it. */

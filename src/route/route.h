@@ -1,7 +1,7 @@
 /* The brain: which group, in which datacentre, serves a request, and why. Pure: no I/O, no clock,
  * no dice, no allocation; what it decides on is handed in as `struct facts`. The same function
  * answers the proxy, `weir route` and the tests. Any thread; a router is immutable after it is
- * built. */
+ * built. What changes without a new configuration are the weights, which come beside it. */
 #pragma once
 
 #include "base/err.h"
@@ -126,8 +126,14 @@ struct router;
 MUST_USE struct router *router_new(const struct config *config, size_t index, struct err *err);
 void router_free(struct router *router);
 
-/* Decides. Never fails: what cannot be routed is a decision with a status. */
-struct decision route_decide(const struct router *router, const struct facts *facts);
+/* The weights that the router's configuration asks for (route/weights.h); borrowed. */
+struct weights;
+struct weights *router_weights(const struct router *router);
+
+/* Decides, with `weights` made for this router. Never fails: what cannot be routed is a decision
+ * with a status. */
+struct decision route_decide(const struct router *router, const struct weights *weights,
+                             const struct facts *facts);
 
 /* Whether all servers read the path of `target` alike (path_is_clear). The proxy's codecs refuse
  * other targets. Callers without a codec check here, and answer with route_refuse(WHY_BAD_PATH). */

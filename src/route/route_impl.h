@@ -86,6 +86,7 @@ static inline uint8_t path_shape(uint64_t head)
 struct request {
     const struct facts *facts;
     const struct router *router;
+    const struct weights *weights;
     struct str
         name; /* the host in canonical form, whatever `host` becomes; "" when there is none */
     struct str host;    /* canonical, once it is settled; until then as received */
@@ -297,6 +298,7 @@ struct router {
     struct arena arena; /* what tests borrow besides */
     struct names cookies, params;
     uint32_t *sticky_bits;   /* owns: one for each of sticky.keys; 0: not a cookie */
+    struct weights *weights; /* shares: those of the configuration */
     struct hash_key salt;    /* of the split */
     struct hash_key dc_salt; /* of the sampled move between datacentres */
 };

@@ -3,6 +3,7 @@
  */
 #include "base/path.h"
 #include "route/route_impl.h"
+#include "route/weights.h"
 
 #include <stdlib.h>
 
@@ -435,6 +436,7 @@ struct router *router_new(const struct config *config, size_t index, struct err 
     hosts_settle(router);
     host_table_trim(&router->hosts);
     host_table_trim(&router->suffixes);
+    router->weights = weights_new(router->conf);
     return router;
 }
 
@@ -457,5 +459,11 @@ void router_free(struct router *router)
     free(router->sticky_bits);
     host_table_deinit(&router->hosts);
     host_table_deinit(&router->suffixes);
+    weights_unref(&router->weights);
     free(router);
+}
+
+struct weights *router_weights(const struct router *router)
+{
+    return router->weights;
 }

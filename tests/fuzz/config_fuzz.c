@@ -19,7 +19,7 @@ static void try_router(const struct config *config, size_t index)
     struct router *router = router_new(config, index, &err);
     ASSERT(router != NULL);
     for (int i = 0; i < 2; i++) {
-        struct decision decision = route_decide(router, &facts);
+        struct decision decision = route_decide(router, router_weights(router), &facts);
         ASSERT((decision.group >= 0) == (decision.status == 0));
         if (decision.group >= 0 &&
             route_rewrite(router, &facts, &decision, text, sizeof(text), &rewritten) == 0)

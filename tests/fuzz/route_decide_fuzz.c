@@ -103,7 +103,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .client_ip = {[10] = 0xff, [11] = 0xff, [15] = 7},
         .random = 1,
     };
-    struct decision first = route_decide(router, &facts), second = route_decide(router, &facts);
+    struct decision first = route_decide(router, router_weights(router), &facts),
+                    second = route_decide(router, router_weights(router), &facts);
     ASSERT(first.group == second.group && first.status == second.status &&
            first.bucket == second.bucket && first.rule == second.rule);
     ASSERT((first.group >= 0) == (first.status == 0));

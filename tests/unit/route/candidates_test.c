@@ -95,7 +95,7 @@ static void check_host(const struct router *router, const char *host)
 
     for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
         struct facts facts = {.method = STR("GET"), .host = str_of(host), .path = str_of(paths[i])};
-        struct decision got = route_decide(router, &facts);
+        struct decision got = route_decide(router, router_weights(router), &facts);
         assert_int_equal(got.rule, first_rule(router->conf, str_of(host), str_of(paths[i])));
     }
 }
@@ -143,7 +143,7 @@ static void a_hundred_thousand_hosts_in_a_rule_take_no_time(void **state UNUSED)
     struct router *router = router_new(config, 0, &err);
     assert_non_null(router);
     struct facts facts = {.method = STR("GET"), .host = STR("h99999.test"), .path = STR("/")};
-    assert_int_equal(route_decide(router, &facts).status, 404);
+    assert_int_equal(route_decide(router, router_weights(router), &facts).status, 404);
     assert_int_equal(router->candidates_count, 2);
     router_free(router);
     config_free(config);

@@ -136,7 +136,7 @@ static void check(const struct want *want)
         .field_arg = want->header,
         .client_ip = {[15] = 1},
     };
-    struct decision got = route_decide(router, &facts);
+    struct decision got = route_decide(router, router_weights(router), &facts);
     struct str target = {"-", 1}, rule = {"-", 1}, dc_rule = {"-", 1};
 
     if (got.group >= 0)
@@ -245,11 +245,11 @@ static void a_pattern_that_takes_too_long_fails_closed(void **state UNUSED)
     struct facts facts = {.method = STR("GET"), .host = STR("en.org"), .path = {path, 65}};
 
     memset(path + 1, 'a', 64);
-    struct decision decision = route_decide(router, &facts);
+    struct decision decision = route_decide(router, router_weights(router), &facts);
     assert_int_equal(decision.status, 403);
     assert_int_equal(decision.limits, 1);
     memset(path + 1, 'b', 64);
-    decision = route_decide(router, &facts);
+    decision = route_decide(router, router_weights(router), &facts);
     assert_int_equal(decision.status, 0);
     assert_int_equal(decision.limits, 1);
     assert_true(str_eq(config->routers[0].rules[decision.rule].name, STR("web")));
@@ -368,7 +368,7 @@ static void fixed_weights_are_kept(void **state UNUSED)
         struct facts facts = {.method = STR("GET"), .host = STR("en.org"), .path = STR("/mixed")};
         memcpy(facts.client_ip, &client, sizeof(client));
         facts.client_ip[15] = 1;
-        struct decision decision = route_decide(router, &facts);
+        struct decision decision = route_decide(router, router_weights(router), &facts);
         assert_int_equal(decision.why, WHY_WEIGHTS);
         canary += str_eq(config->groups[decision.group].name, STR("canary")) ? 1 : 0;
     }
@@ -382,7 +382,7 @@ static void a_path_too_long_to_normalise_is_answered(void **state UNUSED)
 
     memset(path, 'a', sizeof(path));
     memcpy(path, "/%61", 4);
-    assert_int_equal(route_decide(router, &facts).status, 414);
+    assert_int_equal(route_decide(router, router_weights(router), &facts).status, 414);
 }
 
 static void deciding_allocates_nothing(void **state UNUSED)
@@ -391,7 +391,7 @@ static void deciding_allocates_nothing(void **state UNUSED)
     struct mallinfo2 before = mallinfo2();
 
     for (int i = 0; i < 1000; i++)
-        route_decide(router, &facts);
+        route_decide(router, router_weights(router), &facts);
     assert_true(mallinfo2().uordblks == before.uordblks);
 }
 
@@ -422,7 +422,7 @@ static void deciding_makes_no_system_call(void **state UNUSED)
         if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
             _exit(77);
         for (int i = 0; i < 1000; i++)
-            result |= route_decide(router, &facts).group < 0 ? 1 : 0;
+            result |= route_decide(router, router_weights(router), &facts).group < 0 ? 1 : 0;
         syscall(SYS_exit, result);
     }
     assert_int_equal(waitpid(child, &status, 0), child);

@@ -58,7 +58,7 @@ static struct decision decide(const struct site *site, const char *host, unsigne
                           .host = str_of(host),
                           .path = STR("/wiki/Main_Page"),
                           .cookie = str_make(cookie, (size_t)len)};
-    return route_decide(site->router, &facts);
+    return route_decide(site->router, router_weights(site->router), &facts);
 }
 
 /* The four shares of the ramp that the issue names, within 0.1 %. */

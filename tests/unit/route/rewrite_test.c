@@ -78,7 +78,7 @@ static void check(const struct want *want)
         .field = field,
         .field_arg = want->desktop,
     };
-    struct decision decision = route_decide(router, &facts);
+    struct decision decision = route_decide(router, router_weights(router), &facts);
     struct rewritten got;
     char out[4096];
 
@@ -134,7 +134,7 @@ static void what_does_not_fit_is_told(void **state UNUSED)
 {
     struct facts facts = {
         .method = STR("GET"), .host = STR("en.org"), .path = STR("/api/rest_v1/page/html/A")};
-    struct decision decision = route_decide(router, &facts);
+    struct decision decision = route_decide(router, router_weights(router), &facts);
     struct rewritten got;
     char out[16];
 

@@ -61,7 +61,7 @@ static struct decision decide(const struct built *built, const char *host, uint3
 
     facts.client_ip[10] = facts.client_ip[11] = 0xff;
     memcpy(facts.client_ip + 12, &client, sizeof(client));
-    return route_decide(built->router, &facts);
+    return route_decide(built->router, router_weights(built->router), &facts);
 }
 
 static int count_k8s(const struct built *built, const char *host, int keys)
@@ -147,23 +147,24 @@ static void the_first_key_that_is_there_decides(void **state UNUSED)
     facts.random = (uint64_t)0x12345678 << 32;
     facts.field = key_field;
     assert_int_equal(route_sticky_key(built.router, &facts), -1);
-    buckets[0] = route_decide(built.router, &facts).bucket;
+    buckets[0] = route_decide(built.router, router_weights(built.router), &facts).bucket;
     assert_int_equal(buckets[0], 0x12345678);
     facts.client_ip[15] = 1;
     assert_int_equal(route_sticky_key(built.router, &facts), 2);
-    buckets[1] = route_decide(built.router, &facts).bucket;
+    buckets[1] = route_decide(built.router, router_weights(built.router), &facts).bucket;
     facts.field_arg = "k";
     assert_int_equal(route_sticky_key(built.router, &facts), 1);
-    buckets[2] = route_decide(built.router, &facts).bucket;
+    buckets[2] = route_decide(built.router, router_weights(built.router), &facts).bucket;
     facts.cookie = STR("x=1; Uniq=u");
     assert_int_equal(route_sticky_key(built.router, &facts), 0);
-    buckets[3] = route_decide(built.router, &facts).bucket;
+    buckets[3] = route_decide(built.router, router_weights(built.router), &facts).bucket;
     for (int i = 0; i < 4; i++) {
         for (int j = 0; j < i; j++)
             assert_int_not_equal(buckets[i], buckets[j]);
     }
     facts.client_ip[15] = 2; /* what stands behind the cookie does not matter */
-    assert_int_equal(route_decide(built.router, &facts).bucket, buckets[3]);
+    assert_int_equal(route_decide(built.router, router_weights(built.router), &facts).bucket,
+                     buckets[3]);
     discard(&built);
 }
 
@@ -174,7 +175,8 @@ static void buckets_are_the_same_on_every_machine(void **state UNUSED)
     struct facts facts = {.method = STR("GET"), .host = STR("en.wikipedia.org"), .path = STR("/")};
 
     facts.cookie = STR("Uniq=abc");
-    assert_int_equal(route_decide(built.router, &facts).bucket, 590017791u);
+    assert_int_equal(route_decide(built.router, router_weights(built.router), &facts).bucket,
+                     590017791u);
     discard(&built);
 }
 
@@ -207,9 +209,10 @@ static void long_keys_count_as_a_whole(void **state UNUSED)
     memset(cookie, 'a', sizeof(cookie));
     memcpy(cookie, "Uniq=", 5);
     facts.cookie = str_make(cookie, sizeof(cookie));
-    uint32_t bucket = route_decide(built.router, &facts).bucket;
+    uint32_t bucket = route_decide(built.router, router_weights(built.router), &facts).bucket;
     cookie[sizeof(cookie) - 1] = 'b';
-    assert_int_not_equal(route_decide(built.router, &facts).bucket, bucket);
+    assert_int_not_equal(route_decide(built.router, router_weights(built.router), &facts).bucket,
+                         bucket);
     discard(&built);
 }
 

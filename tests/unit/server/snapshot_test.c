@@ -61,7 +61,8 @@ static void a_good_configuration_is_compiled(void **state UNUSED)
         .method = STR("GET"), .host = STR("de.wikipedia.org"), .path = STR("/")};
 
     assert_int_equal(routers->count, 1);
-    assert_true(route_decide(routers->items[0], &facts).group >= 0);
+    assert_true(route_decide(routers->items[0], router_weights(routers->items[0]), &facts).group >=
+                0);
     assert_true(snapshot_loaded_wall_us(snapshot) > 0);
     snapshot_unref(&snapshot);
     assert_null(snapshot);
