@@ -153,7 +153,7 @@ static int load_trusted(struct loader *loader, const struct node *node, void *ou
 
 static int load_case(struct loader *loader, const struct node *node, struct case_conf *made)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"name", load_str, offsetof(struct case_conf, name), false},
         {"request", load_str, offsetof(struct case_conf, request), true},
         {"headers", load_headers, 0, false},
@@ -164,7 +164,7 @@ static int load_case(struct loader *loader, const struct node *node, struct case
     };
 
     made->place = node->place;
-    if (LOAD_FIELDS(loader, node, fields, made) < 0)
+    if (LOAD_KEYS(loader, node, keys, made) < 0)
         return -1;
     if (!str_cut(made->request, ' ', &made->method, &made->url)) {
         made->url = made->request;
@@ -196,13 +196,13 @@ static int load_cases(struct loader *loader, const struct node *node, void *out)
 
 static void load_root(struct loader *loader, const struct node *root, struct cases_conf *cases)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"router", load_str, offsetof(struct cases_conf, router), false},
         {"datacenter", load_str, offsetof(struct cases_conf, datacenter), false},
         {"cases", load_cases, 0, true},
     };
 
-    LOAD_FIELDS(loader, root, fields, cases);
+    LOAD_KEYS(loader, root, keys, cases);
 }
 
 struct cases_conf *cases_load(const char *path, struct complaints *complaints)

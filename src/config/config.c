@@ -32,7 +32,7 @@ static int load_admin_hosts(struct loader *loader, const struct node *node, void
 
 static int load_admin(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"enabled", load_bool, offsetof(struct admin_conf, enabled), false},
         {"bind", load_binds, offsetof(struct admin_conf, binds), false},
         {"hosts", load_admin_hosts, 0, false},
@@ -44,7 +44,7 @@ static int load_admin(struct loader *loader, const struct node *node, void *out)
         admin->enabled = false;
         return 0;
     }
-    return LOAD_FIELDS(loader, node, fields, admin);
+    return LOAD_KEYS(loader, node, keys, admin);
 }
 
 static int load_min_status(struct loader *loader, const struct node *node, void *out)
@@ -64,7 +64,7 @@ static int load_log_path(struct loader *loader, const struct node *node, void *o
 
 static int load_access_log(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"enabled", load_bool, offsetof(struct access_log_conf, enabled), false},
         {"path", load_log_path, offsetof(struct access_log_conf, path), false},
         {"min_status", load_min_status, offsetof(struct access_log_conf, min_status), false},
@@ -76,7 +76,7 @@ static int load_access_log(struct loader *loader, const struct node *node, void 
         log->enabled = false;
         return 0;
     }
-    return LOAD_FIELDS(loader, node, fields, log);
+    return LOAD_KEYS(loader, node, keys, log);
 }
 
 /* A list of addresses, kept as c-ares wants them: separated by commas. */
@@ -143,7 +143,7 @@ static int load_ticket_keys(struct loader *loader, const struct node *node, void
 
 static int load_overload(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"memory", load_bytes64, offsetof(struct overload_conf, memory_bytes), false},
         {"keepalive_at", load_share, offsetof(struct overload_conf, keepalive_at), false},
         {"refuse_at", load_share, offsetof(struct overload_conf, refuse_at), false},
@@ -152,14 +152,14 @@ static int load_overload(struct loader *loader, const struct node *node, void *o
     };
     struct overload_conf *overload = out;
 
-    if (LOAD_FIELDS(loader, node, fields, overload) < 0)
+    if (LOAD_KEYS(loader, node, keys, overload) < 0)
         return -1;
     if (overload->keepalive_at == 0 || overload->refuse_at < overload->keepalive_at)
         return complain(loader, node, "keepalive_at must be above 0%% and not above refuse_at");
     return 0;
 }
 
-static const struct field top_fields[] = {
+static const struct key top_keys[] = {
     {"listeners", load_ignored, 0, true},
     {"groups", load_ignored, 0, true},
     {"routers", load_ignored, 0, false},
@@ -231,7 +231,7 @@ static void load_sections(struct loader *loader, const struct node *root)
         {"listeners", load_listeners},
     };
 
-    if (LOAD_FIELDS(loader, root, top_fields, loader->config) < 0 && root->kind != NODE_MAP)
+    if (LOAD_KEYS(loader, root, top_keys, loader->config) < 0 && root->kind != NODE_MAP)
         return;
     for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
         const struct node *node = node_find(root, sections[i].key);

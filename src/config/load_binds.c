@@ -86,7 +86,7 @@ static int load_mode(struct loader *loader, const struct node *node, void *out)
 static int load_bind_map(struct loader *loader, const struct node *node, struct bind_conf bind,
                          struct binds_conf *binds)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"address", load_ignored, 0, true},
         {"mode", load_mode, offsetof(struct bind_conf, mode), false},
         {"owner", load_str, offsetof(struct bind_conf, owner), false},
@@ -94,7 +94,7 @@ static int load_bind_map(struct loader *loader, const struct node *node, struct 
     };
     size_t first = binds->count;
 
-    if (LOAD_FIELDS(loader, node, fields, &bind) < 0 ||
+    if (LOAD_KEYS(loader, node, keys, &bind) < 0 ||
         load_address(loader, node_find(node, "address"), bind, binds) < 0)
         return -1;
     bool has_rights = bind.mode >= 0 || bind.owner.len > 0 || bind.group.len > 0;

@@ -1,11 +1,15 @@
-/* Conditions on a request, as rules and datacentre rules share them:
+/* Loads the conditions of rules and of datacentre rules:
  *
- *     host: [www.example.org, "*.example.org"]      path: [/w/api.php, "/api/rest_v1/…",
- * "=/healthz"] method: [POST, PUT]                           query: { action: rollback, cpPosIndex:
- * "*" } header: { Authorization: "CentralAuthToken*" }  unless_header: { X-Read-Only: "true" }
+ *     host: [www.example.org, "*.example.org"]
+ *     path: [/w/api.php, "/api/rest_v1/…", "=/healthz"]
+ *     method: [POST, PUT]
+ *     query: { action: rollback, cpPosIndex: "*" }
+ *     header: { Authorization: "CentralAuthToken*" }
+ *     unless_header: { X-Read-Only: "true" }
  *
- * All that are given must hold; of a list one entry must. */
+ * There is one function for each kind; config/conditions.c has the table of them. */
 #include "base/path.h"
+#include "config/conditions_impl.h"
 #include "config/loader_impl.h"
 #include "config/units.h"
 
@@ -201,7 +205,7 @@ static int load_field_values(struct loader *loader, const struct node *node,
 }
 
 static int load_field_matches(struct loader *loader, const struct node *node,
-                              enum field_match where, bool is_negated, struct match_conf *match)
+                              enum field_place where, bool is_negated, struct match_conf *match)
 {
     int result = 0;
 
@@ -223,11 +227,11 @@ static int load_field_matches(struct loader *loader, const struct node *node,
     return result;
 }
 
-static int load_all_fields(struct loader *loader, const struct node *node, struct match_conf *match)
+int load_field_condition(struct loader *loader, const struct node *node, struct match_conf *match)
 {
     static const struct {
         const char *key;
-        enum field_match where;
+        enum field_place where;
         bool is_negated;
     } kinds[] = {
         {"header", FIELD_HEADER, false},       {"cookie", FIELD_COOKIE, false},
@@ -251,25 +255,35 @@ static int load_all_fields(struct loader *loader, const struct node *node, struc
     return result;
 }
 
-/* --- the whole ------------------------------------------------------------------------------- */
+/* --- one function for each kind -------------------------------------------------------------- */
 
-int load_conditions(struct loader *loader, const struct node *node, struct match_conf *match)
+int load_host_condition(struct loader *loader, const struct node *node, struct match_conf *match)
 {
     const struct node *host = node_find(node, "host");
-    const struct node *path = node_find(node, "path");
-    const struct node *method = node_find(node, "method");
-    int result = load_all_fields(loader, node, match);
 
-    if (host != NULL && load_many(loader, host, load_host_or_pattern, sizeof(*match->hosts),
-                                  &match->hosts, &match->host_count) < 0)
-        result = -1;
-    if (path != NULL && load_many(loader, path, load_path_match, sizeof(*match->paths),
-                                  &match->paths, &match->path_count) < 0)
-        result = -1;
-    if (method != NULL && load_many(loader, method, load_method, sizeof(*match->methods),
-                                    &match->methods, &match->method_count) < 0)
-        result = -1;
-    if (match->method_count > METHODS_MAX)
-        result = complain(loader, method, "more than %d methods", METHODS_MAX);
-    return result;
+    return host == NULL ? 0
+                        : load_many(loader, host, load_host_or_pattern, sizeof(*match->hosts),
+                                    &match->hosts, &match->host_count);
+}
+
+int load_path_condition(struct loader *loader, const struct node *node, struct match_conf *match)
+{
+    const struct node *path = node_find(node, "path");
+
+    return path == NULL ? 0
+                        : load_many(loader, path, load_path_match, sizeof(*match->paths),
+                                    &match->paths, &match->path_count);
+}
+
+int load_method_condition(struct loader *loader, const struct node *node, struct match_conf *match)
+{
+    const struct node *method = node_find(node, "method");
+
+    if (method == NULL)
+        return 0;
+    int result = load_many(loader, method, load_method, sizeof(*match->methods), &match->methods,
+                           &match->method_count);
+    return match->method_count > METHODS_MAX
+               ? complain(loader, method, "more than %d methods", METHODS_MAX)
+               : result;
 }

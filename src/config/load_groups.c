@@ -26,7 +26,7 @@ static int datacenter_index(struct loader *loader, struct datacenters_conf *data
 
 int load_datacenters(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"local", load_ignored, 0, true},
         {"primary", load_ignored, 0, true},
         {"others", load_ignored, 0, false},
@@ -35,7 +35,7 @@ int load_datacenters(struct loader *loader, const struct node *node, void *out)
     struct node *const *others = NULL;
     size_t other_count = 0;
 
-    if (LOAD_FIELDS(loader, node, fields, datacenters) < 0)
+    if (LOAD_KEYS(loader, node, keys, datacenters) < 0)
         return -1;
     const struct node *list = node_find(node, "others");
     if (list != NULL)
@@ -182,7 +182,7 @@ static int load_endpoints(struct loader *loader, const struct node *node, uint16
 
 static int load_upstream_tls(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"verify", load_bool, offsetof(struct upstream_tls_conf, verify), false},
         {"ca", load_path, offsetof(struct upstream_tls_conf, ca), false},
         {"ca_pem", load_text, offsetof(struct upstream_tls_conf, ca_pem), false},
@@ -195,7 +195,7 @@ static int load_upstream_tls(struct loader *loader, const struct node *node, voi
 
     tls->verify = true;
     *(struct upstream_tls_conf **)out = tls;
-    if (LOAD_FIELDS(loader, node, fields, tls) < 0)
+    if (LOAD_KEYS(loader, node, keys, tls) < 0)
         return -1;
     if (tls->ca.len > 0 && tls->ca_pem.len > 0)
         return complain(loader, node, "\"ca\" and \"ca_pem\" exclude each other");
@@ -259,7 +259,7 @@ static int load_on_nxdomain(struct loader *loader, const struct node *node, void
 
 static int load_group_timeouts(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"connect", load_ms, offsetof(struct upstream_timeouts_conf, connect_ms), false},
         {"response", load_ms, offsetof(struct upstream_timeouts_conf, response_ms), false},
         {"idle", load_ms, offsetof(struct upstream_timeouts_conf, idle_ms), false},
@@ -267,7 +267,7 @@ static int load_group_timeouts(struct loader *loader, const struct node *node, v
         {"pool_idle", load_ms, offsetof(struct upstream_timeouts_conf, pool_idle_ms), false},
     };
 
-    return LOAD_FIELDS(loader, node, fields, out);
+    return LOAD_KEYS(loader, node, keys, out);
 }
 
 /* So many that an exchange can count them. */
@@ -351,7 +351,7 @@ static int check_retry_budget(struct loader *loader, const struct node *node,
 
 static int load_group(struct loader *loader, const struct node *node, struct group_conf *group)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"hosts", load_ignored, 0, false},
         {"endpoints", load_ignored, 0, false},
         {"port", load_ignored, 0, false},
@@ -385,7 +385,7 @@ static int load_group(struct loader *loader, const struct node *node, struct gro
     uint16_t port = 0;
 
     group_defaults(group);
-    if (LOAD_FIELDS(loader, node, fields, group) < 0 && node->kind != NODE_MAP)
+    if (LOAD_KEYS(loader, node, keys, group) < 0 && node->kind != NODE_MAP)
         return -1;
     const struct node *hosts = node_find(node, "hosts");
     const struct node *endpoints = node_find(node, "endpoints");

@@ -8,7 +8,7 @@
 static int load_certificate(struct loader *loader, const struct node *node,
                             struct certificate_conf *certificate)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"chain", load_path, offsetof(struct certificate_conf, chain), false},
         {"key", load_path, offsetof(struct certificate_conf, key), false},
         {"chain_pem", load_text, offsetof(struct certificate_conf, chain_pem), false},
@@ -17,7 +17,7 @@ static int load_certificate(struct loader *loader, const struct node *node,
     };
 
     certificate->place = node->place;
-    if (LOAD_FIELDS(loader, node, fields, certificate) < 0)
+    if (LOAD_KEYS(loader, node, keys, certificate) < 0)
         return -1;
     bool has_files = certificate->chain.len > 0 && certificate->key.len > 0;
     bool has_text = certificate->chain_pem.len > 0 && certificate->key_pem.len > 0;
@@ -98,7 +98,7 @@ static int load_client_names(struct loader *loader, const struct node *node, voi
 
 static int load_client_certificate(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"mode", load_client_auth, offsetof(struct client_certificate_conf, mode), false},
         {"ca", load_path, offsetof(struct client_certificate_conf, ca), false},
         {"crl", load_path, offsetof(struct client_certificate_conf, crl), false},
@@ -107,7 +107,7 @@ static int load_client_certificate(struct loader *loader, const struct node *nod
     struct client_certificate_conf *conf = out;
 
     *conf = (struct client_certificate_conf){.place = node->place, .mode = CLIENT_AUTH_REQUIRED};
-    if (LOAD_FIELDS(loader, node, fields, conf) < 0)
+    if (LOAD_KEYS(loader, node, keys, conf) < 0)
         return -1;
     if (conf->mode != CLIENT_AUTH_NONE && conf->ca.len == 0)
         return complain(loader, node, "client certificates need a \"ca\" that issues them");
@@ -133,7 +133,7 @@ static int load_sni_name(struct loader *loader, const struct node *node, void *o
 static int load_tls_host(struct loader *loader, const struct node *node,
                          const struct tls_server_conf *tls, struct tls_host_conf *host)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"name", load_sni_name, offsetof(struct tls_host_conf, name), true},
         {"min_version", load_tls_version, offsetof(struct tls_host_conf, min_version), false},
         {"client_certificate", load_client_certificate,
@@ -143,7 +143,7 @@ static int load_tls_host(struct loader *loader, const struct node *node,
     *host = (struct tls_host_conf){.place = node->place,
                                    .min_version = tls->min_version,
                                    .client_certificate = tls->client_certificate};
-    if (LOAD_FIELDS(loader, node, fields, host) < 0)
+    if (LOAD_KEYS(loader, node, keys, host) < 0)
         return -1;
     for (const struct tls_host_conf *other = tls->hosts; other < host; other++) {
         if (str_eq(other->name, host->name))
@@ -183,7 +183,7 @@ static int load_unknown_sni(struct loader *loader, const struct node *node, void
 
 static int load_server_tls(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"certificates", load_certificates, 0, true},
         {"alpn", load_alpn, 0, false},
         {"min_version", load_tls_version, offsetof(struct tls_server_conf, min_version), false},
@@ -201,7 +201,7 @@ static int load_server_tls(struct loader *loader, const struct node *node, void 
     tls->alpn_h1 = tls->alpn_h2 = true;
     tls->tickets = true;
     *(struct tls_server_conf **)out = tls;
-    int result = LOAD_FIELDS(loader, node, fields, tls);
+    int result = LOAD_KEYS(loader, node, keys, tls);
     const struct node *hosts = node_find(node, "hosts");
     if (hosts != NULL && load_tls_hosts(loader, hosts, tls) < 0)
         result = -1;
@@ -367,7 +367,7 @@ static int load_ipv6_prefix(struct loader *loader, const struct node *node, void
 
 static int load_per_client(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"max_connections", load_count_or_none, offsetof(struct per_client_conf, max_connections),
          false},
         {"new_per_second", load_count_or_none, offsetof(struct per_client_conf, new_per_second),
@@ -376,19 +376,19 @@ static int load_per_client(struct loader *loader, const struct node *node, void 
         {"exempt", load_exempt, 0, false},
     };
 
-    return LOAD_FIELDS(loader, node, fields, out);
+    return LOAD_KEYS(loader, node, keys, out);
 }
 
 static int load_proxy_protocol(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"from", load_from, 0, true},
         {"required", load_bool, offsetof(struct proxy_protocol_conf, required), false},
     };
     struct proxy_protocol_conf *conf = out;
 
     conf->enabled = conf->required = true;
-    return LOAD_FIELDS(loader, node, fields, conf);
+    return LOAD_KEYS(loader, node, keys, conf);
 }
 
 /* Less than one stream may hold would stop every download again and again. */
@@ -419,7 +419,7 @@ static int load_small_count(struct loader *loader, const struct node *node, void
 
 static int load_limits(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"max_header_bytes", load_byte_bound, offsetof(struct limits_conf, max_header_bytes),
          false},
         {"max_header_count", load_bound, offsetof(struct limits_conf, max_header_count), false},
@@ -442,12 +442,12 @@ static int load_limits(struct loader *loader, const struct node *node, void *out
          false},
     };
 
-    return LOAD_FIELDS(loader, node, fields, out);
+    return LOAD_KEYS(loader, node, keys, out);
 }
 
 static int load_timeouts(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"handshake", load_ms, offsetof(struct downstream_timeouts_conf, handshake_ms), false},
         {"header", load_ms, offsetof(struct downstream_timeouts_conf, header_ms), false},
         {"body", load_ms, offsetof(struct downstream_timeouts_conf, body_ms), false},
@@ -456,7 +456,7 @@ static int load_timeouts(struct loader *loader, const struct node *node, void *o
         {"idle", load_ms, offsetof(struct downstream_timeouts_conf, idle_ms), false},
     };
 
-    return LOAD_FIELDS(loader, node, fields, out);
+    return LOAD_KEYS(loader, node, keys, out);
 }
 
 static int load_via(struct loader *loader, const struct node *node, void *out)
@@ -569,7 +569,7 @@ static int check_purpose(struct loader *loader, const struct node *node,
 static int load_listener(struct loader *loader, const struct node *node,
                          struct listener_conf *listener)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"name", load_str, offsetof(struct listener_conf, name), true},
         {"bind", load_binds, offsetof(struct listener_conf, binds), true},
         {"tls", load_server_tls, offsetof(struct listener_conf, tls), false},
@@ -604,7 +604,7 @@ static int load_listener(struct loader *loader, const struct node *node,
 
     listener_defaults(listener);
     listener->place = node->place;
-    int result = LOAD_FIELDS(loader, node, fields, listener);
+    int result = LOAD_KEYS(loader, node, keys, listener);
     if (node->kind == NODE_MAP && check_purpose(loader, node, listener) < 0)
         result = -1;
     return result;

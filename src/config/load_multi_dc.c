@@ -18,7 +18,7 @@ static int load_mode(struct loader *loader, const struct node *node, void *out)
 static int load_dc_host(struct loader *loader, const struct node *key, const struct node *node,
                         const struct multi_dc_conf *multi_dc, struct dc_host_conf *host)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"mode", load_mode, offsetof(struct dc_host_conf, mode), false},
         {"share", load_share, offsetof(struct dc_host_conf, share), false},
     };
@@ -30,7 +30,7 @@ static int load_dc_host(struct loader *loader, const struct node *key, const str
         return -1;
     if (node->kind == NODE_SCALAR)
         return load_mode(loader, node, &host->mode);
-    return LOAD_FIELDS(loader, node, fields, host);
+    return LOAD_KEYS(loader, node, keys, host);
 }
 
 static int compare_hosts(const void *left, const void *right)
@@ -69,13 +69,13 @@ static int load_dc_hosts(struct loader *loader, const struct node *node,
 
 static int load_dc_rule(struct loader *loader, const struct node *node, struct dc_rule_conf *rule)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"name", load_str, offsetof(struct dc_rule_conf, name), true},
-        CONDITION_FIELDS,
+        CONDITION_KEYS,
     };
 
     rule->place = node->place;
-    if (LOAD_FIELDS(loader, node, fields, rule) < 0)
+    if (LOAD_KEYS(loader, node, keys, rule) < 0)
         return -1;
     if (node->count < 2)
         return complain(loader, node,
@@ -128,7 +128,7 @@ int load_session_cookies(struct loader *loader, const struct node *node, void *o
 
 int load_multi_dc(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"mode", load_mode, offsetof(struct multi_dc_conf, mode), true},
         {"share", load_share, offsetof(struct multi_dc_conf, share), false},
         {"hosts", load_ignored, 0, false},
@@ -138,7 +138,7 @@ int load_multi_dc(struct loader *loader, const struct node *node, void *out)
     struct multi_dc_conf *multi_dc = out;
 
     multi_dc->place = node->place;
-    int result = LOAD_FIELDS(loader, node, fields, multi_dc);
+    int result = LOAD_KEYS(loader, node, keys, multi_dc);
     const struct node *hosts = node->kind == NODE_MAP ? node_find(node, "hosts") : NULL;
     if (hosts != NULL && load_dc_hosts(loader, hosts, multi_dc) < 0)
         result = -1;

@@ -76,7 +76,7 @@ static int load_ipv6_bits(struct loader *loader, const struct node *node, void *
 
 static int load_limit(struct loader *loader, const struct node *node, struct rate_limit_conf *limit)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"rate", load_rate, 0, true},
         {"burst", load_count, offsetof(struct rate_limit_conf, burst), false},
         {"key", load_rate_key, 0, false},
@@ -85,7 +85,7 @@ static int load_limit(struct loader *loader, const struct node *node, struct rat
     };
 
     *limit = (struct rate_limit_conf){.place = node->place, .ipv4_prefix = 32, .ipv6_prefix = 64};
-    int result = LOAD_FIELDS(loader, node, fields, limit);
+    int result = LOAD_KEYS(loader, node, keys, limit);
     if (result == 0 && limit->burst == 0)
         limit->burst = (uint32_t)MAX(1000000 / limit->every_us, 1);
     return result;

@@ -66,11 +66,11 @@ static int refuse_patterns(struct loader *loader, const struct node *node,
 
 static int load_when(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {CONDITION_FIELDS};
+    static const struct key keys[] = {CONDITION_KEYS};
     struct match_conf *match = ARENA_NEW(loader->arena, struct match_conf);
 
     *(struct match_conf **)out = match;
-    if (LOAD_FIELDS(loader, node, fields, match) < 0)
+    if (LOAD_KEYS(loader, node, keys, match) < 0)
         return -1;
     if (load_conditions(loader, node, match) < 0)
         return -1;
@@ -79,7 +79,7 @@ static int load_when(struct loader *loader, const struct node *node, void *out)
 
 int load_rewrites(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"when", load_when, offsetof(struct rewrite_conf, when), false},
         {"path", load_path_template, offsetof(struct rewrite_conf, path), false},
         {"host", load_host_template, offsetof(struct rewrite_conf, host), false},
@@ -95,7 +95,7 @@ int load_rewrites(struct loader *loader, const struct node *node, void *out)
     for (size_t i = 0; i < count; i++) {
         struct rewrite_conf *rewrite = &rule->rewrites[rule->rewrite_count++];
         rewrite->place = items[i]->place;
-        if (LOAD_FIELDS(loader, items[i], fields, rewrite) < 0)
+        if (LOAD_KEYS(loader, items[i], keys, rewrite) < 0)
             result = -1;
     }
     return result;
@@ -137,7 +137,7 @@ static int load_normalize_methods(struct loader *loader, const struct node *node
 
 int load_normalize(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"methods", load_normalize_methods, 0, false},
         {"decode", load_bytes_set, offsetof(struct normalize_conf, decode), false},
         {"encode", load_bytes_set, offsetof(struct normalize_conf, encode), false},
@@ -146,7 +146,7 @@ int load_normalize(struct loader *loader, const struct node *node, void *out)
 
     normalize->place = node->place;
     *(struct normalize_conf **)out = normalize;
-    if (LOAD_FIELDS(loader, node, fields, normalize) < 0)
+    if (LOAD_KEYS(loader, node, keys, normalize) < 0)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(normalize->decode); i++) {
         if (normalize->decode[i] && normalize->encode[i])
@@ -251,13 +251,13 @@ static const struct op_key response_ops[] = {
 static int load_ops(struct loader *loader, const struct node *node, const struct op_key *ops,
                     size_t op_count, enum template_place place, struct header_rules_conf *rules)
 {
-    struct field fields[ARRAY_LEN(response_ops)];
+    struct key fields[ARRAY_LEN(response_ops)];
     int result;
 
     ASSERT(op_count <= ARRAY_LEN(fields));
     for (size_t i = 0; i < op_count; i++)
-        fields[i] = (struct field){ops[i].key, load_ignored, 0, false};
-    result = load_fields(loader, node, fields, op_count, rules);
+        fields[i] = (struct key){ops[i].key, load_ignored, 0, false};
+    result = load_keys(loader, node, fields, op_count, rules);
     if (node->kind != NODE_MAP)
         return -1;
     rules->rules = ARENA_NEW_N(loader->arena, struct header_rule_conf, HEADER_RULES_MAX);
@@ -285,7 +285,7 @@ static int load_response_rules(struct loader *loader, const struct node *node, v
 
 int load_header_rules(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"request", load_request_rules, offsetof(struct headers_conf, request), false},
         {"response", load_response_rules, offsetof(struct headers_conf, response), false},
         {"always", load_response_rules, offsetof(struct headers_conf, always), false},
@@ -293,5 +293,5 @@ int load_header_rules(struct loader *loader, const struct node *node, void *out)
     struct headers_conf *headers = ARENA_NEW(loader->arena, struct headers_conf);
 
     *(struct headers_conf **)out = headers;
-    return LOAD_FIELDS(loader, node, fields, headers);
+    return LOAD_KEYS(loader, node, keys, headers);
 }

@@ -49,7 +49,7 @@ static int load_choice(struct loader *loader, const struct node *node, void *out
 static int load_service(struct loader *loader, const struct node *node,
                         struct service_conf *service)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"legacy", load_choice, offsetof(struct service_conf, legacy), false},
         {"k8s", load_choice, offsetof(struct service_conf, k8s), false},
         {"group", load_choice, offsetof(struct service_conf, all), false},
@@ -66,7 +66,7 @@ static int load_service(struct loader *loader, const struct node *node,
     bool has_k8s = node_find(node, "k8s") != NULL;
     int plain = (node_find(node, "group") != NULL) + (node_find(node, "groups") != NULL);
     service->is_split = service->debug = service->multi_dc = has_legacy && has_k8s;
-    if (LOAD_FIELDS(loader, node, fields, service) < 0)
+    if (LOAD_KEYS(loader, node, keys, service) < 0)
         return -1;
     if (has_legacy != has_k8s || (has_legacy ? 1 : 0) + plain != 1)
         return complain(loader, node,
@@ -159,7 +159,7 @@ static int load_location(struct loader *loader, const struct node *node, void *o
 
 static int load_answer(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"status", load_status, offsetof(struct answer_conf, status), true},
         {"body", load_body, offsetof(struct answer_conf, body), false},
         {"type", load_str, offsetof(struct answer_conf, type), false},
@@ -171,22 +171,22 @@ static int load_answer(struct loader *loader, const struct node *node, void *out
     answer->type = STR("text/plain; charset=utf-8");
     if (node->kind == NODE_SCALAR)
         return load_status(loader, node, &answer->status);
-    return LOAD_FIELDS(loader, node, fields, answer);
+    return LOAD_KEYS(loader, node, keys, answer);
 }
 
 static int load_rule_timeouts(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"body", load_ms, offsetof(struct rule_body_conf, timeout_ms), false},
         {"body_grace", load_ms, offsetof(struct rule_body_conf, grace_ms), false},
     };
 
-    return LOAD_FIELDS(loader, node, fields, out);
+    return LOAD_KEYS(loader, node, keys, out);
 }
 
 static int load_rule_limits(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"min_body_rate", load_count_or_none, offsetof(struct rule_body_conf, min_rate), false},
         {"max_body_bytes", load_bytes64, offsetof(struct rule_body_conf, max_bytes), false},
     };
@@ -194,12 +194,12 @@ static int load_rule_limits(struct loader *loader, const struct node *node, void
 
     body->has_min_rate = node_find(node, "min_body_rate") != NULL;
     body->has_max_bytes = node_find(node, "max_body_bytes") != NULL;
-    return LOAD_FIELDS(loader, node, fields, body);
+    return LOAD_KEYS(loader, node, keys, body);
 }
 
 static int load_rule(struct loader *loader, const struct node *node, struct rule_conf *rule)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"name", load_str, offsetof(struct rule_conf, name), false},
         {"service", load_ignored, 0, false},
         {"group", load_ignored, 0, false},
@@ -210,9 +210,9 @@ static int load_rule(struct loader *loader, const struct node *node, struct rule
         {"rate_limit", load_rate_limits, offsetof(struct rule_conf, rate_limits), false},
         {"timeouts", load_rule_timeouts, offsetof(struct rule_conf, body), false},
         {"limits", load_rule_limits, offsetof(struct rule_conf, body), false},
-        CONDITION_FIELDS,
+        CONDITION_KEYS,
     };
-    int result = LOAD_FIELDS(loader, node, fields, rule);
+    int result = LOAD_KEYS(loader, node, keys, rule);
 
     if (node->kind != NODE_MAP)
         return -1;
@@ -306,7 +306,7 @@ static int check_backend(struct loader *loader, const struct node *node,
 static int load_backend(struct loader *loader, const struct node *node,
                         struct debug_backend_conf *backend)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"group", load_backend_group, offsetof(struct debug_backend_conf, group), true},
         {"datacenter", load_backend_datacenter, offsetof(struct debug_backend_conf, datacenter),
          false},
@@ -318,7 +318,7 @@ static int load_backend(struct loader *loader, const struct node *node,
     backend->refused_status = 403;
     if (node->kind == NODE_SCALAR)
         return load_backend_group(loader, node, &backend->group);
-    if (LOAD_FIELDS(loader, node, fields, backend) < 0)
+    if (LOAD_KEYS(loader, node, keys, backend) < 0)
         return -1;
     return check_backend(loader, node, backend);
 }
@@ -345,7 +345,7 @@ static int load_backends(struct loader *loader, const struct node *node, void *o
 
 static int load_debug(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"header", load_field_name, offsetof(struct debug_conf, header), false},
         {"cookie", load_str, offsetof(struct debug_conf, cookie), false},
         {"backends", load_backends, 0, true},
@@ -355,7 +355,7 @@ static int load_debug(struct loader *loader, const struct node *node, void *out)
     struct debug_conf *debug = out;
 
     debug->enabled = true;
-    return LOAD_FIELDS(loader, node, fields, debug);
+    return LOAD_KEYS(loader, node, keys, debug);
 }
 
 /* --- stickiness ------------------------------------------------------------------------------ */
@@ -429,12 +429,12 @@ static int load_sticky_keys(struct loader *loader, const struct node *node, void
 
 static int load_sticky(struct loader *loader, const struct node *node, void *out)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"key", load_sticky_keys, 0, false},
         {"salt", load_str, offsetof(struct sticky_conf, salt), false},
     };
 
-    return LOAD_FIELDS(loader, node, fields, out);
+    return LOAD_KEYS(loader, node, keys, out);
 }
 
 /* --- routers --------------------------------------------------------------------------------- */
@@ -487,7 +487,7 @@ static int load_normalize_path(struct loader *loader, const struct node *node, v
 
 static int load_router(struct loader *loader, const struct node *node, struct router_conf *router)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"services", load_ignored, 0, false},
         {"rules", load_ignored, 0, true},
         {"split", load_ignored, 0, false},
@@ -500,7 +500,7 @@ static int load_router(struct loader *loader, const struct node *node, struct ro
         {"normalize_path", load_normalize_path, offsetof(struct router_conf, forwards_normalized),
          false},
     };
-    int result = LOAD_FIELDS(loader, node, fields, router);
+    int result = LOAD_KEYS(loader, node, keys, router);
 
     if (node->kind != NODE_MAP)
         return -1;

@@ -204,7 +204,7 @@ static int add_list_file(struct loader *loader, const struct node *node, bool ma
 /* `{ list: file, k8s: 100% }`, `{ hosts: [...], k8s: 0% }`, `{ wikis: [...], k8s: 0% }`. */
 static int load_entry(struct loader *loader, const struct node *node, struct members *members)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"list", load_ignored, 0, false},
         {"hosts", load_ignored, 0, false},
         {"wikis", load_ignored, 0, false},
@@ -214,7 +214,7 @@ static int load_entry(struct loader *loader, const struct node *node, struct mem
     struct split_conf *split = &loader->router->split;
     uint32_t index = (uint32_t)split->entry_count++;
     struct split_entry_conf *entry = &split->entries[index];
-    int result = LOAD_FIELDS(loader, node, fields, entry);
+    int result = LOAD_KEYS(loader, node, keys, entry);
 
     entry->place = node->place;
     entry->level = SPLIT_HOST;
@@ -426,7 +426,7 @@ void complain_tableless(struct loader *loader)
 
 int load_split(struct loader *loader, const struct node *node, struct split_conf *split)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"default", load_default, 0, false},
         {"wikis", load_ignored, 0, false},
         {"mobile_aliases", load_aliases, 0, false},
@@ -443,7 +443,7 @@ int load_split(struct loader *loader, const struct node *node, struct split_conf
     split_defaults(loader, split, count);
     if (node == NULL)
         return 0;
-    if (LOAD_FIELDS(loader, node, fields, split) < 0)
+    if (LOAD_KEYS(loader, node, keys, split) < 0)
         result = -1;
     struct members members = {0};
     if (wikis != NULL && load_entries(loader, wikis, &members) < 0)

@@ -135,11 +135,11 @@ bool expect_map(struct loader *loader, const struct node *node, const char *what
     return false;
 }
 
-static const struct field *field_find(const struct field *fields, size_t count, struct str key)
+static const struct key *key_find(const struct key *keys, size_t count, struct str key)
 {
     for (size_t i = 0; i < count; i++) {
-        if (str_eq(key, str_of(fields[i].key)))
-            return &fields[i];
+        if (str_eq(key, str_of(keys[i].key)))
+            return &keys[i];
     }
     return NULL;
 }
@@ -147,24 +147,24 @@ static const struct field *field_find(const struct field *fields, size_t count, 
 /* Complains, and takes the key for the one that was probably meant, unless that is given as well:
  * so what stands below it is looked at, and nothing is said to be missing that is only misspelled.
  */
-static const struct field *field_guess(struct loader *loader, const struct node *map,
-                                       struct node *key, const struct field *fields, size_t count)
+static const struct key *key_guess(struct loader *loader, const struct node *map, struct node *key,
+                                   const struct key *keys, size_t count)
 {
     struct guess guess = guess_for(key->text);
 
     for (size_t i = 0; i < count; i++)
-        guess_try(&guess, str_of(fields[i].key));
+        guess_try(&guess, str_of(keys[i].key));
     complain(loader, key, "unknown key \"%s\"%s", key->text.ptr, guess_words(loader, &guess));
     bool is_typo = guess.best.len > 0 && guess.distance <= TYPO_DISTANCE_MAX &&
                    2 * guess.distance < key->text.len;
     if (!is_typo || node_find(map, guess.best.ptr) != NULL)
         return NULL;
     key->text = guess.best;
-    return field_find(fields, count, guess.best);
+    return key_find(keys, count, guess.best);
 }
 
-int load_fields(struct loader *loader, const struct node *node, const struct field *fields,
-                size_t count, void *out)
+int load_keys(struct loader *loader, const struct node *node, const struct key *keys, size_t count,
+              void *out)
 {
     int result = 0;
     uint64_t seen = 0;
@@ -173,14 +173,14 @@ int load_fields(struct loader *loader, const struct node *node, const struct fie
     if (!expect_map(loader, node, "a mapping"))
         return -1;
     for (size_t i = 0; i < node->count; i++) {
-        const struct field *field = field_find(fields, count, node->keys[i]->text);
+        const struct key *field = key_find(keys, count, node->keys[i]->text);
         if (field == NULL) {
             result = -1;
-            field = field_guess(loader, node, node->keys[i], fields, count);
+            field = key_guess(loader, node, node->keys[i], keys, count);
         }
         if (field == NULL)
             continue;
-        uint64_t bit = (uint64_t)1 << (field - fields);
+        uint64_t bit = (uint64_t)1 << (field - keys);
         if ((seen & bit) != 0)
             continue; /* given twice: the reader of the file has complained */
         seen |= bit;
@@ -188,8 +188,8 @@ int load_fields(struct loader *loader, const struct node *node, const struct fie
             result = -1;
     }
     for (size_t i = 0; i < count; i++) {
-        if (fields[i].is_required && !node->is_partial && node_find(node, fields[i].key) == NULL)
-            result = complain(loader, node, "\"%s\" is missing", fields[i].key);
+        if (keys[i].is_required && !node->is_partial && node_find(node, keys[i].key) == NULL)
+            result = complain(loader, node, "\"%s\" is missing", keys[i].key);
     }
     return result;
 }

@@ -99,12 +99,12 @@ int complain_empty(struct loader *loader, const struct node *node, const char *f
 /* The name of the file of `FILE` or `{ file: FILE, empty: allowed }`; NULL after a complaint. */
 static const struct node *table_file(struct loader *loader, const struct node *node)
 {
-    static const struct field fields[] = {
+    static const struct key keys[] = {
         {"file", load_ignored, 0, true},
         {"empty", load_empty, 0, false},
     };
 
-    if (node->kind == NODE_MAP && LOAD_FIELDS(loader, node, fields, NULL) < 0)
+    if (node->kind == NODE_MAP && LOAD_KEYS(loader, node, keys, NULL) < 0)
         return NULL;
     const struct node *file = node->kind == NODE_MAP ? node_find(node, "file") : node;
     return expect_scalar(loader, file, "the name of a file") ? file : NULL;

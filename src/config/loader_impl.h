@@ -25,18 +25,18 @@ struct loader {
 /* Loads `node` into the member at `out`. */
 typedef int load_fn(struct loader *loader, const struct node *node, void *out);
 
-struct field {
+struct key {
     const char *key;
     load_fn *load;
     size_t offset; /* of the member in the struct */
     bool is_required;
 };
 
-/* Loads a mapping whose keys `fields` describes into `out`; unknown keys are complained about. */
-int load_fields(struct loader *loader, const struct node *node, const struct field *fields,
-                size_t count, void *out);
-#define LOAD_FIELDS(loader, node, fields, out)                                                     \
-    load_fields((loader), (node), (fields), ARRAY_LEN(fields), (out))
+/* Loads a mapping whose keys `keys` describes into `out`; unknown keys are complained about. */
+int load_keys(struct loader *loader, const struct node *node, const struct key *keys, size_t count,
+              void *out);
+#define LOAD_KEYS(loader, node, keys, out)                                                         \
+    load_keys((loader), (node), (keys), ARRAY_LEN(keys), (out))
 
 /* Always -1. */
 int complain(struct loader *loader, const struct node *node, const char *fmt, ...) PRINTF(3, 4);
@@ -152,7 +152,7 @@ load_fn load_header_rules;    /* struct headers_conf *, made */
 load_fn load_session_cookies; /* struct multi_dc_conf */
 
 /* The keys of a mapping that conditions take; everything else belongs to the caller. */
-#define CONDITION_FIELDS                                                                           \
+#define CONDITION_KEYS                                                                             \
     {"host", load_ignored, 0, false}, {"path", load_ignored, 0, false},                            \
         {"method", load_ignored, 0, false}, {"header", load_ignored, 0, false},                    \
         {"cookie", load_ignored, 0, false}, {"query", load_ignored, 0, false},                     \

@@ -58,7 +58,7 @@ struct path_match_conf {
     struct str path; /* decoded, without "=", without a trailing slash or star; "" of "/" */
 };
 
-enum field_match {
+enum field_place {
     FIELD_HEADER,
     FIELD_HOST,    /* the header Host, which HTTP/2 has as :authority: compared in canonical form */
     FIELD_COOKIES, /* the header Cookie, whose lines are one */
@@ -71,13 +71,23 @@ enum text_match { TEXT_ANY, TEXT_EQUAL, TEXT_PREFIX, TEXT_EQUAL_NOCASE_PREFIX };
  * of its values must match; of a parameter that is repeated any occurrence counts. */
 struct field_match_conf {
     struct place place;
-    enum field_match where;
+    enum field_place where;
     struct str name;     /* header names in lower case, those of parameters decoded */
     bool is_name_suffix; /* cookies only: "*Session" */
     bool is_negated;     /* "unless_…": must not match */
     enum text_match kind;
     struct str *values; /* any of them */
     size_t value_count;
+};
+
+/* The kinds of condition. Each has a row in config/conditions.c (how it is loaded, and which of two
+ * is wider) and one in route/conditions.c (when it holds). */
+enum condition {
+    CONDITION_HOST,
+    CONDITION_PATH,
+    CONDITION_METHOD,
+    CONDITION_FIELD, /* header, cookie, query and their "unless_" forms */
+    CONDITION_COUNT
 };
 
 /* All conditions that are given must hold; of a list one entry must. */

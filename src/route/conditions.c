@@ -1,5 +1,5 @@
-/* Whether a request meets the conditions of a rule. Cheap ones first: most rules fail on the path.
- */
+/* Whether a request meets the conditions of a rule. The table of the kinds of condition is below;
+ * the one in config/conditions.c says how they are loaded. */
 #include "route/route_impl.h"
 
 bool host_match(const struct host_match_conf *match, struct str host)
@@ -107,9 +107,10 @@ uint8_t method_shape(struct str method)
     return SHAPE_METHOD_OTHER;
 }
 
-/* A method that weir does not know: the shape says only that. */
-static bool other_method_matches(const struct match_conf *match, struct str method)
+static bool methods_hold(const struct match_conf *match, const struct request *request)
 {
+    struct str method = request->facts->method;
+
     for (size_t i = 0; i < match->method_count; i++) {
         if (str_eq(match->methods[i], method))
             return true;
@@ -394,24 +395,125 @@ static bool names_are_there(const struct test *test, struct request *request)
     return (request->params & test->params) == test->params;
 }
 
-/* Everything that the index has not settled. */
-static inline bool test_matches(const struct test *test, struct request *request)
+static bool fields_match(const struct test *test, struct request *request)
 {
     const struct match_conf *match = test->match;
 
-    if (test->path_count > 0 && !paths_match(test, request))
-        return false;
-    if (UNLIKELY(test->host_patterns != NULL) && !host_patterns_match(test, request))
-        return false;
-    if (UNLIKELY(request->shape.method == SHAPE_METHOD_OTHER) &&
-        !other_method_matches(match, request->facts->method))
-        return false;
-    if (test->is_simple)
-        return true;
     if (!names_are_there(test, request))
         return false;
     for (size_t i = 0; i < match->field_count; i++) {
         if (field_test_matches(&test->fields[i], request) == match->fields[i].is_negated)
+            return false;
+    }
+    return true;
+}
+
+/* The index tells the methods that weir knows apart. */
+static bool methods_match(const struct test *test, struct request *request)
+{
+    return LIKELY(request->shape.method != SHAPE_METHOD_OTHER) ||
+           methods_hold(test->match, request);
+}
+
+/* --- the table ------------------------------------------------------------------------------- */
+
+const struct path_match_conf *paths_match_find(const struct match_conf *match, struct str path)
+{
+    for (size_t i = 0; i < match->path_count; i++) {
+        if (path_match(&match->paths[i], path))
+            return &match->paths[i];
+    }
+    return NULL;
+}
+
+static bool paths_hold(const struct match_conf *match, const struct request *request)
+{
+    return match->path_count == 0 || paths_match_find(match, request->path) != NULL;
+}
+
+static bool hosts_hold(const struct match_conf *match, const struct request *request)
+{
+    return hosts_match(match, request->host);
+}
+
+static bool fields_hold(const struct match_conf *match, const struct request *request)
+{
+    for (size_t i = 0; i < match->field_count; i++) {
+        if (field_match(&match->fields[i], request) == match->fields[i].is_negated)
+            return false;
+    }
+    return true;
+}
+
+static bool has_paths(const struct match_conf *match)
+{
+    return match->path_count > 0;
+}
+
+static bool has_methods(const struct match_conf *match)
+{
+    return match->method_count > 0;
+}
+
+static bool has_fields(const struct match_conf *match)
+{
+    return match->field_count > 0;
+}
+
+/* One row for each kind of condition. A kind that no index settles needs nothing else. */
+static const struct {
+    /* Must it be checked for each request? Hosts that are names are settled by an index. */
+    bool (*is_checked)(const struct match_conf *match);
+    /* The check, with what the router has prepared. */
+    bool (*matches)(const struct test *test, struct request *request);
+    /* All of it, slowly, from the configuration alone. */
+    bool (*holds)(const struct match_conf *match, const struct request *request);
+    bool needs_path; /* looks at the path or the query */
+} kinds[] = {
+    [CONDITION_HOST] = {has_host_pattern, host_patterns_match, hosts_hold, false},
+    [CONDITION_PATH] = {has_paths, paths_match, paths_hold, true},
+    [CONDITION_METHOD] = {has_methods, methods_match, methods_hold, false},
+    [CONDITION_FIELD] = {has_fields, fields_match, fields_hold, true},
+};
+_Static_assert(ARRAY_LEN(kinds) == CONDITION_COUNT, "every kind has a row");
+
+uint8_t conditions_to_check(const struct match_conf *match)
+{
+    uint8_t checks = 0;
+
+    for (unsigned i = 0; i < CONDITION_COUNT; i++)
+        checks |= kinds[i].is_checked(match) ? (uint8_t)BIT(i) : 0;
+    return checks;
+}
+
+bool conditions_need_path(uint8_t checks)
+{
+    for (unsigned i = 0; i < CONDITION_COUNT; i++) {
+        if ((checks & BIT(i)) != 0 && kinds[i].needs_path)
+            return true;
+    }
+    return false;
+}
+
+bool match_holds(const struct match_conf *match, const struct request *request)
+{
+    for (unsigned i = 0; i < CONDITION_COUNT; i++) {
+        if (!kinds[i].holds(match, request))
+            return false;
+    }
+    return true;
+}
+
+/* --- finding the first test ------------------------------------------------------------------ */
+
+/* Everything that the index has not settled. The path comes first and without a call: most rules
+ * fail on it. */
+static inline bool test_matches(const struct test *test, struct request *request)
+{
+    if ((test->checks & BIT(CONDITION_PATH)) != 0 && !paths_match(test, request))
+        return false;
+    for (uint32_t rest = test->checks & ~BIT(CONDITION_PATH); rest != 0; rest &= rest - 1) {
+        if (!kinds[__builtin_ctz(rest)].matches(test, request))
             return false;
     }
     return true;
@@ -449,26 +551,4 @@ int test_set_find(const struct test_set *set, uint32_t from, struct request *req
         from = 0;
     }
     return -1;
-}
-
-const struct path_match_conf *paths_match_find(const struct match_conf *match, struct str path)
-{
-    for (size_t i = 0; i < match->path_count; i++) {
-        if (path_match(&match->paths[i], path))
-            return &match->paths[i];
-    }
-    return NULL;
-}
-
-bool match_holds(const struct match_conf *match, const struct request *request)
-{
-    if (!hosts_match(match, request->host) ||
-        (match->path_count > 0 && paths_match_find(match, request->path) == NULL) ||
-        !other_method_matches(match, request->facts->method))
-        return false;
-    for (size_t i = 0; i < match->field_count; i++) {
-        if (field_match(&match->fields[i], request) == match->fields[i].is_negated)
-            return false;
-    }
-    return true;
 }

@@ -145,7 +145,7 @@ struct test {
     uint8_t rejects_lacks; /* … that lack any of these */
     uint16_t path_count;
     uint16_t index; /* of the rule */
-    bool is_simple; /* nothing but paths, methods and hosts is asked for */
+    uint8_t checks; /* a bit for each kind of condition that no index settles */
     bool sees_cookies, sees_params;
     bool fails_closed;            /* a pattern that takes too long counts as met: the rule denies */
     bool reads_both;              /* met if either reading of the path meets it */
@@ -159,6 +159,12 @@ struct test_index {
     uint64_t by_method[SHAPE_METHODS], by_path[SHAPE_PATHS + 1], by_lacks[SHAPE_LACKS];
     uint64_t asks_params, by_param[NAMES_MAX];
 };
+
+/* What a router has to check of `match` for each request: a set of BIT(enum condition). */
+uint8_t conditions_to_check(const struct match_conf *match);
+
+/* Does any condition of the set look at the path or the query? */
+bool conditions_need_path(uint8_t checks);
 
 /* Tests in the order in which they are tried. */
 struct test_set {

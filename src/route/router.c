@@ -190,7 +190,7 @@ static struct test test_of(struct router *router, const struct match_conf *match
         .path_count = (uint16_t)match->path_count,
         .rejects_paths = path_shapes_rejected(match),
         .rejects_methods = method_shapes_rejected(match),
-        .is_simple = match->field_count == 0,
+        .checks = conditions_to_check(match),
         .host_patterns = host_patterns_of(router, match),
     };
 
@@ -232,7 +232,7 @@ struct test_set test_set_make(struct test *tests, size_t count)
         set.index[i] = index_of(tests + first, MIN(count - first, TESTS_PER_INDEX));
     }
     for (size_t i = 0; i < count; i++)
-        set.needs_path |= tests[i].path_count > 0 || !tests[i].is_simple;
+        set.needs_path |= conditions_need_path(tests[i].checks);
     return set;
 }
 
