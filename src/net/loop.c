@@ -29,6 +29,8 @@ struct loop {
     int accept_max, connect_max; /* descriptors; 0: any */
     int64_t kept_client_ms;      /* 0: never */
     size_t read_share;           /* bytes that one connection may read in a turn */
+    void (*turned)(void *arg);   /* may be NULL */
+    void *turned_arg;
     struct wheel wheel;
 };
 
@@ -66,6 +68,12 @@ void loop_reap(struct loop *loop, struct reap *reap, void (*free_fn)(struct reap
     reap->free_fn = free_fn;
     *loop->reap_last = reap;
     loop->reap_last = &reap->next;
+}
+
+void loop_on_turn_end(struct loop *loop, void (*turned)(void *arg), void *arg)
+{
+    loop->turned = turned;
+    loop->turned_arg = arg;
 }
 
 static void run_tasks(struct loop *loop)
@@ -155,6 +163,8 @@ static void on_before_wait(struct ev_loop *ev UNUSED, ev_prepare *prepare, int e
     struct loop *loop = prepare->data;
 
     end_turn(loop);
+    if (UNLIKELY(loop->turned != NULL))
+        loop->turned(loop->turned_arg);
     adapt_share(loop);
     arm_wheel(loop);
 }

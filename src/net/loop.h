@@ -103,6 +103,10 @@ void loop_defer_next(struct loop *loop, struct task *task);
 /* Forgets a queued task; harmless when it is not queued. */
 void task_cancel(struct task *task);
 
+/* Calls `turned` at the end of every turn from now on, after its tasks; NULL ends that. One
+ * function a loop. Used while something has to be watched that changes in many places. */
+void loop_on_turn_end(struct loop *loop, void (*turned)(void *arg), void *arg);
+
 /* Memory to be freed after this turn's tasks: close now, free later. `free_fn` gets the node. */
 struct reap {
     struct reap *next;

@@ -1,101 +1,118 @@
-/* The graceful end. /ready says no at once; for the grace time everything goes on, so that load
- * balancers notice; then no new connection is taken, every open one ends after what it is doing,
- * and when all have ended, or the time is up, the workers stop. */
-#include "server/server_impl.h"
+/* Nothing is looked at again and again: a worker that has nothing open any more wakes the control
+ * thread, and deadlines bound the wait. */
+#include "server/drain.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "control/notify.h"
 
-enum { DRAIN_STEP_MS = 20 };
-
-static struct worker_load load_of_all(struct server *server)
+/* How many exchanges have ended since the drain began. */
+static uint64_t ended_exchanges(const struct drain *drain, size_t still_open)
 {
-    struct worker_load sum = {0};
-
-    for (size_t w = 0; w < server->worker_count; w++) {
-        struct worker_load load = worker_load(server->workers[w]);
-        sum.connections += load.connections;
-        sum.exchanges += load.exchanges;
-    }
-    return sum;
-}
-
-static uint64_t requests_so_far(const struct server *server)
-{
-    return control_counter(server->control, COUNTER_DOWN_REQUESTS_H1) +
-           control_counter(server->control, COUNTER_DOWN_REQUESTS_H2);
-}
-
-/* How many exchanges have come to their end since the drain began. */
-static uint64_t ended_exchanges(const struct server *server, size_t still_open)
-{
-    uint64_t all = server->exchanges_at_drain + requests_so_far(server) - server->requests_at_drain;
+    uint64_t all =
+        drain->exchanges_before + workers_requests(drain->workers) - drain->requests_before;
 
     return all > still_open ? all - still_open : 0;
 }
 
-static void finish(struct server *server, const struct worker_load *left)
+void drain_end(struct drain *drain)
 {
+    struct workers_load left = workers_load(drain->workers);
+
+    drain->stage = DRAIN_ENDED;
+    deadline_clear(&drain->grace);
+    deadline_clear(&drain->timeout);
     LOG_INFO("drain_done", "drained=%llu aborted=%zu connections_closed=%zu ms=%lld",
-             (unsigned long long)ended_exchanges(server, left->exchanges), left->exchanges,
-             left->connections, (long long)(clock_mono_ms() - server->drain_began_ms));
-    for (size_t w = 0; w < server->worker_count; w++)
-        worker_abort(server->workers[w]);
-    server_enter(server, SERVER_STOPPED);
-    loop_stop(server->loop);
+             (unsigned long long)ended_exchanges(drain, left.exchanges), left.exchanges,
+             left.connections, (long long)(clock_mono_ms() - drain->began_ms));
+    drain->ended(drain->arg);
 }
 
-static int64_t drain_ends_at_ms(const struct server *server)
+static void end_if_idle(struct drain *drain)
 {
-    return server->drain_began_ms + server_config(server)->drain_timeout_ms;
+    struct workers_load load = workers_load(drain->workers);
+
+    if (drain->stage == DRAIN_WAITING && load.connections == 0 && load.exchanges == 0)
+        drain_end(drain);
 }
 
-static void close_doors(struct server *server)
+static void on_idle(void *arg)
 {
-    server_enter(server, SERVER_DRAINING);
-    binds_remove_files(server->binds); /* first: who comes later goes to a new instance */
-    for (size_t w = 0; w < server->worker_count; w++)
-        worker_drain(server->workers[w]);
-    binds_close_inbound(server->binds);
+    end_if_idle(arg);
 }
 
-void server_drain_step(struct server *server)
+static void on_timeout(struct deadline *deadline)
 {
-    if (server->state == SERVER_GRACE)
-        close_doors(server);
+    drain_end(CONTAINER_OF(deadline, struct drain, timeout));
+}
 
-    struct worker_load load = load_of_all(server);
-    if ((load.connections == 0 && load.exchanges == 0) ||
-        clock_mono_ms() >= drain_ends_at_ms(server)) {
-        finish(server, &load);
+static void drain_worker(struct order_round *round UNUSED, void *worker)
+{
+    worker_drain(worker);
+}
+
+static void on_drained(struct order_round *round)
+{
+    struct drain *drain = CONTAINER_OF(round, struct drain, order);
+
+    if (drain->stage != DRAIN_CLOSING)
         return;
-    }
-    server_step_in(server, DRAIN_STEP_MS);
+    binds_close_inbound(drain->binds);
+    drain->stage = DRAIN_WAITING;
+    end_if_idle(drain);
 }
 
-void server_drain_begin(struct server *server)
+/* The files are removed first: clients that come later reach a new instance. */
+static void close_listeners(struct drain *drain)
 {
-    const struct config *config = server_config(server);
+    drain->stage = DRAIN_CLOSING;
+    binds_remove_files(drain->binds);
+    drain->order =
+        (struct order_round){.name = "drain", .carry_out = drain_worker, .done = on_drained};
+    workers_order(drain->workers, &drain->order);
+}
 
-    server->drain_began_ms = clock_mono_ms();
-    server->exchanges_at_drain = load_of_all(server).exchanges;
-    server->requests_at_drain = requests_so_far(server);
-    control_drain(server->control);
-    server_reload_forget(server);
-    server_enter(server, SERVER_GRACE);
+static void on_grace_over(struct deadline *deadline)
+{
+    close_listeners(CONTAINER_OF(deadline, struct drain, grace));
+}
+
+void drain_init(struct drain *drain)
+{
+    drain->idle = wakeup_new(control_loop(drain->control), on_idle, drain);
+    deadline_init(&drain->grace, on_grace_over);
+    deadline_init(&drain->timeout, on_timeout);
+}
+
+void drain_deinit(struct drain *drain)
+{
+    wakeup_free(drain->idle);
+    deadline_deinit(&drain->grace);
+    deadline_deinit(&drain->timeout);
+}
+
+void drain_note_idle(void *arg)
+{
+    struct drain *drain = arg;
+
+    wakeup_send(drain->idle);
+}
+
+void drain_begin(struct drain *drain, struct binds *binds, const struct config *config)
+{
+    struct loop *loop = control_loop(drain->control);
+
+    drain->stage = DRAIN_GRACE;
+    drain->binds = binds;
+    drain->began_ms = clock_mono_ms();
+    drain->exchanges_before = workers_load(drain->workers).exchanges;
+    drain->requests_before = workers_requests(drain->workers);
     notify_stopping();
-    LOG_INFO("drain_begin", "exchanges=%zu grace_ms=%u timeout_ms=%u", server->exchanges_at_drain,
+    LOG_INFO("drain_begin", "exchanges=%zu grace_ms=%u timeout_ms=%u", drain->exchanges_before,
              config->drain_grace_ms, config->drain_timeout_ms);
+    deadline_set(loop, &drain->timeout, config->drain_timeout_ms);
     if (config->drain_grace_ms > 0)
-        server_step_in(server, MIN(config->drain_grace_ms, config->drain_timeout_ms));
+        deadline_set(loop, &drain->grace, MIN(config->drain_grace_ms, config->drain_timeout_ms));
     else
-        server_drain_step(server);
-}
-
-void server_end_now(struct server *server)
-{
-    struct worker_load left = load_of_all(server);
-
-    finish(server, &left);
+        close_listeners(drain);
 }

@@ -1,26 +1,19 @@
-/* From a configuration file to what runs, at the start and at every reload. First everything that
- * can fail: loading and checking, with all certificates, on the job thread; opening sockets and
- * logs; then waiting, bounded, until new names have their addresses; then the workers adopt one
- * after the other, which cannot fail; and only then does anything old go away. A reload that fails
- * at any step leaves everything as it was and says why. */
-#include "server/server_impl.h"
+/* The steps of a reload; see reload.h. */
+#include "server/reload.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "config/shrink.h"
 #include "control/limits.h"
 #include "control/notify.h"
-#include "server/cpu_quota.h"
-#include "server/privileges.h"
 
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-/* --- saying what is wrong -------------------------------------------------------------------- */
+/* --- reports --------------------------------------------------------------------------------- */
 
-/* The start: whoever typed the command reads along. */
+/* At the start. */
 static void report_to_terminal(void *arg UNUSED, bool is_error UNUSED, const char *line)
 {
     fprintf(stderr, "%s\n", line);
@@ -28,34 +21,34 @@ static void report_to_terminal(void *arg UNUSED, bool is_error UNUSED, const cha
 
 static void report_to_log(void *arg, bool is_error, const char *line)
 {
-    struct server *server = arg;
+    struct reload *reload = arg;
 
     if (!is_error) {
         LOG_WARN("config_warning", "%s", line);
-        text_add(&server->last_reload.warnings, "%s\n", line);
+        text_add(&reload->last.warnings, "%s\n", line);
         return;
     }
     LOG_ERROR("config_error", "%s", line);
-    text_add(&server->last_reload.complaints, "%s\n", line);
+    text_add(&reload->last.complaints, "%s\n", line);
 }
 
-static void report_err(snapshot_report *report, struct server *server, const struct err *err)
+static void report_err(snapshot_report *report, struct reload *reload, const struct err *err)
 {
     char line[ERR_TEXT_MAX + 300];
 
-    report(server, true, err_line(err, line, sizeof(line)));
+    report(reload, true, err_line(err, line, sizeof(line)));
 }
 
 /* --- preparing ------------------------------------------------------------------------------- */
 
-static void reload_free(struct reload *reload)
+void candidate_free(struct candidate *candidate)
 {
-    if (reload == NULL)
+    if (candidate == NULL)
         return;
-    binds_free(reload->binds); /* what stays has no descriptors there */
-    access_writer_free(reload->writer);
-    snapshot_unref(&reload->snapshot);
-    free(reload);
+    binds_free(candidate->binds); /* it has no descriptors of sockets that stay */
+    access_writer_free(candidate->writer);
+    snapshot_unref(&candidate->snapshot);
+    free(candidate);
 }
 
 static struct str access_path(const struct config *config)
@@ -63,49 +56,38 @@ static struct str access_path(const struct config *config)
     return config->access_log.enabled ? config->access_log.path : STR("");
 }
 
-static int prepare_writer(struct server *server, struct reload *reload, struct err *err)
+static int prepare_writer(struct reload *reload, struct candidate *next, struct err *err)
 {
-    struct str path = access_path(snapshot_config(reload->snapshot));
+    struct str path = access_path(snapshot_config(next->snapshot));
 
-    if (server->snapshot != NULL && str_eq(path, access_path(snapshot_config(server->snapshot))))
+    if (reload->snapshot != NULL && str_eq(path, access_path(snapshot_config(reload->snapshot))))
         return 0;
-    reload->writer = access_writer_new(path, err);
-    if (reload->writer == NULL)
+    next->writer = access_writer_new(path, err);
+    if (next->writer == NULL)
         return -1;
-    access_writer_watch(reload->writer, server->options.watch, server->options.watch_arg);
+    access_writer_watch(next->writer, reload->options->watch, reload->options->watch_arg);
     return 0;
 }
 
-static int prepare_sockets(struct server *server, struct reload *reload, struct err *err)
+static int prepare_sockets(struct reload *reload, struct candidate *next, struct err *err)
 {
-    reload->binds =
-        binds_plan(server->binds, snapshot_config(reload->snapshot), server->worker_count, err);
-    if (reload->binds == NULL)
-        return -1;
-    return prepare_writer(server, reload, err);
+    next->binds =
+        binds_plan(reload->binds, snapshot_config(next->snapshot), reload->workers->count, err);
+    return next->binds != NULL ? 0 : -1;
 }
 
-static void count_workers(struct server *server, const struct config *config)
+/* Opens what `snapshot` (owned from now on) needs. NULL: that failed, which was reported. */
+static struct candidate *prepare(struct reload *reload, struct snapshot *snapshot,
+                                 snapshot_report *report)
 {
-    unsigned wanted = server->options.workers > 0 ? server->options.workers : config->workers;
-
-    server->worker_count = MIN(wanted > 0 ? wanted : workers_default(), (unsigned)WORKERS_MAX);
-}
-
-/* Opens what `snapshot` (owned from now on) needs. NULL: it cannot be had, which was reported. */
-static struct reload *prepare(struct server *server, struct snapshot *snapshot,
-                              snapshot_report *report)
-{
-    struct reload *reload = mem_new(sizeof(*reload));
+    struct candidate *next = mem_new(sizeof(*next));
     struct err err;
 
-    reload->snapshot = snapshot;
-    if (server->workers == NULL)
-        count_workers(server, snapshot_config(reload->snapshot));
-    if (prepare_sockets(server, reload, &err) == 0)
-        return reload;
-    report_err(report, server, &err);
-    reload_free(reload);
+    next->snapshot = snapshot;
+    if (prepare_sockets(reload, next, &err) == 0 && prepare_writer(reload, next, &err) == 0)
+        return next;
+    report_err(report, reload, &err);
+    candidate_free(next);
     return NULL;
 }
 
@@ -131,18 +113,18 @@ static void warn_of_restart(const struct config *old, const struct config *new)
         LOG_WARN("reload_needs_restart", "key=seccomp");
 }
 
-static void move_admin(struct server *server, struct binds *next)
+static void move_admin(struct reload *reload, struct binds *next)
 {
-    for (size_t i = 0; server->binds != NULL && i < server->binds->count; i++) {
-        const struct bind *bind = &server->binds->items[i];
+    for (size_t i = 0; reload->binds != NULL && i < reload->binds->count; i++) {
+        const struct bind *bind = &reload->binds->items[i];
         if (bind->is_admin && binds_find(next, bind) == NULL)
-            admin_close(server->admin, &bind->bound);
+            admin_close(reload->admin, &bind->bound);
     }
     for (size_t i = 0; i < next->count; i++) {
         struct bind *bind = &next->items[i];
         if (!bind->is_admin || bind->fds[0] < 0)
             continue;
-        admin_open(server->admin, bind->fds[0], &bind->bound);
+        admin_open(reload->admin, bind->fds[0], &bind->bound);
         bind->fds[0] = -1;
     }
 }
@@ -174,347 +156,239 @@ static bool is_group_name(void *arg, struct str name)
     return bsearch(&name, names->items, names->count, sizeof(*names->items), compare_names) != NULL;
 }
 
-static void mark_group_metrics(struct server *server)
+static void mark_group_metrics(const struct reload *reload)
 {
-    const struct config *config = server_config(server);
+    const struct config *config = snapshot_config(reload->snapshot);
     struct group_names names = {.items =
                                     mem_new(MAX(config->group_count, 1u) * sizeof(struct str))};
 
     for (size_t i = 0; i < config->group_count; i++)
         names.items[names.count++] = config->groups[i].name;
     qsort(names.items, names.count, sizeof(*names.items), compare_names);
-    metrics_mark_groups(server->metrics, server->worker_count, is_group_name, &names);
+    metrics_mark_groups(reload->workers->metrics, reload->workers->count, is_group_name, &names);
     free(names.items);
 }
 
-/* The workers have adopted it: what is old goes. */
-static void commit(struct server *server, struct reload *reload)
+static void compare_with(struct reload *reload, const struct config *old, const struct config *new)
 {
-    struct snapshot *old = server->snapshot;
-
-    if (old != NULL)
-        warn_of_restart(snapshot_config(old), snapshot_config(reload->snapshot));
-    if (old != NULL)
-        config_compare_lists(snapshot_config(old), snapshot_config(reload->snapshot),
-                             on_shrunk_list, server);
-    move_admin(server, reload->binds);
-    binds_commit(server->binds, reload->binds);
-    server->binds = reload->binds;
-    server->snapshot = reload->snapshot;
-    control_adopt(server->control, &(struct control_conf){
-                                       .config = snapshot_config(server->snapshot),
-                                       .tls = snapshot_tls(server->snapshot),
-                                       .ticket_keys = snapshot_ticket_keys(server->snapshot),
-                                       .loaded_wall_us = snapshot_loaded_wall_us(server->snapshot),
-                                   });
-    if (reload->writer != NULL)
-        logs_use(&server->logs, reload->writer);
-    mark_group_metrics(server);
-    uint32_t max_connections = snapshot_config(server->snapshot)->max_connections;
-    if (old == NULL || snapshot_config(old)->max_connections != max_connections)
-        limits_raise_descriptors(max_connections);
-    snapshot_unref(&old);
-    free(reload);
+    warn_of_restart(old, new);
+    config_compare_lists(old, new, on_shrunk_list, reload);
 }
 
-static void adopt_everywhere(struct server *server, struct reload *reload)
+static void raise_limits(const struct config *old, const struct config *new)
 {
-    for (size_t w = 0; w < server->worker_count; w++)
-        worker_adopt_and_listen(server->workers[w], reload->snapshot, reload->binds);
+    if (old == NULL || old->max_connections != new->max_connections)
+        limits_raise_descriptors(new->max_connections);
+}
+
+static void tell_parts(struct reload *reload)
+{
+    const struct snapshot *snapshot = reload->snapshot;
+
+    control_adopt(reload->part.control, &(struct control_conf){
+                                            .config = snapshot_config(snapshot),
+                                            .tls = snapshot_tls(snapshot),
+                                            .ticket_keys = snapshot_ticket_keys(snapshot),
+                                            .loaded_wall_us = snapshot_loaded_wall_us(snapshot),
+                                        });
+}
+
+/* The workers have adopted it: it is in force, and what is old is released. */
+static void commit(struct reload *reload, struct candidate *next)
+{
+    struct snapshot *old = reload->snapshot;
+    const struct config *old_config = old != NULL ? snapshot_config(old) : NULL;
+
+    if (old != NULL)
+        compare_with(reload, old_config, snapshot_config(next->snapshot));
+    move_admin(reload, next->binds);
+    binds_commit(reload->binds, next->binds);
+    reload->binds = next->binds;
+    reload->snapshot = next->snapshot;
+    if (next->writer != NULL)
+        logs_use(reload->logs, next->writer);
+    mark_group_metrics(reload);
+    tell_parts(reload);
+    raise_limits(old_config, snapshot_config(reload->snapshot));
+    snapshot_unref(&old);
+    free(next);
 }
 
 /* --- the start ------------------------------------------------------------------------------- */
 
-static uint64_t count_connections(void *arg)
+struct candidate *reload_first_load(struct reload *reload)
 {
-    const struct server *server = arg;
+    struct snapshot *snapshot = snapshot_load(reload->options->source, reload->options->source_arg,
+                                              NULL, report_to_terminal, reload);
 
-    return control_gauge(server->control, GAUGE_DOWN_CONNECTIONS_OPEN);
+    if (snapshot == NULL)
+        return NULL;
+    workers_plan(reload->workers, reload->options->workers, snapshot_config(snapshot));
+    return prepare(reload, snapshot, report_to_terminal);
 }
 
-static int64_t lag_ms(void *arg, size_t index)
+static void adopt_first(struct order_round *round, void *worker)
 {
-    const struct server *server = arg;
-
-    return worker_lag_ms(server->workers[index]);
+    worker_adopt(worker, CONTAINER_OF(round, struct reload, adopt)->snapshot);
 }
 
-/* Each thread has an arena of malloc's to itself, with pages of its own. With one worker, who else
- * allocates does so too rarely for a lock to be in anybody's way; but for the job thread, which
- * starts first and so has the second arena. */
-static void share_arena(const struct server *server)
+/* Nothing waits for the workers' answers: whatever they are ordered next comes after this. */
+void reload_first_adopt(struct reload *reload, struct candidate *candidate)
 {
-    if (server->worker_count == 1)
-        mallopt(M_ARENA_MAX, 2);
-}
-
-static int start_helpers(struct server *server, const struct config *config, struct err *err)
-{
-    unsigned threads = config->handshake_threads;
-
-    if (threads == HANDSHAKE_THREADS_AUTO)
-        threads = ((unsigned)server->worker_count + 1) / 2;
-    if (threads == 0)
-        return 0;
-    bool share_cores = (unsigned)server->worker_count >= workers_default();
-    server->helpers = tls_helpers_new(threads, config->handshake_queue, share_cores, err);
-    return server->helpers != NULL ? 0 : -1;
-}
-
-static int start_workers(struct server *server, struct reload *reload, struct err *err)
-{
-    server->quotas = quotas_new(snapshot_config(reload->snapshot), (unsigned)server->worker_count);
-    struct worker_conf conf = {
-        .quotas = server->quotas,
-        .tickets = server->ticket_rotation.tickets,
-        .helpers = server->helpers,
-        .handshake_queue = snapshot_config(reload->snapshot)->handshake_queue,
-        .ring_bytes = snapshot_config(reload->snapshot)->access_log.ring_bytes,
-        .ring_wake = logs_wake,
-        .ring_arg = &server->logs,
-        .connections = count_connections,
-        .connections_arg = server,
-    };
-
-    server->workers = mem_new(server->worker_count * sizeof(server->workers[0]));
-    server->metrics = mem_new(server->worker_count * sizeof(server->metrics[0]));
-    for (; conf.index < server->worker_count; conf.index++) {
-        struct worker *worker = worker_start(&conf, err);
-        if (worker == NULL) {
-            server->worker_count = conf.index;
-            return -1;
-        }
-        server->workers[conf.index] = worker;
-        server->metrics[conf.index] = worker_metrics(worker);
-        resolver_add_mailbox(server->dns.resolver, worker_mailbox(worker));
-    }
-    return 0;
-}
-
-static int start_logs(struct server *server, struct err *err)
-{
-    struct access_ring **rings = mem_new(server->worker_count * sizeof(struct access_ring *));
-
-    for (size_t w = 0; w < server->worker_count; w++)
-        rings[w] = worker_ring(server->workers[w]);
-    int rc = logs_start(&server->logs, rings, server->worker_count, err);
-    free(rings);
-    return rc;
-}
-
-static int start_jobs(struct server *server, struct err *err)
-{
-    server->jobs = jobs_new(server->loop, err);
-    return server->jobs != NULL ? 0 : -1;
-}
-
-/* What was opened as root and is opened again, or added to, by the user that we become. */
-static int give_to_user(const struct reload *reload, struct err *err)
-{
-    struct identity identity;
-
-    if (privileges_find(&snapshot_config(reload->snapshot)->privileges, &identity, err) < 0)
-        return -1;
-    if (!identity.changes || geteuid() != 0)
-        return 0;
-    if (access_writer_give_to(reload->writer, identity.uid, err) < 0)
-        LOG_WARN("log_file_owner", "hint=\"it can perhaps not be opened again\" error=\"%s\"",
-                 err->text);
-    return binds_give_to(reload->binds, identity.uid, err);
-}
-
-static void adopt_first(struct server *server, struct reload *reload)
-{
-    for (size_t w = 0; w < server->worker_count; w++)
-        worker_adopt(server->workers[w], reload->snapshot);
-}
-
-int server_load_first(struct server *server)
-{
-    struct err err;
-    struct snapshot *snapshot = snapshot_load(server->options.source, server->options.source_arg,
-                                              NULL, report_to_terminal, server);
-    struct reload *reload = snapshot != NULL ? prepare(server, snapshot, report_to_terminal) : NULL;
-
-    if (reload == NULL)
-        return -1;
-    /* Sockets, certificates and logs are open, and no other thread runs yet. */
-    share_arena(server);
-    if (give_to_user(reload, &err) < 0 ||
-        privileges_drop(&snapshot_config(reload->snapshot)->privileges, &err) < 0 ||
-        start_jobs(server, &err) < 0 ||
-        start_helpers(server, snapshot_config(reload->snapshot), &err) < 0 ||
-        start_workers(server, reload, &err) < 0 || start_logs(server, &err) < 0) {
-        report_err(report_to_terminal, server, &err);
-        reload_free(reload);
-        return -1;
-    }
-    control_set_workers(server->control, &(struct control_workers){.count = server->worker_count,
-                                                                   .metrics = server->metrics,
-                                                                   .quotas = server->quotas,
-                                                                   .lag_ms = lag_ms,
-                                                                   .arg = server});
-    adopt_first(server, reload);
-    dns_watch(&server->dns, snapshot_config(reload->snapshot));
-    commit(server, reload);
-    server->last_reload.successful = true;
-    server->last_reload.at_wall_us = clock_wall_us();
-    return 0;
-}
-
-/* --- loading on the job thread ---------------------------------------------------------------- */
-
-/* A configuration being loaded. The job thread fills it while the control thread goes on; what
- * there is to report waits until that has it back. */
-struct load {
-    struct job job;
-    struct server *server;      /* borrows; control thread */
-    atomic_bool is_abandoned;   /* the process ends */
-    struct server_options from; /* where the configuration comes from */
-    struct snapshot *snapshot;
-    struct text lines; /* owns: "E" or "W", the line, a line feed */
-};
-
-static void remember_line(void *arg, bool is_error, const char *line)
-{
-    struct load *load = arg;
-
-    text_add(&load->lines, "%c%s\n", is_error ? 'E' : 'W', line);
-}
-
-static void run_load(struct job *job)
-{
-    struct load *load = CONTAINER_OF(job, struct load, job);
-
-    load->snapshot = snapshot_load(load->from.source, load->from.source_arg, &load->is_abandoned,
-                                   remember_line, load);
-}
-
-static void report_lines(struct load *load)
-{
-    struct str rest = str_make(load->lines.ptr, load->lines.len), line;
-    char text[1024];
-
-    while (str_next(&rest, '\n', &line)) {
-        if (line.len == 0)
-            continue;
-        snprintf(text, sizeof(text), "%.*s", STR_FMT(str_skip(line, 1)));
-        report_to_log(load->server, line.ptr[0] == 'E', text);
-    }
-}
-
-static void load_free(struct load *load)
-{
-    snapshot_unref(&load->snapshot);
-    text_free(&load->lines);
-    free(load);
-}
-
-static void load_arrived(struct server *server, struct snapshot *snapshot);
-
-static void on_loaded(struct job *job)
-{
-    struct load *load = CONTAINER_OF(job, struct load, job);
-    struct server *server = load->server;
-    struct snapshot *snapshot = load->snapshot;
-
-    if (!atomic_load_explicit(&load->is_abandoned, memory_order_relaxed)) {
-        load->snapshot = NULL;
-        server->load = NULL;
-        report_lines(load);
-        load_arrived(server, snapshot);
-    }
-    load_free(load);
-}
-
-static void load_begin(struct server *server)
-{
-    struct load *load = mem_new(sizeof(*load));
-
-    load->job = (struct job){.run = run_load, .done = on_loaded};
-    load->server = server;
-    load->from = server->options;
-    server->load = load;
-    jobs_submit(server->jobs, &load->job);
+    dns_watch(reload->dns, snapshot_config(candidate->snapshot));
+    commit(reload, candidate);
+    reload->adopt = (struct order_round){.name = "adopt", .carry_out = adopt_first};
+    workers_order(reload->workers, &reload->adopt);
+    reload->last.successful = true;
+    reload->last.at_wall_us = clock_wall_us();
 }
 
 /* --- the reload ------------------------------------------------------------------------------ */
 
-static void end_reload(struct server *server, bool successful)
+static void end_reload(struct reload *reload, bool successful)
 {
-    struct reload_result *result = &server->last_reload;
+    struct reload_result *result = &reload->last;
+    const char *version = snapshot_config(reload->snapshot)->version;
 
+    reload->stage = RELOAD_IDLE;
     result->successful = successful;
     result->at_wall_us = clock_wall_us();
-    if (successful)
+    if (successful) {
         result->count++;
-    else
+        LOG_INFO("reload_done", "version=%s", version);
+    } else {
         result->failures++;
-    if (successful)
-        LOG_INFO("reload_done", "version=%s", snapshot_config(server->snapshot)->version);
-    else
-        LOG_ERROR("reload_failed", "in_force=%s", snapshot_config(server->snapshot)->version);
-    notify_ready();
-    if (server->reload_again && server->state == SERVER_RUNNING) {
-        server->reload_again = false;
-        server_reload(server);
+        LOG_ERROR("reload_failed", "in_force=%s", version);
     }
+    reload->ended(reload->arg);
 }
 
-/* Requests that come while one is on its way become one more, after it. */
-void server_reload(struct server *server)
+static void on_adopted(struct order_round *round)
 {
-    if (server->state != SERVER_RUNNING || server->load != NULL || server->reload != NULL) {
-        server->reload_again = server->state <= SERVER_RUNNING;
-        return;
-    }
-    LOG_INFO("reload_begin", "in_force=%s", server_config(server)->version);
-    notify_reloading();
-    logs_reopen(&server->logs);
-    text_free(&server->last_reload.complaints);
-    text_free(&server->last_reload.warnings);
-    load_begin(server);
+    struct reload *reload = CONTAINER_OF(round, struct reload, adopt);
+    struct candidate *next = reload->next;
+
+    reload->next = NULL;
+    commit(reload, next);
+    end_reload(reload, true);
 }
 
-static void take_effect(void *arg);
-
-/* NULL: the configuration cannot be used. */
-static void load_arrived(struct server *server, struct snapshot *snapshot)
+static void adopt(struct order_round *round, void *worker)
 {
-    server->reload = snapshot != NULL ? prepare(server, snapshot, report_to_log) : NULL;
-    if (server->reload == NULL) {
-        end_reload(server, false);
-        return;
-    }
-    dns_watch(&server->dns, snapshot_config(server->reload->snapshot));
-    dns_wait(&server->dns, take_effect, server);
+    const struct candidate *next = CONTAINER_OF(round, struct reload, adopt)->next;
+
+    worker_adopt_and_listen(worker, next->snapshot, next->binds);
 }
 
-static void take_effect(void *arg)
+static void on_resolved(void *arg)
 {
-    struct server *server = arg;
-    struct reload *reload = server->reload;
+    struct reload *reload = arg;
     struct err err;
 
-    server->reload = NULL;
-    if (binds_listen(reload->binds, &err) < 0) {
-        report_err(report_to_log, server, &err);
-        dns_watch(&server->dns, snapshot_config(server->snapshot));
-        reload_free(reload);
-        end_reload(server, false);
+    if (binds_listen(reload->next->binds, &err) == 0) {
+        reload->stage = RELOAD_ADOPTING;
+        reload->adopt =
+            (struct order_round){.name = "adopt", .carry_out = adopt, .done = on_adopted};
+        workers_order(reload->workers, &reload->adopt);
         return;
     }
-    adopt_everywhere(server, reload);
-    commit(server, reload);
-    end_reload(server, true);
+    report_err(report_to_log, reload, &err);
+    dns_watch(reload->dns, snapshot_config(reload->snapshot));
+    candidate_free(reload->next);
+    reload->next = NULL;
+    end_reload(reload, false);
 }
 
-/* The process ends while one is on its way. */
-void server_reload_forget(struct server *server)
+static void on_loaded(void *arg, struct snapshot *snapshot)
 {
-    if (server->load != NULL)
-        atomic_store_explicit(&server->load->is_abandoned, true, memory_order_relaxed);
-    server->load = NULL;
-    reload_free(server->reload);
-    server->reload = NULL;
+    struct reload *reload = arg;
+
+    reload->load = NULL;
+    reload->next = snapshot != NULL ? prepare(reload, snapshot, report_to_log) : NULL;
+    if (reload->next == NULL) {
+        end_reload(reload, false);
+        return;
+    }
+    reload->stage = RELOAD_RESOLVING;
+    dns_watch(reload->dns, snapshot_config(reload->next->snapshot));
+    dns_wait(reload->dns, on_resolved, reload);
+}
+
+void reload_begin(struct reload *reload)
+{
+    ASSERT(reload->stage == RELOAD_IDLE);
+    LOG_INFO("reload_begin", "in_force=%s", snapshot_config(reload->snapshot)->version);
+    notify_reloading();
+    logs_reopen(reload->logs);
+    text_free(&reload->last.complaints);
+    text_free(&reload->last.warnings);
+    reload->stage = RELOAD_LOADING;
+    reload->load = load_begin(reload->jobs, reload->options->source, reload->options->source_arg,
+                              report_to_log, on_loaded, reload);
+}
+
+void reload_abandon(struct reload *reload)
+{
+    if (reload->stage == RELOAD_ADOPTING)
+        return;
+    if (reload->load != NULL)
+        load_abandon(reload->load);
+    reload->load = NULL;
+    if (reload->stage == RELOAD_RESOLVING)
+        dns_stop_waiting(reload->dns);
+    candidate_free(reload->next);
+    reload->next = NULL;
+    reload->stage = RELOAD_IDLE;
+}
+
+/* --- the part -------------------------------------------------------------------------------- */
+
+static struct reload *reload_of(struct control_part *part)
+{
+    return CONTAINER_OF(part, struct reload, part);
+}
+
+static void print(struct control_part *part, struct text *out)
+{
+    const struct control_conf *conf = control_conf(part->control);
+    const struct reload_result *last = &reload_of(part)->last;
+
+    text_add_metric(out, "weir_config_info", "gauge", "The configuration in force");
+    text_add(out, "weir_config_info{version=\"%s\"} 1\n", conf->config->version);
+    control_add_number(out, "weir_config_loaded_timestamp_seconds", "gauge",
+                       "When the configuration in force was loaded, in seconds since 1970",
+                       (uint64_t)conf->loaded_wall_us / 1000000);
+    control_add_number(out, "weir_config_last_reload_successful", "gauge",
+                       "1 when the last reload took effect, 0 when it was refused",
+                       last->successful);
+    control_add_number(out, "weir_reloads_total", "counter", "Reloads that took effect",
+                       last->count);
+    control_add_number(out, "weir_reload_failures_total", "counter", "Reloads that were refused",
+                       last->failures);
+}
+
+static void drain(struct control_part *part)
+{
+    reload_abandon(reload_of(part));
+}
+
+/* The workers have ended, so nothing adopts any more. */
+static void release(struct control_part *part)
+{
+    struct reload *reload = reload_of(part);
+
+    reload_abandon(reload);
+    candidate_free(reload->next);
+    binds_free(reload->binds);
+    snapshot_unref(&reload->snapshot);
+    text_free(&reload->last.complaints);
+    text_free(&reload->last.warnings);
+}
+
+void reload_add(struct reload *reload, struct control *control)
+{
+    static const struct control_part_ops ops = {
+        .name = "reload", .metrics = print, .drain = drain, .free = release};
+
+    control_add(control, &reload->part, &ops);
 }

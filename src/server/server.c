@@ -1,39 +1,185 @@
-/* The control thread: its states, its parts, and what signals do. How a configuration
- * comes in is reload.c; how it all ends is drain.c. */
-#include "server/server_impl.h"
+/* The process: its states, the parts of its control thread, what signals do, and the order in which
+ * everything starts and ends. How a configuration takes effect is in reload.c; how connections are
+ * drained is in drain.c. */
+#include "server/server.h"
 
 #include "base/log.h"
+#include "control/expiry.h"
 #include "control/notify.h"
+#include "control/overload_watch.h"
+#include "control/signals.h"
 #include "control/splits.h"
+#include "control/ticket_rotation.h"
+#include "server/drain.h"
+#include "server/privileges.h"
+#include "server/reload.h"
+#include "server/status.h"
 
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+enum server_state {
+    SERVER_NEW,       /* nothing runs */
+    SERVER_RESOLVING, /* sockets are open, names get their first answers */
+    SERVER_OPENING,   /* the workers begin to listen */
+    SERVER_RUNNING,
+    SERVER_DRAINING, /* first the grace time, then what is in flight finishes */
+    SERVER_STOPPED,
+};
+
+struct server {
+    struct server_options options;
+    enum server_state state;
+    struct control *control; /* owns */
+    struct workers workers;
+    struct admin *admin; /* owns; with addresses once a configuration is in force */
+    struct jobs *jobs;   /* owns */
+    struct drain drain;
+    struct order_round listen;
+    bool is_reload_wanted; /* asked for while none could begin */
+    bool is_end_wanted;    /* asked for while the workers adopt a configuration */
+    struct deadline end;   /* how long that is waited for */
+
+    /* parts; control frees what is in them */
+    struct signals signals;
+    struct ticket_rotation ticket_rotation;
+    struct dns dns;
+    struct orders orders;
+    struct logs logs;
+    struct reload reload;
+    struct status status;
+    struct expiry expiry;
+    struct overload_watch overload_watch;
+    struct control_part splits;
+};
+
+static const struct config *server_config(const struct server *server)
+{
+    return snapshot_config(server->reload.snapshot);
+}
 
 /* --- states ---------------------------------------------------------------------------------- */
 
-static const char *const state_name[] = {"new",   "resolving", "running",
-                                         "grace", "draining",  "stopped"};
+static const char *const state_name[] = {"new",     "resolving", "opening",
+                                         "running", "draining",  "stopped"};
 
 static const unsigned may_follow[] = {
     [SERVER_NEW] = BIT(SERVER_RESOLVING),
-    [SERVER_RESOLVING] = BIT(SERVER_RUNNING) | BIT(SERVER_GRACE) | BIT(SERVER_STOPPED),
-    [SERVER_RUNNING] = BIT(SERVER_GRACE) | BIT(SERVER_STOPPED),
-    [SERVER_GRACE] = BIT(SERVER_DRAINING) | BIT(SERVER_STOPPED),
+    [SERVER_RESOLVING] = BIT(SERVER_OPENING) | BIT(SERVER_DRAINING),
+    [SERVER_OPENING] = BIT(SERVER_RUNNING) | BIT(SERVER_DRAINING),
+    [SERVER_RUNNING] = BIT(SERVER_DRAINING),
     [SERVER_DRAINING] = BIT(SERVER_STOPPED),
     [SERVER_STOPPED] = 0,
 };
 
-void server_enter(struct server *server, enum server_state next)
+static void server_enter(struct server *server, enum server_state next)
 {
     ASSERT(may_follow[server->state] & BIT(next));
     LOG_DEBUG("server_state", "from=%s to=%s", state_name[server->state], state_name[next]);
     server->state = next;
 }
 
-void server_step_in(struct server *server, int64_t ms)
+static bool is_ready(void *arg, const char **words)
 {
-    deadline_set(server->loop, &server->step, ms);
+    static const char *const state_words[] = {
+        [SERVER_NEW] = "starting",      [SERVER_RESOLVING] = "starting: resolving names",
+        [SERVER_OPENING] = "starting",  [SERVER_RUNNING] = "ready",
+        [SERVER_DRAINING] = "draining", [SERVER_STOPPED] = "stopped",
+    };
+    const struct server *server = arg;
+
+    *words = state_words[server->state];
+    return server->state == SERVER_RUNNING;
 }
+
+/* --- reload and end -------------------------------------------------------------------------- */
+
+/* Requests that come while a reload is on its way become one more, after it. */
+static void request_reload(struct server *server)
+{
+    if (server->state == SERVER_RUNNING && server->reload.stage == RELOAD_IDLE)
+        reload_begin(&server->reload);
+    else
+        server->is_reload_wanted = server->state <= SERVER_RUNNING;
+}
+
+static void begin_wanted_reload(struct server *server)
+{
+    if (!server->is_reload_wanted)
+        return;
+    server->is_reload_wanted = false;
+    request_reload(server);
+}
+
+static void begin_drain(struct server *server)
+{
+    deadline_clear(&server->end);
+    control_drain(server->control);
+    server_enter(server, SERVER_DRAINING);
+    drain_begin(&server->drain, server->reload.binds, server_config(server));
+}
+
+static void on_reload_ended(void *arg)
+{
+    struct server *server = arg;
+
+    if (server->state != SERVER_RUNNING)
+        return;
+    notify_ready();
+    if (server->is_end_wanted)
+        begin_drain(server);
+    else
+        begin_wanted_reload(server);
+}
+
+/* A worker is stuck in adopting a configuration, which stays as it is. */
+static void on_end(struct deadline *deadline)
+{
+    begin_drain(CONTAINER_OF(deadline, struct server, end));
+}
+
+static void on_drained(void *arg)
+{
+    struct server *server = arg;
+
+    server_enter(server, SERVER_STOPPED);
+    loop_stop(control_loop(server->control));
+}
+
+/* While the workers adopt a configuration, the old sockets and the new ones are both in use: that
+ * is over before draining begins. */
+static void request_end(struct server *server)
+{
+    if (server->reload.stage != RELOAD_ADOPTING) {
+        begin_drain(server);
+        return;
+    }
+    server->is_end_wanted = true;
+    if (!deadline_is_set(&server->end))
+        deadline_set(control_loop(server->control), &server->end, ORDER_LATE_MS);
+}
+
+void server_stop(struct server *server)
+{
+    switch (server->state) {
+    case SERVER_RESOLVING:
+    case SERVER_OPENING:
+    case SERVER_RUNNING:
+        request_end(server);
+        break;
+    case SERVER_DRAINING:
+        LOG_WARN("stop_now", "state=%s", state_name[server->state]);
+        drain_end(&server->drain);
+        break;
+    case SERVER_NEW:
+    case SERVER_STOPPED:
+        break;
+    }
+}
+
+/* --- beginning to serve ---------------------------------------------------------------------- */
 
 static void log_bind(const struct config *config, const struct bind *bind)
 {
@@ -50,58 +196,46 @@ static void log_bind(const struct config *config, const struct bind *bind)
 
 static void log_listeners(const struct server *server)
 {
-    for (size_t i = 0; i < server->binds->count; i++)
-        log_bind(server_config(server), &server->binds->items[i]);
+    const struct binds *binds = server->reload.binds;
+
+    for (size_t i = 0; i < binds->count; i++)
+        log_bind(server_config(server), &binds->items[i]);
 }
 
-/* Names have their first answers, or the time to wait for them is over: begin to listen. */
+static void listen_in_worker(struct order_round *round, void *worker)
+{
+    worker_listen(worker, CONTAINER_OF(round, struct server, listen)->reload.binds);
+}
+
+static void on_listening(struct order_round *round)
+{
+    struct server *server = CONTAINER_OF(round, struct server, listen);
+
+    if (server->state != SERVER_OPENING)
+        return;
+    server_enter(server, SERVER_RUNNING);
+    notify_ready();
+    log_listeners(server);
+    LOG_INFO("running", "workers=%zu config=%s", server->workers.count,
+             server_config(server)->version);
+    begin_wanted_reload(server);
+}
+
+/* Names have their first answers, or the time to wait for them is over. */
 static void begin_serving(void *arg)
 {
     struct server *server = arg;
 
     if (!resolver_is_settled(server->dns.resolver))
         LOG_WARN("start_unresolved", "waited_ms=%d", DNS_WAIT_MS);
-    malloc_trim(0); /* what loading and checking gave back */
-    for (size_t w = 0; w < server->worker_count; w++)
-        worker_listen(server->workers[w], server->binds);
-    server_enter(server, SERVER_RUNNING);
-    notify_ready();
-    log_listeners(server);
-    LOG_INFO("running", "workers=%zu config=%s", server->worker_count,
-             server_config(server)->version);
-    if (server->reload_again) {
-        server->reload_again = false;
-        server_reload(server);
-    }
+    malloc_trim(0); /* what loading and checking no longer use */
+    server_enter(server, SERVER_OPENING);
+    server->listen =
+        (struct order_round){.name = "listen", .carry_out = listen_in_worker, .done = on_listening};
+    workers_order(&server->workers, &server->listen);
 }
 
-static void on_step(struct deadline *deadline)
-{
-    struct server *server = CONTAINER_OF(deadline, struct server, step);
-
-    if (server->state == SERVER_GRACE || server->state == SERVER_DRAINING)
-        server_drain_step(server);
-}
-
-/* --- signals --------------------------------------------------------------------------------- */
-
-void server_stop(struct server *server)
-{
-    switch (server->state) {
-    case SERVER_RESOLVING:
-    case SERVER_RUNNING:
-        server_drain_begin(server);
-        break;
-    case SERVER_GRACE:
-    case SERVER_DRAINING:
-        LOG_WARN("stop_now", "state=%s", state_name[server->state]);
-        server_end_now(server);
-        break;
-    case SERVER_NEW:
-    case SERVER_STOPPED:
-        break;
-    }
-}
+/* --- signals and parts ----------------------------------------------------------------------- */
 
 static void on_end_signal(void *arg)
 {
@@ -116,7 +250,7 @@ static void on_hangup(void *arg)
         server->options.hangup_is_end(server->options.hangup_arg))
         server_stop(server);
     else
-        server_reload(server);
+        request_reload(server);
 }
 
 static void on_reopen(void *arg)
@@ -126,9 +260,8 @@ static void on_reopen(void *arg)
     logs_reopen(&server->logs);
 }
 
-/* --- parts ----------------------------------------------------------------------------------- */
-
-/* Signals come first: threads that other parts start inherit the mask. */
+/* All parts of the control thread. Signals come first: threads that start later inherit the mask.
+ * Parts are freed in reverse. */
 static void add_parts(struct server *server)
 {
     struct control *control = server->control;
@@ -137,14 +270,43 @@ static void add_parts(struct server *server)
                 &(struct signal_handlers){on_end_signal, on_hangup, on_reopen, server});
     ticket_rotation_add(&server->ticket_rotation, control);
     dns_add(&server->dns, control);
-    server_status_add(server);
+    orders_add(&server->orders, control);
+    logs_add(&server->logs, control);
+    reload_add(&server->reload, control);
+    status_add(&server->status, control);
     expiry_add(&server->expiry, control);
     overload_watch_add(&server->overload_watch, control);
     splits_add(&server->splits, control);
-    logs_add(&server->logs, control);
 }
 
-/* --- life ------------------------------------------------------------------------------------ */
+static void connect_parts(struct server *server)
+{
+    server->workers.control = server->control;
+    server->workers.orders = &server->orders;
+    server->workers.idle = drain_note_idle;
+    server->workers.idle_arg = &server->drain;
+
+    server->reload.options = &server->options;
+    server->reload.workers = &server->workers;
+    server->reload.dns = &server->dns;
+    server->reload.logs = &server->logs;
+    server->reload.admin = server->admin;
+    server->reload.ended = on_reload_ended;
+    server->reload.arg = server;
+
+    server->status.reload = &server->reload;
+    server->status.workers = &server->workers;
+    server->status.orders = &server->orders;
+    server->status.is_ready = is_ready;
+    server->status.arg = server;
+
+    server->drain.control = server->control;
+    server->drain.workers = &server->workers;
+    server->drain.ended = on_drained;
+    server->drain.arg = server;
+}
+
+/* --- the start ------------------------------------------------------------------------------- */
 
 struct server *server_new(const struct server_options *options)
 {
@@ -152,18 +314,87 @@ struct server *server_new(const struct server_options *options)
 
     server->options = *options;
     server->control = control_new();
-    server->loop = control_loop(server->control);
     add_parts(server);
-    deadline_init(&server->step, on_step);
-    struct admin_source source = server_admin_source(server);
-    server->admin = admin_new(server->loop, &source);
+    struct admin_source source = status_admin_source(&server->status);
+    server->admin = admin_new(control_loop(server->control), &source);
+    connect_parts(server);
+    drain_init(&server->drain);
+    deadline_init(&server->end, on_end);
     return server;
+}
+
+/* What root has opened and the user that weir becomes must open again, or add to. */
+static int give_to_user(const struct candidate *first, struct err *err)
+{
+    struct identity identity;
+
+    if (privileges_find(&snapshot_config(first->snapshot)->privileges, &identity, err) < 0)
+        return -1;
+    if (!identity.changes || geteuid() != 0)
+        return 0;
+    if (access_writer_give_to(first->writer, identity.uid, err) < 0)
+        LOG_WARN("log_file_owner", "hint=\"it can perhaps not be opened again\" error=\"%s\"",
+                 err->text);
+    return binds_give_to(first->binds, identity.uid, err);
+}
+
+/* Each thread has an arena of malloc's to itself, with pages of its own. With one worker, the other
+ * threads allocate too rarely for a shared lock to matter; except the job thread, which starts
+ * first and so has the second arena. */
+static void share_arena(const struct server *server)
+{
+    if (server->workers.count == 1)
+        mallopt(M_ARENA_MAX, 2);
+}
+
+static int start_jobs(struct server *server, struct err *err)
+{
+    server->jobs = server->reload.jobs = jobs_new(control_loop(server->control), err);
+    return server->jobs != NULL ? 0 : -1;
+}
+
+static int start_logs(struct server *server, struct err *err)
+{
+    const struct workers *workers = &server->workers;
+    struct access_ring **rings = mem_new(workers->count * sizeof(struct access_ring *));
+
+    for (size_t w = 0; w < workers->count; w++)
+        rings[w] = worker_ring(workers->items[w]);
+    int rc = logs_start(&server->logs, rings, workers->count, err);
+    free(rings);
+    return rc;
+}
+
+/* Sockets, certificates and logs are open, and no other thread runs yet. */
+static int start_threads(struct server *server, const struct candidate *first, struct err *err)
+{
+    const struct config *config = snapshot_config(first->snapshot);
+
+    share_arena(server);
+    if (give_to_user(first, err) < 0 || privileges_drop(&config->privileges, err) < 0 ||
+        start_jobs(server, err) < 0 ||
+        workers_start(&server->workers, config, &server->logs, server->ticket_rotation.tickets,
+                      err) < 0)
+        return -1;
+    return start_logs(server, err);
 }
 
 int server_start(struct server *server)
 {
-    if (server_load_first(server) < 0)
+    struct candidate *first = reload_first_load(&server->reload);
+    char line[ERR_TEXT_MAX + 300];
+    struct err err;
+
+    if (first == NULL)
         return -1;
+    if (start_threads(server, first, &err) < 0) {
+        fprintf(stderr, "%s\n", err_line(&err, line, sizeof(line)));
+        candidate_free(first);
+        return -1;
+    }
+    for (size_t w = 0; w < server->workers.count; w++)
+        resolver_add_mailbox(server->dns.resolver, worker_mailbox(server->workers.items[w]));
+    reload_first_adopt(&server->reload, first);
     server_enter(server, SERVER_RESOLVING);
     dns_wait(&server->dns, begin_serving, server);
     return 0;
@@ -171,46 +402,45 @@ int server_start(struct server *server)
 
 int server_run(struct server *server)
 {
-    loop_run(server->loop);
+    loop_run(control_loop(server->control));
     return 0;
 }
 
-static void stop_workers(struct server *server)
+/* --- the end --------------------------------------------------------------------------------- */
+
+/* A thread that does not end still uses what this would free. */
+__attribute__((noreturn)) static void exit_beside_stuck_thread(struct server *server)
 {
-    for (size_t w = 0; w < server->worker_count && server->workers != NULL; w++) {
-        resolver_remove_mailbox(server->dns.resolver, worker_mailbox(server->workers[w]));
-        worker_stop(server->workers[w]);
-    }
+    binds_free(server->reload.binds); /* removes the files of unix sockets */
+    LOG_ERROR("exit_with_stuck_thread", "code=1");
+    _exit(1);
 }
 
-static void free_workers(struct server *server)
+/* The last records are written after the workers have ended. */
+static void stop_threads(struct server *server)
 {
-    for (size_t w = 0; w < server->worker_count && server->workers != NULL; w++)
-        worker_free(server->workers[w]);
-    free(server->workers);
-    quotas_free(server->quotas);
-    free(server->metrics);
+    for (size_t w = 0; w < server->workers.count && server->workers.items != NULL; w++) {
+        if (server->workers.items[w] != NULL)
+            resolver_remove_mailbox(server->dns.resolver, worker_mailbox(server->workers.items[w]));
+    }
+    bool have_workers_ended = workers_stop(&server->workers);
+    bool have_logs_ended = logs_end(&server->logs);
+    if (!have_workers_ended || !have_logs_ended)
+        exit_beside_stuck_thread(server);
 }
 
 void server_free(struct server *server)
 {
     if (server == NULL)
         return;
-    stop_workers(server);
-    bool have_logs_ended = logs_end(&server->logs); /* after the workers' last records */
-    server_reload_forget(server);
+    stop_threads(server);
+    reload_abandon(&server->reload);
     jobs_free(server->jobs);
     admin_free(server->admin);
-    if (have_logs_ended)
-        free_workers(server);
-    binds_free(server->binds);
-    snapshot_unref(&server->snapshot);
-
-    tls_helpers_free(server->helpers);
-    deadline_deinit(&server->step);
+    workers_deinit(&server->workers);
+    drain_deinit(&server->drain);
+    deadline_deinit(&server->end);
     control_free(server->control);
-    text_free(&server->last_reload.complaints);
-    text_free(&server->last_reload.warnings);
     free(server);
 }
 
@@ -218,18 +448,7 @@ void server_free(struct server *server)
 
 struct loop *server_loop(struct server *server)
 {
-    return server->loop;
-}
-
-struct metrics *const *server_metrics(struct server *server, size_t *count)
-{
-    *count = server->worker_count;
-    return server->metrics;
-}
-
-const struct config *server_config(const struct server *server)
-{
-    return snapshot_config(server->snapshot);
+    return control_loop(server->control);
 }
 
 bool server_is_ready(const struct server *server)
@@ -240,9 +459,10 @@ bool server_is_ready(const struct server *server)
 const struct addr *server_listener_address(const struct server *server, struct str name)
 {
     const struct config *config = server_config(server);
+    const struct binds *binds = server->reload.binds;
 
-    for (size_t i = 0; i < server->binds->count; i++) {
-        const struct bind *bind = &server->binds->items[i];
+    for (size_t i = 0; i < binds->count; i++) {
+        const struct bind *bind = &binds->items[i];
         if (!bind->is_admin && str_eq(config->listeners[bind->listener].name, name))
             return &bind->bound;
     }
@@ -251,9 +471,11 @@ const struct addr *server_listener_address(const struct server *server, struct s
 
 const struct addr *server_admin_address(const struct server *server)
 {
-    for (size_t i = 0; i < server->binds->count; i++) {
-        if (server->binds->items[i].is_admin)
-            return &server->binds->items[i].bound;
+    const struct binds *binds = server->reload.binds;
+
+    for (size_t i = 0; i < binds->count; i++) {
+        if (binds->items[i].is_admin)
+            return &binds->items[i].bound;
     }
     return NULL;
 }

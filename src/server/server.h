@@ -1,6 +1,6 @@
-/* The process: a control thread (whoever calls server_run) and its workers. Starting, reloading on
- * SIGHUP, draining on SIGTERM or SIGINT, stopping. Workers move bytes; everything that may wait
- * happens here: signals, DNS, the admin port, writing logs.
+/* The process: a control thread (the caller of server_run), its workers, and the threads for jobs
+ * and logs. It starts, reloads on SIGHUP, drains on SIGTERM or SIGINT, and stops. Workers move
+ * bytes; the control thread does the rest: signals, DNS, the admin port.
  *
  *     struct server *server = server_new(&options);
  *     int code = server_start(server) < 0 ? 1 : server_run(server);
@@ -30,11 +30,11 @@ struct server_options {
 /* Blocks the signals that the control thread will read, so it must come before any other thread. */
 struct server *server_new(const struct server_options *options);
 
-/* Loads, checks, opens and starts everything. When it cannot, every reason was written to standard
- * error and nothing was changed or is left open. */
+/* Loads, checks, opens and starts everything. On failure every reason was written to standard
+ * error, and server_free closes what is open. */
 MUST_USE int server_start(struct server *server);
 
-/* Serves until a signal or server_stop has ended it; the process' exit code. */
+/* Serves until a signal or server_stop has ended it. Returns the exit code of the process. */
 int server_run(struct server *server);
 
 /* What SIGTERM does: once drains, twice ends at once. Control thread. */
@@ -42,11 +42,9 @@ void server_stop(struct server *server);
 
 void server_free(struct server *server);
 
-/* --- for who runs it: control thread --------------------------------------------------------- */
+/* --- for the caller of server_run: control thread --------------------------------------------- */
 
 struct loop *server_loop(struct server *server);
-struct metrics *const *server_metrics(struct server *server, size_t *count);
-const struct config *server_config(const struct server *server);
 bool server_is_ready(const struct server *server);
 
 /* Where the first address of a listener is bound, with its real port; NULL when there is none. */

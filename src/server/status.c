@@ -1,5 +1,6 @@
-/* What the admin port asks the server. */
-#include "server/server_impl.h"
+/* Metrics are printed by the control thread's parts; here are those that no other part has, and the
+ * configuration status. */
+#include "server/status.h"
 
 #include "control/splits.h"
 
@@ -7,68 +8,32 @@
 
 static struct metrics *const *all_metrics(void *arg, size_t *count)
 {
-    return server_metrics(arg, count);
+    const struct status *status = arg;
+
+    *count = status->workers->count;
+    return status->workers->metrics;
 }
 
 static bool is_ready(void *arg, const char **words)
 {
-    const struct server *server = arg;
+    const struct status *status = arg;
 
-    *words = "";
-    switch (server->state) {
-    case SERVER_NEW:
-        *words = "starting";
-        break;
-    case SERVER_RESOLVING:
-        *words = "starting: resolving names";
-        break;
-    case SERVER_RUNNING:
-        *words = "ready";
-        return true;
-    case SERVER_GRACE:
-    case SERVER_DRAINING:
-        *words = "draining";
-        break;
-    case SERVER_STOPPED:
-        *words = "stopped";
-        break;
-    }
-    return false;
+    return status->is_ready(status->arg, words);
 }
 
 static void print_metrics(void *arg, struct text *out)
 {
-    control_print_metrics(((const struct server *)arg)->control, out);
+    control_print_metrics(((const struct status *)arg)->part.control, out);
 }
 
 static void print_own_metrics(struct control_part *part, struct text *out)
 {
-    const struct server *server = CONTAINER_OF(part, struct server, status);
-    const struct control_conf *conf = control_conf(part->control);
-    const struct reload_result *last = &server->last_reload;
+    const struct status *status = CONTAINER_OF(part, struct status, part);
+    const char *words;
 
-    text_add_metric(out, "weir_config_info", "gauge", "The configuration in force");
-    text_add(out, "weir_config_info{version=\"%s\"} 1\n", conf->config->version);
-    control_add_number(out, "weir_config_loaded_timestamp_seconds", "gauge",
-                       "When the configuration in force was loaded, in seconds since 1970",
-                       (uint64_t)conf->loaded_wall_us / 1000000);
-    control_add_number(out, "weir_config_last_reload_successful", "gauge",
-                       "1 when the last reload took effect, 0 when it was refused",
-                       last->successful);
-    control_add_number(out, "weir_reloads_total", "counter", "Reloads that took effect",
-                       last->count);
-    control_add_number(out, "weir_reload_failures_total", "counter", "Reloads that were refused",
-                       last->failures);
     control_add_number(out, "weir_ready", "gauge", "1 while new traffic may come",
-                       server_is_ready(server));
-    control_add_number(out, "weir_workers", "gauge", "Worker threads", server->worker_count);
-}
-
-void server_status_add(struct server *server)
-{
-    static const struct control_part_ops ops = {.name = "status", .metrics = print_own_metrics};
-
-    control_add(server->control, &server->status, &ops);
+                       status->is_ready(status->arg, &words));
+    control_add_number(out, "weir_workers", "gauge", "Worker threads", status->workers->count);
 }
 
 static void add_time(struct text *out, int64_t wall_us)
@@ -96,20 +61,8 @@ static void add_complaints(struct text *out, const struct text *complaints)
     }
 }
 
-static void print_config_status(void *arg, struct text *out)
+static void print_last_reload(const struct reload_result *last, struct text *out)
 {
-    const struct server *server = arg;
-    const struct reload_result *last = &server->last_reload;
-    const char *words;
-
-    (void)is_ready(arg, &words);
-    text_add(out, "{\n  \"state\": \"%s\",\n  \"file\": ", words);
-    text_add_json(out, server_config(server)->file);
-    text_add(out, ",\n  \"version\": \"%s\",\n  \"loaded_at\": ", server_config(server)->version);
-    add_time(out, snapshot_loaded_wall_us(server->snapshot));
-    text_add(out, ",\n  \"workers\": %zu,\n  \"reloads\": %llu,\n  \"reload_failures\": %llu,\n",
-             server->worker_count, (unsigned long long)last->count,
-             (unsigned long long)last->failures);
     text_add(out, "  \"last_reload\": {\"successful\": %s, \"at\": ",
              last->successful ? "true" : "false");
     add_time(out, last->at_wall_us);
@@ -117,14 +70,35 @@ static void print_config_status(void *arg, struct text *out)
     add_complaints(out, &last->complaints);
     text_add_str(out, STR("], \"warnings\": ["));
     add_complaints(out, &last->warnings);
-    text_add_str(out, STR("]},\n  \"splits\": "));
-    splits_print_status(server_config(server), out);
+    text_add_str(out, STR("]},\n"));
+}
+
+static void print_config_status(void *arg, struct text *out)
+{
+    const struct status *status = arg;
+    const struct control_conf *conf = control_conf(status->part.control);
+    const struct reload_result *last = &status->reload->last;
+    const char *words;
+
+    (void)is_ready(arg, &words);
+    text_add(out, "{\n  \"state\": \"%s\",\n  \"file\": ", words);
+    text_add_json(out, conf->config->file);
+    text_add(out, ",\n  \"version\": \"%s\",\n  \"loaded_at\": ", conf->config->version);
+    add_time(out, conf->loaded_wall_us);
+    text_add(out, ",\n  \"workers\": %zu,\n  \"stuck_workers\": ", status->workers->count);
+    orders_print_status(status->orders, out);
+    text_add(out, ",\n  \"reloads\": %llu,\n  \"reload_failures\": %llu,\n",
+             (unsigned long long)last->count, (unsigned long long)last->failures);
+    print_last_reload(last, out);
+    text_add_str(out, STR("  \"splits\": "));
+    splits_print_status(conf->config, out);
     text_add_str(out, STR("\n}\n"));
 }
 
 static bool is_our_name(void *arg, struct str host)
 {
-    const struct admin_conf *admin = &server_config(arg)->admin;
+    const struct status *status = arg;
+    const struct admin_conf *admin = &control_conf(status->part.control)->config->admin;
 
     for (size_t i = 0; i < admin->host_count; i++) {
         if (str_eq(admin->hosts[i], host))
@@ -133,12 +107,19 @@ static bool is_our_name(void *arg, struct str host)
     return false;
 }
 
-struct admin_source server_admin_source(struct server *server)
+struct admin_source status_admin_source(struct status *status)
 {
-    return (struct admin_source){.arg = server,
+    return (struct admin_source){.arg = status,
                                  .metrics = all_metrics,
                                  .print_metrics = print_metrics,
                                  .is_ready = is_ready,
                                  .is_our_name = is_our_name,
                                  .print_config_status = print_config_status};
+}
+
+void status_add(struct status *status, struct control *control)
+{
+    static const struct control_part_ops ops = {.name = "status", .metrics = print_own_metrics};
+
+    control_add(control, &status->part, &ops);
 }

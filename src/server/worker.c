@@ -1,9 +1,9 @@
-/* See worker.h. Orders come through one slot: the control thread fills it, wakes the loop and
- * waits; the worker's loop carries the order out between two events and says so. */
+/* See worker.h. Orders come as letters: the worker's loop carries them out between two events. */
 #include "server/worker.h"
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "control/join.h"
 #include "control/limits.h"
 #include "http/session.h"
 #include "net/listener.h"
@@ -25,31 +25,12 @@ struct door {
     struct listener_sock *listener; /* owns; NULL while it is shut */
 };
 
-enum order_kind {
-    ORDER_NONE,
-    ORDER_ADOPT,
-    ORDER_LISTEN,
-    ORDER_ADOPT_AND_LISTEN,
-    ORDER_DRAIN,
-    ORDER_ABORT,
-    ORDER_LOAD,
-    ORDER_STOP,
-};
-
-struct order {
-    enum order_kind kind;
-    struct snapshot *snapshot; /* borrows */
-    struct binds *binds;       /* borrows */
-    struct worker_load load;
-};
-
 struct worker {
     struct worker_conf conf;
     pthread_t thread;
 
-    pthread_mutex_t mutex; /* guards order, and is_started */
-    pthread_cond_t done;
-    struct order *order; /* borrows: NULL when it was carried out */
+    pthread_mutex_t mutex; /* guards is_started */
+    pthread_cond_t started;
     bool is_started;
 
     /* made by control, outlive the thread */
@@ -60,7 +41,6 @@ struct worker {
 
     /* the thread's own */
     struct loop *loop;
-    struct wakeup *wakeup;
     struct tls_library *library;
     struct proxy *proxy;
     struct mailbox *mailbox; /* owns: letters from the control thread */
@@ -70,6 +50,7 @@ struct worker {
     struct listener_figures listening, listening_told;
     uint64_t offloaded_told; /* handshakes */
     unsigned turns_told;
+    bool is_idle; /* draining: nothing is open, which was reported */
 };
 
 /* --- accepting ------------------------------------------------------------------------------- */
@@ -228,63 +209,52 @@ static void adopt(struct worker *worker, struct snapshot *snapshot)
     worker->config = snapshot_config(snapshot);
 }
 
-static void adopt_and_listen(struct worker *worker, struct order *order)
+void worker_adopt(struct worker *worker, struct snapshot *snapshot)
 {
-    accept_at_doors_not_in(worker, order->binds);
-    adopt(worker, order->snapshot);
-    take_doors(worker, order->binds);
-    remove_doors_not_in(worker, order->binds);
+    adopt(worker, snapshot);
 }
 
-static void carry_out(struct worker *worker, struct order *order)
+void worker_adopt_and_listen(struct worker *worker, struct snapshot *snapshot, struct binds *binds)
 {
-    switch (order->kind) {
-    case ORDER_NONE:
-        break;
-    case ORDER_ADOPT:
-        adopt(worker, order->snapshot);
-        break;
-    case ORDER_LISTEN:
-        take_doors(worker, order->binds);
-        break;
-    case ORDER_ADOPT_AND_LISTEN:
-        adopt_and_listen(worker, order);
-        break;
-    case ORDER_DRAIN:
-        shut_inbound_doors(worker);
-        proxy_drain(worker->proxy);
-        break;
-    case ORDER_ABORT:
-        proxy_close_all(worker->proxy);
-        break;
-    case ORDER_LOAD:
-        order->load = (struct worker_load){proxy_open_connections(worker->proxy),
-                                           proxy_open_exchanges(worker->proxy)};
-        break;
-    case ORDER_STOP:
-        remove_all_doors(worker);
-        proxy_close_all(worker->proxy);
-        loop_stop(worker->loop);
-        break;
-    }
+    accept_at_doors_not_in(worker, binds);
+    adopt(worker, snapshot);
+    take_doors(worker, binds);
+    remove_doors_not_in(worker, binds);
 }
 
-static void on_wakeup(void *arg)
+void worker_listen(struct worker *worker, struct binds *binds)
+{
+    take_doors(worker, binds);
+}
+
+/* Listeners that are not inbound stay open while draining, so a worker can become idle more than
+ * once. */
+static void report_idle(void *arg)
+{
+    struct worker *worker = arg;
+    bool is_idle =
+        proxy_open_connections(worker->proxy) == 0 && proxy_open_exchanges(worker->proxy) == 0;
+
+    if (is_idle && !worker->is_idle)
+        worker->conf.idle(worker->conf.idle_arg);
+    worker->is_idle = is_idle;
+}
+
+void worker_drain(struct worker *worker)
+{
+    shut_inbound_doors(worker);
+    proxy_drain(worker->proxy);
+    loop_on_turn_end(worker->loop, report_idle, worker);
+}
+
+static void end(struct order_round *round UNUSED, void *arg)
 {
     struct worker *worker = arg;
 
-    pthread_mutex_lock(&worker->mutex);
-    struct order *order = worker->order;
-    pthread_mutex_unlock(&worker->mutex);
-    if (order == NULL)
-        return;
-
-    carry_out(worker, order); /* `order` stays put: the control thread waits for it */
-
-    pthread_mutex_lock(&worker->mutex);
-    worker->order = NULL;
-    pthread_cond_signal(&worker->done);
-    pthread_mutex_unlock(&worker->mutex);
+    loop_on_turn_end(worker->loop, NULL, NULL);
+    remove_all_doors(worker);
+    proxy_close_all(worker->proxy);
+    loop_stop(worker->loop);
 }
 
 /* --- the thread ------------------------------------------------------------------------------ */
@@ -360,7 +330,7 @@ static void thread_init(struct worker *worker)
     proxy_share(worker->proxy, worker->conf.quotas);
     worker->mailbox = mailbox_new(worker->loop);
     upstream_receive(proxy_upstream(worker->proxy), worker->mailbox);
-    worker->wakeup = wakeup_new(worker->loop, on_wakeup, worker);
+    orders_receive(worker->mailbox);
     atomic_store_explicit(&worker->pulse_at_ms, clock_mono_ms(), memory_order_relaxed);
     worker->pulse = ticker_new(worker->loop, PULSE_MS, on_pulse, worker);
     worker->ticker = ticker_new(worker->loop, GAUGE_TICK_MS, on_tick, worker);
@@ -370,7 +340,6 @@ static void thread_deinit(struct worker *worker)
 {
     ticker_free(worker->ticker);
     ticker_free(worker->pulse);
-    wakeup_free(worker->wakeup);
     mailbox_free(&worker->mailbox);
     tls_library_detach(worker->library);
     proxy_free(worker->proxy);
@@ -385,7 +354,7 @@ static void *thread_run(void *arg)
     thread_init(worker);
     pthread_mutex_lock(&worker->mutex);
     worker->is_started = true;
-    pthread_cond_signal(&worker->done);
+    pthread_cond_signal(&worker->started);
     pthread_mutex_unlock(&worker->mutex);
 
     loop_run(worker->loop);
@@ -394,16 +363,6 @@ static void *thread_run(void *arg)
 }
 
 /* --- the control thread's side --------------------------------------------------------------- */
-
-static void give_order(struct worker *worker, struct order *order)
-{
-    pthread_mutex_lock(&worker->mutex);
-    worker->order = order;
-    wakeup_send(worker->wakeup);
-    while (worker->order != NULL)
-        pthread_cond_wait(&worker->done, &worker->mutex);
-    pthread_mutex_unlock(&worker->mutex);
-}
 
 struct worker *worker_start(const struct worker_conf *conf, struct err *err)
 {
@@ -414,7 +373,7 @@ struct worker *worker_start(const struct worker_conf *conf, struct err *err)
     worker->ring = access_ring_new(conf->ring_bytes);
     access_ring_on_wake(worker->ring, conf->ring_wake, conf->ring_arg);
     pthread_mutex_init(&worker->mutex, NULL);
-    pthread_cond_init(&worker->done, NULL);
+    pthread_cond_init(&worker->started, NULL);
 
     int rc = pthread_create(&worker->thread, NULL, thread_run, worker);
     if (rc != 0) {
@@ -425,60 +384,31 @@ struct worker *worker_start(const struct worker_conf *conf, struct err *err)
     }
     pthread_mutex_lock(&worker->mutex);
     while (!worker->is_started)
-        pthread_cond_wait(&worker->done, &worker->mutex);
+        pthread_cond_wait(&worker->started, &worker->mutex);
     pthread_mutex_unlock(&worker->mutex);
     return worker;
 }
 
-void worker_stop(struct worker *worker)
+void worker_end(struct worker *worker, struct orders *orders, struct order_round *round)
 {
-    give_order(worker, &(struct order){.kind = ORDER_STOP});
-    pthread_join(worker->thread, NULL);
+    *round = (struct order_round){.name = "stop", .carry_out = end};
+    orders_give(orders, round, worker->conf.index, worker->mailbox, worker);
+}
+
+bool worker_join(struct worker *worker, int64_t ms)
+{
+    return thread_join(worker->thread, ms);
 }
 
 void worker_free(struct worker *worker)
 {
     if (worker == NULL)
         return;
-    pthread_cond_destroy(&worker->done);
+    pthread_cond_destroy(&worker->started);
     pthread_mutex_destroy(&worker->mutex);
     access_ring_free(worker->ring);
     metrics_free(worker->metrics);
     free(worker);
-}
-
-void worker_adopt(struct worker *worker, struct snapshot *snapshot)
-{
-    give_order(worker, &(struct order){.kind = ORDER_ADOPT, .snapshot = snapshot});
-}
-
-void worker_adopt_and_listen(struct worker *worker, struct snapshot *snapshot, struct binds *binds)
-{
-    give_order(worker, &(struct order){
-                           .kind = ORDER_ADOPT_AND_LISTEN, .snapshot = snapshot, .binds = binds});
-}
-
-void worker_listen(struct worker *worker, struct binds *binds)
-{
-    give_order(worker, &(struct order){.kind = ORDER_LISTEN, .binds = binds});
-}
-
-void worker_drain(struct worker *worker)
-{
-    give_order(worker, &(struct order){.kind = ORDER_DRAIN});
-}
-
-void worker_abort(struct worker *worker)
-{
-    give_order(worker, &(struct order){.kind = ORDER_ABORT});
-}
-
-struct worker_load worker_load(struct worker *worker)
-{
-    struct order order = {.kind = ORDER_LOAD};
-
-    give_order(worker, &order);
-    return order.load;
 }
 
 int64_t worker_lag_ms(const struct worker *worker)

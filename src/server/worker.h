@@ -1,9 +1,10 @@
 /* A worker: a thread with its own loop, TLS library, counters, upstream connections and listening
- * sockets. The control thread gives it one order at a time and waits until it was carried out; the
- * worker never waits for anybody. All functions are called by the control thread. */
+ * sockets. The control thread sends it letters; neither waits for the other. Functions are called
+ * on the control thread, except those at the end, which carry out orders. */
 #pragma once
 
-#include "discovery/resolver.h"
+#include "control/orders.h"
+#include "net/mailbox.h"
 #include "observe/access_log.h"
 #include "observe/metrics.h"
 #include "server/binds.h"
@@ -24,15 +25,31 @@ struct worker_conf {
     /* The cap on connections of the whole process: how many there are elsewhere, and the cap. */
     uint64_t (*connections)(void *arg); /* any thread */
     void *connections_arg;
+    /* Draining, and nothing is open in this worker any more. Called on the worker's thread. */
+    void (*idle)(void *arg);
+    void *idle_arg;
 };
 
 /* Starts the thread; it has no configuration and listens to nothing yet. */
 MUST_USE struct worker *worker_start(const struct worker_conf *conf, struct err *err);
 
-/* Closes everything at once, ends the thread and frees what was the worker's own. Counters and ring
- * stay readable until worker_free. */
-void worker_stop(struct worker *worker);
+/* Orders the worker to close everything at once and to end its thread; `round` must stay until
+ * worker_join. */
+void worker_end(struct worker *worker, struct orders *orders, struct order_round *round);
+
+/* Waits for the end of the thread. False when it has not ended after `ms`: then the worker still
+ * uses everything that it had. Otherwise counters and ring stay readable until worker_free. */
+bool worker_join(struct worker *worker, int64_t ms);
 void worker_free(struct worker *worker);
+
+/* How late the worker's loop is, at the worst of the last moments. */
+int64_t worker_lag_ms(const struct worker *worker);
+
+struct metrics *worker_metrics(struct worker *worker);
+struct access_ring *worker_ring(struct worker *worker);
+struct mailbox *worker_mailbox(struct worker *worker);
+
+/* --- what orders do: the worker's own thread -------------------------------------------------- */
 
 /* New connections and new requests are served by `snapshot` from now on. */
 void worker_adopt(struct worker *worker, struct snapshot *snapshot);
@@ -43,21 +60,6 @@ void worker_adopt_and_listen(struct worker *worker, struct snapshot *snapshot, s
 /* Listens to `binds` of the snapshot last adopted. */
 void worker_listen(struct worker *worker, struct binds *binds);
 
-/* Stops listening on inbound listeners, after taking what waits there; every connection ends after
- * what it is doing. */
+/* Stops listening on inbound listeners, after taking what waits there; every connection closes
+ * after its present request. Each time that nothing is open any more, conf.idle is called. */
 void worker_drain(struct worker *worker);
-
-/* Aborts what is still open. */
-void worker_abort(struct worker *worker);
-
-struct worker_load {
-    size_t connections, exchanges;
-};
-struct worker_load worker_load(struct worker *worker);
-
-/* How late the worker's loop is, at the worst of the last moments. */
-int64_t worker_lag_ms(const struct worker *worker);
-
-struct metrics *worker_metrics(struct worker *worker);
-struct access_ring *worker_ring(struct worker *worker);
-struct mailbox *worker_mailbox(struct worker *worker);
