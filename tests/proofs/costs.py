@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What each defence costs on the hot path: user-space instructions for each request, by callgrind.
 
-    tests/proofs/costs.py --weir build/weir
+    tests/proofs/costs.py --weir build/weir [--row "as weir comes"]
 
 Needs valgrind, h2load, nginx and openssl. One binary, and one configuration with all defences off that can be
 turned off; then with each of them on, with all, and as weir comes. Each is run twice, with few requests and
@@ -129,6 +129,7 @@ def main():
     arguments.add_argument("--weir", default="build/weir")
     arguments.add_argument("--port", type=int, default=28943)
     arguments.add_argument("--plain", action="store_true", help="without TLS, whose instructions hide the rest")
+    arguments.add_argument("--row", action="append", choices=ROWS, help="only this row; may be repeated")
     options = arguments.parse_args()
     tls = not options.plain
 
@@ -143,6 +144,8 @@ def main():
             print("| instructions for each request | h1 | | h2 | |\n| --- | --- | --- | --- | --- |")
             none = {}
             for name, on in ROWS.items():
+                if options.row and name not in options.row:
+                    continue
                 cells = []
                 for protocol in ("h1", "h2"):
                     one = cost(options, directory, on, protocol, tls)
