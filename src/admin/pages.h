@@ -32,8 +32,8 @@ struct page_reply {
 
 void page_reply_add_field(struct page_reply *reply, struct str name, struct str value);
 
-/* Fills `reply`, which comes as an empty 200 of type text/plain. `request` is valid for the call.
- */
+/* Fills `reply`, which comes as an empty 200 of type text/plain. `request` is valid for the
+ * call. */
 typedef void page_answer(void *arg, const struct head *request, struct page_reply *reply);
 
 /* Serves on `fd`, a listening socket (listener_open), owned from now on. */

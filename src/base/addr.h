@@ -1,5 +1,5 @@
-/* Network addresses as plain data: IPv4, IPv6 and unix sockets, and CIDR blocks. No DNS, no socket.
- */
+/* Network addresses as plain data: IPv4, IPv6 and unix sockets, and CIDR blocks. No DNS, no
+ * socket. */
 #pragma once
 
 #include "base/err.h"
@@ -36,8 +36,8 @@ int ip_literal_canonical(struct str text, char *out);
 /* The same form addr_parse takes, into `out` (ADDR_TEXT_MAX); its length. */
 size_t addr_format(const struct addr *addr, char *out);
 
-/* Only the IP, without brackets and port, IPv4-mapped addresses as IPv4; "unix" for a unix socket.
- */
+/* Only the IP, without brackets and port, IPv4-mapped addresses as IPv4; "unix" for a unix
+ * socket. */
 size_t addr_format_ip(const struct addr *addr, char *out);
 
 bool addr_eq(const struct addr *a, const struct addr *b);

@@ -1,6 +1,6 @@
 /* Memory that goes together: an exchange's heads, paths and rewritten strings. Chunks come from a
- * worker's slab pool, so a request allocates nothing from the system. Nothing in it is freed alone.
- */
+ * worker's slab pool, so a request allocates nothing from the system. Nothing in it is freed
+ * alone. */
 #pragma once
 
 #include "base/base.h"

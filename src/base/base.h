@@ -19,15 +19,15 @@
 /* The struct of type `type` whose member `member` is at `ptr`. */
 #define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
-/* A fact about our own state. Stays on in production; no peer and no configuration can reach one.
- */
+/* A fact about our own state. Stays on in production; no peer and no configuration can reach
+ * one. */
 #define ASSERT(cond) (LIKELY(cond) ? (void)0 : assert_failed(#cond, __FILE__, __LINE__))
 #define UNREACHABLE(why) assert_failed("unreachable: " why, __FILE__, __LINE__)
 
 __attribute__((noreturn, cold)) void assert_failed(const char *what, const char *file, int line);
 
-/* Memory of `size` bytes, zeroed; aborts when there is none (only for sizes that no peer chooses).
- */
+/* Memory of `size` bytes, zeroed; aborts when there is none (only for sizes that no peer
+ * chooses). */
 void *mem_new(size_t size) __attribute__((malloc, returns_nonnull));
 
 /* `old` resized to `size` bytes, the new part uninitialised; aborts when there is no memory. */

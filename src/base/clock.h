@@ -1,5 +1,5 @@
-/* The two clocks. Rooms that decide take the time as an argument; only loops and threads ask here.
- */
+/* The two clocks. Rooms that decide take the time as an argument; only loops and threads ask
+ * here. */
 #pragma once
 
 #include "base/base.h"

@@ -11,8 +11,8 @@ struct hash_key {
 /* A key from the kernel's random source. */
 struct hash_key hash_key_random(void);
 
-/* A key that is a function of `text`: the same salt, the same buckets, on every machine for ever.
- */
+/* A key that is a function of `text`: the same salt, the same buckets, on every machine for
+ * ever. */
 struct hash_key hash_key_from(struct str text);
 
 /* SipHash-1-3 (Aumasson, Bernstein): hash tables with attacker-chosen keys, sticky buckets. */

@@ -34,8 +34,8 @@ struct log_limit {
 bool log_limit_pass(struct log_limit *limit, unsigned *held);
 
 /* The same for each of several causes at one call site: a cause that is new gets its line, while
- * one that repeats is held back. Of more causes than there are limits in one second, some are held.
- */
+ * one that repeats is held back. Of more causes than there are limits in one second, some are
+ * held. */
 enum { LOG_CAUSES = 16 };
 struct log_limits {
     struct log_limit limits[LOG_CAUSES];

@@ -42,10 +42,10 @@ static bool is_control(unsigned char c)
     return c < 0x20 || c == 0x7f;
 }
 
-/* Reads the segment at `*at` up to its slash. A trap is "." or ".." for some servers and a name for
- * others: followed by ";…", cut off by a backslash or an encoded slash, or with encoded controls,
- * which some servers drop. So is a control byte, and an encoded NUL, which ends the path for some.
- */
+/* Reads the segment at `*at` up to its slash. A trap is "." or ".." for some servers and a name
+ * for others: followed by ";…", cut off by a backslash or an encoded slash, or with encoded
+ * controls, which some servers drop. So is a control byte, and an encoded NUL, which ends the path
+ * for some. */
 static enum segment segment_next(struct str path, size_t *at)
 {
     unsigned dots = 0;

@@ -3,8 +3,8 @@
  * endpoint?".
  *
  * RETRY_SAFE: the upstream cannot have processed the request. RETRY_IDEMPOTENT: it may have; only
- * methods that RFC 9110 section 9.2.2 calls idempotent, and only while nothing of a response came.
- */
+ * methods that RFC 9110 section 9.2.2 calls idempotent, and only while nothing of a response
+ * came. */
 #pragma once
 
 #include "base/base.h"

@@ -19,7 +19,7 @@ enum tally_answer {
 };
 
 /* One more for `key`, at most `limit` (capped at 2^20 - 1). Any thread, no lock; two threads that
- * see a new peer at the same instant may give it two counts: it then gets at most twice its limit.
- */
+ * see a new peer at the same instant may give it two counts: it then gets at most twice its
+ * limit. */
 enum tally_answer tally_take(struct tally *tally, uint64_t key, uint32_t limit);
 void tally_give(struct tally *tally, uint64_t key);

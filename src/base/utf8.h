@@ -3,8 +3,8 @@
 
 #include "base/arena.h"
 
-/* How many bytes the sequence of two bytes or more at the start of `s` has; 0 when there is none.
- */
+/* How many bytes the sequence of two bytes or more at the start of `s` has; 0 when there is
+ * none. */
 size_t utf8_sequence(struct str s);
 
 /* Copies `text` with each byte from 0x80 percent-encoded. False, and nothing is written, when it is

@@ -123,8 +123,8 @@ static void read_list(struct import *import, const char *path, const char *share
     import->lists[import->list_count++] = (struct import_list){path, share, text};
 }
 
-/* A table begins with a comment, "return", "local", an assignment or a brace; a list with a name.
- */
+/* A table begins with a comment, "return", "local", an assignment or a brace; a list with a
+ * name. */
 static bool is_lua(struct str text)
 {
     struct str line;

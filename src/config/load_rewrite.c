@@ -2,8 +2,7 @@
  *
  *     rewrite: { path: "/${host}/v1/${rest}" }
  *     rewrite:
- *       - { when: { host: w.wiki, path: "=/" } }           # the first that applies: nothing is
- * done
+ *       - { when: { host: w.wiki, path: "=/" } }      # the first that applies; this one changes nothing
  *       - { when: { host: w.wiki }, host: meta.wikimedia.org, path: "/wiki/X${path}" }
  *     normalize: { methods: [PURGE], decode: ":/@", encode: "[]" }
  *     headers:

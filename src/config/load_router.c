@@ -112,8 +112,8 @@ static int find_service(struct loader *loader, const struct node *node)
                     guess_words(loader, &guess));
 }
 
-/* A rule that names a group means the service of that name and only that group, made on first use.
- */
+/* A rule that names a group means the service of that name and only that group, made on first
+ * use. */
 static int service_of_group(struct loader *loader, const struct node *node)
 {
     struct router_conf *router = loader->router;

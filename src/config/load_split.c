@@ -273,8 +273,8 @@ static int compare_members(const void *left, const void *right)
     return (a->member.order > b->member.order) - (a->member.order < b->member.order);
 }
 
-/* `other` came after `first` on the same level: the same share is untidy, another one is an error.
- */
+/* `other` came after `first` on the same level: the same share is untidy, another one is an
+ * error. */
 static void tell_twice(struct loader *loader, const struct member *first,
                        const struct member *other)
 {

@@ -145,8 +145,8 @@ static const struct key *key_find(const struct key *keys, size_t count, struct s
 }
 
 /* Complains, and takes the key for the one that was probably meant, unless that is given as well:
- * so what stands below it is looked at, and nothing is said to be missing that is only misspelled.
- */
+ * so what stands below it is looked at, and nothing is said to be missing that is only
+ * misspelled. */
 static const struct key *key_guess(struct loader *loader, const struct node *map, struct node *key,
                                    const struct key *keys, size_t count)
 {

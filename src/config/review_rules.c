@@ -5,8 +5,8 @@
 
 #include <stdlib.h>
 
-/* Rules that refuse hold for both readings of a path, others for one, so they do not cover those.
- */
+/* Rules that refuse hold for both readings of a path, others for one, so they do not cover
+ * those. */
 static bool is_refusal(const struct rule_conf *rule)
 {
     return rule->answer != NULL && rule->answer->status >= 400;

@@ -48,8 +48,8 @@ enum variable {
         VARIABLE_COUNT
 };
 
-/* What "name" or "header:name" between the braces means in any place; VARIABLE_TEXT: no variable.
- */
+/* What "name" or "header:name" between the braces means in any place; VARIABLE_TEXT: no
+ * variable. */
 enum variable variable_lookup(struct str inside);
 
 struct part_conf {

@@ -136,8 +136,8 @@ static void build_scalar(struct builder *builder, const yaml_node_t *from, struc
     node->text = arena_str(builder->reader->tree, text);
 }
 
-/* What `include: file` stands for: the collection that the file holds, which must be of this kind.
- */
+/* What `include: file` stands for: the collection that the file holds, which must be of this
+ * kind. */
 static struct node *included(struct builder *builder, const struct node *value, enum node_kind kind)
 {
     if (value->kind != NODE_SCALAR)
@@ -188,8 +188,8 @@ static bool is_include(const struct node *key)
     return str_eq(key->text, STR("include"));
 }
 
-/* The value of the only key of `- include: file`, as a document index; 0 when it is something else.
- */
+/* The value of the only key of `- include: file`, as a document index; 0 when it is something
+ * else. */
 static int lone_include(struct builder *builder, int index)
 {
     const yaml_node_t *item = yaml_document_get_node(builder->document, index);

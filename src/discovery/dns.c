@@ -135,8 +135,8 @@ static void add_domain(struct dns *dns, const char *domain)
         dns->domains[dns->domain_count++] = copy_text(domain);
 }
 
-/* What the C library makes of resolv.conf and its environment: new versions of c-ares do not tell.
- */
+/* What the C library makes of resolv.conf and its environment: new versions of c-ares do not
+ * tell. */
 static void read_resolv_conf(struct dns *dns)
 {
     struct __res_state state = {.retry =

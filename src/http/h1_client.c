@@ -352,8 +352,8 @@ static struct stream *client_open(struct session *session, struct arena *arena,
 
 /* --- the request ----------------------------------------------------------------------------- */
 
-/* Methods whose request means nothing without a body say so with Content-Length: 0 (RFC 9110 8.6).
- */
+/* Methods whose request means nothing without a body say so with Content-Length: 0 (RFC 9110
+ * 8.6). */
 static bool expects_length(enum method method)
 {
     return method == METHOD_POST || method == METHOD_PUT || method == METHOD_PATCH;

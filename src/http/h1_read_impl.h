@@ -8,8 +8,8 @@
 /* Reads one block of lines: a head with its start line, or trailers. llhttp finds the elements and
  * its callbacks say where they lie. What llhttp lets pass and RFC 9112 does not is found by
  * comparing places: every element must begin right behind the CRLF that ends the line before it.
- * The places are in the present feed; they move with the block when the next feed has it elsewhere.
- */
+ * The places are in the present feed; they move with the block when the next feed has it
+ * elsewhere. */
 struct h1_reader {
     llhttp_t llhttp;
     const struct session_limits *limits;

@@ -1,6 +1,6 @@
-/* The client's side of h2: requests are opened as far as the peer allows, responses are checked and
- * given to the user who asked, and every way in which an upstream can end a stream gets its reason.
- */
+/* The client's side of h2: requests are opened as far as the peer allows, responses are checked
+ * and given to the user who asked, and every way in which an upstream can end a stream gets its
+ * reason. */
 #include "http/h2_impl.h"
 
 enum {

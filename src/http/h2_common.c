@@ -222,8 +222,8 @@ static void leave_now(struct h2_session *h2)
         session_free_now(h2);
 }
 
-/* Everything that a turn of input may have caused goes out and is told, then the end is looked at.
- */
+/* Everything that a turn of input may have caused goes out and is told, then the end is looked
+ * at. */
 static void leave(struct h2_session *h2)
 {
     do {

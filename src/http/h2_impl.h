@@ -244,8 +244,8 @@ static inline uint32_t h2_out_high(const struct h2_session *h2)
     return h2->session.limits.out_high;
 }
 
-/* Tells the owner when body bytes begin to wait for the peer's windows: it watches their progress.
- */
+/* Tells the owner when body bytes begin to wait for the peer's windows: it watches their
+ * progress. */
 void h2_note_held(struct h2_session *h2);
 
 /* The drain's first GOAWAY has left. */

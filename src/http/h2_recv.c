@@ -256,8 +256,8 @@ static bool is_listening(const struct h2_stream *st)
     return st->user_open && !st->quiet;
 }
 
-/* The request is larger than allowed: 413 if nothing was answered yet (RFC 9110 section 15.5.14).
- */
+/* The request is larger than allowed: 413 if nothing was answered yet (RFC 9110 section
+ * 15.5.14). */
 static void refuse_body(struct h2_stream *st)
 {
     h2_bad(st->h2, st, REASON_BODY_TOO_LARGE);

@@ -108,9 +108,8 @@ enum target_rule {
 /* Checks of a finished request head that are the same for h1 and h2: authority syntax (host,
  * optional port; no userinfo, no empty host unless HTTP/1.0 without Host), path starts with "/" (or
  * "*" with OPTIONS), holds no CTL, SP, "#" or byte ≥ 0x80 (but see `rules`, enum target_rule,
- * ored), does not climb above its root, and hides no "." or ".." from half of its readers ("..;",
- * "..\",
- * "..%2f"). NONE when fine. */
+ * ored), does not climb above its root, and hides no "." or ".." from some of its readers (as
+ * "..;", "..\" and "..%2f" do). NONE when fine. */
 enum reason head_check_request(struct head *head, unsigned rules);
 
 /* Reads Expect (RFC 9110 section 10.1.1), all its lines as one list. An empty list expects nothing,

@@ -73,8 +73,7 @@ struct session_owner {
 
     /* May be NULL. The codec answers a request itself: the owner adds what it says in every
      * response, such as Date (RFC 9110 section 6.6.1). Nothing in `head` outlives the call's
-     * caller.
-     */
+     * caller. */
     void (*on_refusal)(struct session *session, struct head *head);
 };
 

@@ -481,8 +481,8 @@ static void conn_opened(struct conn *conn)
         conn_read(conn);
 }
 
-/* A socket that has just connected takes these few bytes at once; they travel with what comes next.
- */
+/* A socket that has just connected takes these few bytes at once; they travel with what comes
+ * next. */
 static bool conn_write_first(struct conn *conn)
 {
     while (!bufq_is_empty(&conn->out)) {

@@ -72,8 +72,8 @@ struct conn *conn_connect(struct loop *loop, const struct addr *addr,
  * before the transport's handshake. */
 void conn_send_first(struct conn *conn, struct str bytes);
 
-/* Replaces the plain transport; only before the first callback. `state` is owned by the transport.
- */
+/* Replaces the plain transport; only before the first callback. `state` is owned by the
+ * transport. */
 void conn_set_transport(struct conn *conn, const struct transport_ops *ops, void *state);
 void *conn_transport_state(const struct conn *conn);
 

@@ -39,7 +39,7 @@ struct transport_ops {
     /* What was agreed on; NULL: nothing ever is. Called when somebody asks. */
     void (*info)(struct conn *conn, struct conn_tls_info *info);
 
-    /* Frees conn->transport_state. After the turn in which the connection ended; its fd is closed.
-     */
+    /* Frees conn->transport_state. After the turn in which the connection ended; its fd is
+     * closed. */
     void (*free)(struct conn *conn);
 };

@@ -38,8 +38,8 @@ void access_ring_free(struct access_ring *ring);
 /* Worker. False when there was no room (the caller counts). */
 bool access_ring_push(struct access_ring *ring, const struct access_entry *entry);
 
-/* Worker: a line for the process log (log.h sink), so that a worker never writes to a descriptor.
- */
+/* Worker: a line for the process log (log.h sink), so that a worker never writes to a
+ * descriptor. */
 bool access_ring_push_line(struct access_ring *ring, const char *line, size_t len);
 
 /* Before the worker starts: `wake` is called on the worker's thread when the reader sleeps and a
@@ -65,8 +65,8 @@ size_t access_writer_drain(struct access_writer *writer, struct access_ring *rin
 void access_writer_flush(struct access_writer *writer); /* one write(2) of what was collected */
 /* Are there lines that the last flush could not write? */
 bool access_writer_is_behind(const struct access_writer *writer);
-/* `watch` (may be NULL) sees every entry that is taken out of a ring, whether it is written or not.
- */
+/* `watch` (may be NULL) sees every entry that is taken out of a ring, whether it is written or
+ * not. */
 void access_writer_watch(struct access_writer *writer,
                          void (*watch)(void *arg, const struct access_entry *entry), void *arg);
 

@@ -3,8 +3,8 @@
 
 #include "observe/metrics.h"
 
-/* Which bucket a duration belongs to, and the longest duration of a bucket (the last: UINT64_MAX).
- */
+/* Which bucket a duration belongs to, and the longest duration of a bucket (the last:
+ * UINT64_MAX). */
 unsigned histogram_index(uint64_t us);
 uint64_t histogram_upper_us(unsigned index);
 

@@ -36,7 +36,7 @@ void log_file_flush(struct log_file *file);
 /* Opens the path again; where that fails, lines go on to the file that was open. */
 void log_file_reopen(struct log_file *file);
 
-/* The file belongs to this user from now on, so that the user can open it again. Not when the path
- * is a link to it, or one of several names: it might be another file than the one that was meant.
- */
+/* The file belongs to this user from now on, so that the user can open it again. Not when the
+ * path is a link to it, or one of several names: it might be another file than the one that was
+ * meant. */
 MUST_USE int log_file_give_to(struct log_file *file, uid_t uid, struct err *err);

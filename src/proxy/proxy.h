@@ -13,8 +13,8 @@
 
 struct proxy;
 
-/* The compiled routers of a configuration, in the order of config.routers; shared by all workers.
- */
+/* The compiled routers of a configuration, in the order of config.routers; shared by all
+ * workers. */
 struct routers {
     struct router **items;
     size_t count;

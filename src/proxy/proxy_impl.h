@@ -115,8 +115,8 @@ struct upstream_client *downstream_identity(struct downstream *down);
 void downstream_drain(struct downstream *down);
 void downstream_abort(struct downstream *down);
 
-/* A configuration was adopted: idle connections move over now, busy ones with their next request.
- */
+/* A configuration was adopted: idle connections move over now, busy ones with their next
+ * request. */
 void downstream_rebind(struct downstream *down);
 
 /* An exchange of this connection is gone. */
@@ -321,8 +321,8 @@ void header_rules_refusal(struct downstream *client, struct head *head);
 
 /* --- local replies (reply.c) ----------------------------------------------------------------- */
 
-/* Answers the client ourselves: status and short text of `reason`, with what is known of the group.
- */
+/* Answers the client ourselves: status and short text of `reason`, with what is known of the
+ * group. */
 void reply_reason(struct exchange *x, enum reason reason, int status);
 
 /* A debug field that names no backend: says which there are. */

@@ -253,8 +253,8 @@ size_t rewrite_trailers(struct exchange *x, struct field *fields, size_t count)
     return kept;
 }
 
-/* What a client may not send is taken out before the hop-by-hop fields are, which conditions see.
- */
+/* What a client may not send is taken out before the hop-by-hop fields are, which conditions
+ * see. */
 enum reason rewrite_arrival(struct exchange *x)
 {
     struct head *head = x->request;

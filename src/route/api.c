@@ -168,8 +168,8 @@ struct question {
     char cookies[COOKIE_BYTES_MAX], debug[COOKIE_BYTES_MAX];
 };
 
-/* All lines of a field as one (RFC 9110 section 5.2, RFC 9113 section 8.2.3); one line is the rule.
- */
+/* All lines of a field as one (RFC 9110 section 5.2, RFC 9113 section 8.2.3); one line is the
+ * rule. */
 static struct str joined(const struct visit *visit, struct str name, const char *between,
                          char *text, size_t size)
 {

@@ -249,8 +249,8 @@ static bool value_match(const struct field_match_conf *match, struct str value)
     return match->kind == TEXT_ANY;
 }
 
-/* Takes `piece` off the beginning of *text; where a beginning will do, as much of it as is there.
- */
+/* Takes `piece` off the beginning of *text; where a beginning will do, as much of it as is
+ * there. */
 static bool take_piece(enum text_match kind, struct str *text, struct str piece)
 {
     struct str both = str_make(piece.ptr, MIN(piece.len, text->len));

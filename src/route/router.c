@@ -1,6 +1,6 @@
-/* From plain data to something fast: hosts go into a table together with everything that depends on
- * them, so that a decision looks a host up once or twice, whatever the number of hosts and rules.
- */
+/* From plain data to something fast: hosts go into a table together with everything that depends
+ * on them, so that a decision looks a host up once or twice, whatever the number of hosts and
+ * rules. */
 #include "base/path.h"
 #include "route/route_impl.h"
 #include "route/weights.h"

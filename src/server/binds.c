@@ -44,8 +44,8 @@ static const struct bind *find_path(const struct binds *binds, const struct addr
     return NULL;
 }
 
-/* Do we have a socket that the kernel would hold against a new one on `addr`, but for SO_REUSEPORT?
- */
+/* Do we have a socket that the kernel would hold against a new one on `addr`, but for
+ * SO_REUSEPORT? */
 static bool overlaps_ours(const struct binds *binds, const struct addr *addr)
 {
     for (size_t i = 0; binds != NULL && i < binds->count; i++) {
@@ -118,9 +118,9 @@ static int share_unix(struct bind *bind, const struct bind *at, struct err *err)
     return bind_is_same(bind, at) ? 0 : duplicate_for_users(bind, err);
 }
 
-/* The file may have been removed, or another process may have put its own there. Where no new one
- * can be made, going on without is no worse than before, and no reason to refuse a configuration.
- */
+/* The file may have been removed, or another process may have put its own there. Where no new
+ * one can be made, going on without is no worse than before, and no reason to refuse a
+ * configuration. */
 static int plan_unix(struct bind *bind, const struct binds *current, struct err *err)
 {
     const struct bind *at = find_path(current, &bind->addr);

@@ -1,6 +1,6 @@
 /* What the process gives up once its sockets are open: root, capabilities, new privileges, core
- * dumps and, if asked, most system calls. Before any other thread starts; all of them inherit it.
- */
+ * dumps and, if asked, most system calls. Before any other thread starts; all of them inherit
+ * it. */
 #pragma once
 
 #include "base/err.h"

@@ -1,6 +1,6 @@
-/* The file of a unix socket: who may use it, and whether the file at a path is still the one that
- * was made there. Another process may have put its own in its place, which is not ours to remove.
- */
+/* The file of a unix socket: who may use it, and whether the file at a path is still the one
+ * that was made there. Another process may have put its own in its place, which is not ours to
+ * remove. */
 #pragma once
 
 #include "config/config.h"

@@ -9,8 +9,8 @@
  * A helper that shares its core with the worker saves nobody's time but that of clients who keep
  * their connections, and each switch between the two costs: without such clients the worker signs.
  *
- * Waiting costs nothing but the stream; both queues are bounded, and who does not fit is refused.
- */
+ * Waiting costs nothing but the stream; both queues are bounded, and who does not fit is
+ * refused. */
 #include "tls/helpers_impl.h"
 
 #include <stdlib.h>

@@ -105,8 +105,8 @@ static void copy_names(struct tls_policy *policy, const struct client_certificat
         policy->names[policy->name_count++] = str_copy(conf->names[i]);
 }
 
-/* "*.x" stands for one label. Names of hosts are compared without regard to case, others exactly.
- */
+/* "*.x" stands for one label. Names of hosts are compared without regard to case, others
+ * exactly. */
 static bool name_matches(const char *pattern, struct str name, bool is_host)
 {
     struct str want = str_of(pattern);

@@ -58,8 +58,8 @@ void tls_server_unref(struct tls_server **server);
 /* Makes `conn` (accepted, before its first callback) a TLS server connection. */
 void tls_accept(struct conn *conn, struct tls_server *server);
 
-/* The certificate a client has shown. Texts are printable ASCII without a comma but between names.
- */
+/* The certificate a client has shown. Texts are printable ASCII without a comma but between
+ * names. */
 struct tls_peer {
     bool is_verified;
     struct str subject;     /* RFC 2253; "" when it is absurdly long */

@@ -93,8 +93,8 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
-/* The choice has been made in on_client_hello; this acknowledges the name and lets OpenSSL keep it.
- */
+/* The choice has been made in on_client_hello; this acknowledges the name and lets OpenSSL keep
+ * it. */
 static int on_server_name(SSL *ssl UNUSED, int *alert UNUSED, void *arg UNUSED)
 {
     return SSL_TLSEXT_ERR_OK;

@@ -580,8 +580,8 @@ static enum io tls_write(struct conn *conn, struct bufq *q, size_t *written)
 
     *written += s->sent;
     if (io == IO_ERROR || sent == IO_ERROR) {
-        /* A socket that takes nothing may still have the peer's last words for us: not broken yet.
-         */
+        /* A socket that takes nothing may still have the peer's last words for us: not broken
+         * yet. */
         if (!s->broken)
             conn_set_error(conn, REASON_NONE, strerror(s->sock_errno));
         return IO_ERROR;

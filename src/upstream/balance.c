@@ -1,7 +1,7 @@
-/* The two ways to choose. Both try three times, ever less picky: first neither shunned nor avoided,
- * then shunned ones, then even the one to avoid; so a retry on a group of one endpoint still has
- * somewhere to go, and a group whose every endpoint has just refused is tried rather than given up.
- */
+/* The two ways to choose. Both try three times, ever less picky: first neither shunned nor
+ * avoided, then shunned ones, then even the one to avoid; so a retry on a group of one endpoint
+ * still has somewhere to go, and a group whose every endpoint has just refused is tried rather
+ * than given up. */
 #include "upstream/balance_impl.h"
 
 #include "base/hash.h"

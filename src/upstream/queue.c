@@ -111,8 +111,8 @@ static void fail_lease(struct target *t, struct lease *lease, enum reason reason
 
 /* --- making connections ---------------------------------------------------------------------- */
 
-/* Starts a connection at `e`, giving up a cold one where only a fresh one, or one's own, will do.
- */
+/* Starts a connection at `e`, giving up a cold one where only a fresh one, or one's own, will
+ * do. */
 static bool try_connect(struct endpoint *e, const struct lease *lease)
 {
     if (!endpoint_has_room(e) && (lease->needs_fresh || lease->client != NULL))

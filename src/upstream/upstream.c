@@ -51,9 +51,9 @@ static bool choice_has(const struct choice_conf *choice, int group)
     return false;
 }
 
-/* The side of the migration that a group is on: a label for its figures. "-" where the split does
- * not use it, or uses it on both sides. Debug requests and listeners with one group do not count.
- */
+/* The side of the migration that a group is on: a label for its figures. "-" where the split
+ * does not use it, or uses it on both sides. Debug requests and listeners with one group do not
+ * count. */
 static const char *side_of(const struct config *config, int group)
 {
     bool is_legacy = false, is_k8s = false;

@@ -1,11 +1,11 @@
-/* What the files of this room share. Who holds whom:
+/* What the files of this room share. Who holds what:
  *
- *   upstream ──shares──▶ group ──shares──▶ target ──owns──▶ endpoint ──owns──▶ upconn ──owns──▶
- * conn and session lease shares its target and its endpoint; an upconn shares its endpoint until
- * its memory goes.
+ *   upstream ─shares─▶ group ─shares─▶ target ─owns─▶ endpoint ─owns─▶ upconn ─owns─▶ conn, session
  *
- * A target, an endpoint or an upconn that is done with is freed by loop_reap only, because somebody
- * up the stack may still be looking at it. */
+ * A lease shares its target and its endpoint. An upconn shares its endpoint until it is freed.
+ *
+ * A target, an endpoint or an upconn that is done with is freed by loop_reap only, because a caller
+ * up the stack may still use it. */
 #pragma once
 
 #include "discovery/endpoint_set.h"

@@ -1,5 +1,5 @@
-/* Any bytes from any upstream: the h2 client keeps its promises to users and owner, and its memory.
- */
+/* Any bytes from any upstream: the h2 client keeps its promises to users and owner, and its
+ * memory. */
 #include "h2_rig_impl.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);

@@ -14,8 +14,8 @@ bool judge_is_same_target(const char *up, const char *asked)
     return memcmp(up + up_len - len, asked + asked_len - len, len) == 0;
 }
 
-/* HTTP/2: as many bytes came as were announced, and then no end, or more: nobody can know before.
- */
+/* HTTP/2: as many bytes came as were announced, and then no end, or more: nobody can know
+ * before. */
 static bool has_all_announced(const struct message *up, const struct message *asked)
 {
     return asked->content_length >= 0 && up->body_bytes == (uint64_t)asked->content_length &&
@@ -70,8 +70,8 @@ static struct messages *upstream_messages(size_t i)
     return p->speaks == SPEAKS_TWO ? &p->got2.messages : &p->got1.messages;
 }
 
-/* The request of the same id that came before the `upto_message`th of upstream connection `upto`.
- */
+/* The request of the same id that came before the `upto_message`th of upstream connection
+ * `upto`. */
 static const struct message *seen_before(const char *id, size_t upto, size_t upto_message)
 {
     for (size_t i = 0; i <= upto; i++) {

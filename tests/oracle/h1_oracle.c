@@ -1,5 +1,5 @@
-/* See h1_oracle.h. First the scan finds the end of a head, then one pass takes it apart in place.
- */
+/* See h1_oracle.h. First the scan finds the end of a head, then one pass takes it apart in
+ * place. */
 #include "h1_oracle.h"
 
 #include "http/chars.h"
@@ -100,8 +100,8 @@ static bool next_line(struct str *rest, struct str *line)
     return line->len > 0;
 }
 
-/* field-name ":" OWS field-value OWS (RFC 9112 section 5). No space before the colon, no folding.
- */
+/* field-name ":" OWS field-value OWS (RFC 9112 section 5). No space before the colon, no
+ * folding. */
 static enum reason parse_field(struct head *head, struct str line)
 {
     size_t colon = 0;

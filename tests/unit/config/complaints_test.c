@@ -1,5 +1,5 @@
-/* Bad configurations: every mistake is told, with its place, its value and the nearest valid name.
- */
+/* Bad configurations: every mistake is told, with its place, its value and the nearest valid
+ * name. */
 #include "config/review.h"
 
 #include <setjmp.h>

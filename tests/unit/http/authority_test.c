@@ -1,5 +1,5 @@
-/* Authorities that are spelled differently and are still the same. What is valid is in head_test.
- */
+/* Authorities that are spelled differently and are still the same. What is valid is in
+ * head_test. */
 #include "http/authority.h"
 
 #include <setjmp.h>

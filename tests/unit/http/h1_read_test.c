@@ -1,6 +1,5 @@
-/* Heads on the wire and what we make of them: tables of text and verdict. Every head is
- * given whole, byte by byte and cut in two at every position; the answer may not depend on it.
- */
+/* Heads on the wire and what we make of them: tables of text and verdict. Every head is given
+ * whole, byte by byte and cut in two at every position; the answer may not depend on it. */
 #include "http/h1_impl.h"
 
 #include <setjmp.h>

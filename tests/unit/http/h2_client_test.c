@@ -125,8 +125,8 @@ static void a_request_leaves_in_canonical_form(void **state UNUSED)
     client_stop(rig);
 }
 
-/* Secrets of one client among the requests of others, and values that come once (RFC 7541 7.1.3).
- */
+/* Secrets of one client among the requests of others, and values that come once (RFC 7541
+ * 7.1.3). */
 static void secrets_and_unique_values_stay_out_of_the_table(void **state UNUSED)
 {
     struct rig *rig = client();

@@ -816,8 +816,8 @@ static void send_share(struct rig *rig, struct seen *seen)
     left_of[i] = left_to_send;
 }
 
-/* Clients that know nothing of priorities (RFC 9218) are no reason to starve the second download.
- */
+/* Clients that know nothing of priorities (RFC 9218) are no reason to starve the second
+ * download. */
 static void two_downloads_share_the_connection(void **state UNUSED)
 {
     struct rig *rig = server();

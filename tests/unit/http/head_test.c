@@ -591,8 +591,8 @@ static void a_path_holds_no_control_no_space_and_no_high_byte(void **state)
     }
 }
 
-/* Processor time of stripping a head with so many fields, of which Connection names as many others.
- */
+/* Processor time of stripping a head with so many fields, of which Connection names as many
+ * others. */
 static uint64_t strip_time(void **state, unsigned count)
 {
     struct head *head = new_head(state);

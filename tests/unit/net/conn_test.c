@@ -1,5 +1,5 @@
-/* Connections over socket pairs and loopback: what is promised in net/conn.h, seen from both ends.
- */
+/* Connections over socket pairs and loopback: what is promised in net/conn.h, seen from both
+ * ends. */
 #include "net/conn.h"
 #include "net/listener.h"
 

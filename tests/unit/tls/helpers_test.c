@@ -124,8 +124,8 @@ static void on_closed(struct conn *conn, enum reason reason)
 
 static const struct conn_handler handler = {.on_open = on_open, .on_closed = on_closed};
 
-/* A client that has said its hello and says no more: a thread of its own would only be in the way.
- */
+/* A client that has said its hello and says no more: a thread of its own would only be in the
+ * way. */
 static int hello_fd(struct world *w, struct conn **served)
 {
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
