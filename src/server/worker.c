@@ -247,10 +247,8 @@ void worker_drain(struct worker *worker)
     loop_on_turn_end(worker->loop, report_idle, worker);
 }
 
-static void end(struct order_round *round UNUSED, void *arg)
+void worker_end(struct worker *worker)
 {
-    struct worker *worker = arg;
-
     loop_on_turn_end(worker->loop, NULL, NULL);
     remove_all_doors(worker);
     proxy_close_all(worker->proxy);
@@ -387,12 +385,6 @@ struct worker *worker_start(const struct worker_conf *conf, struct err *err)
         pthread_cond_wait(&worker->started, &worker->mutex);
     pthread_mutex_unlock(&worker->mutex);
     return worker;
-}
-
-void worker_end(struct worker *worker, struct orders *orders, struct order_round *round)
-{
-    *round = (struct order_round){.name = "stop", .carry_out = end};
-    orders_give(orders, round, worker->conf.index, worker->mailbox, worker);
 }
 
 bool worker_join(struct worker *worker, int64_t ms)

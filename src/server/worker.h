@@ -33,12 +33,9 @@ struct worker_conf {
 /* Starts the thread; it has no configuration and listens to nothing yet. */
 MUST_USE struct worker *worker_start(const struct worker_conf *conf, struct err *err);
 
-/* Orders the worker to close everything at once and to end its thread; `round` must stay until
- * worker_join. */
-void worker_end(struct worker *worker, struct orders *orders, struct order_round *round);
-
-/* Waits for the end of the thread. False when it has not ended after `ms`: then the worker still
- * uses everything that it had. Otherwise counters and ring stay readable until worker_free. */
+/* Waits for the end of the thread, after an order to worker_end. False when it has not ended after
+ * `ms`: then the worker still uses everything that it had. Otherwise counters and ring stay
+ * readable until worker_free. */
 bool worker_join(struct worker *worker, int64_t ms);
 void worker_free(struct worker *worker);
 
@@ -63,3 +60,6 @@ void worker_listen(struct worker *worker, struct binds *binds);
 /* Stops listening on inbound listeners, after taking what waits there; every connection closes
  * after its present request. Each time that nothing is open any more, conf.idle is called. */
 void worker_drain(struct worker *worker);
+
+/* Closes everything at once and ends the thread. */
+void worker_end(struct worker *worker);

@@ -103,6 +103,11 @@ void workers_order(struct workers *workers, struct order_round *round)
 
 /* --- the end --------------------------------------------------------------------------------- */
 
+static void end_worker(struct order_round *round UNUSED, void *worker)
+{
+    worker_end(worker);
+}
+
 bool workers_stop(struct workers *workers)
 {
     int64_t began_ms = clock_mono_ms();
@@ -110,8 +115,8 @@ bool workers_stop(struct workers *workers)
 
     if (workers->items == NULL)
         return true;
-    for (size_t w = 0; w < workers->count; w++)
-        worker_end(workers->items[w], workers->orders, &workers->end);
+    workers->end = (struct order_round){.name = "stop", .carry_out = end_worker};
+    workers_order(workers, &workers->end);
     for (size_t w = 0; w < workers->count; w++) {
         int64_t waited_ms = clock_mono_ms() - began_ms;
         if (worker_join(workers->items[w], MAX(WORKERS_END_MS - waited_ms, 0)))
