@@ -1,8 +1,8 @@
-/* Certificates that expire. The wall clock is looked at every few seconds, so a clock that jumps
- * forward only makes the next line cover a longer time. */
+/* Certificates that expire. One alarm is set to the first of them that has not expired. It also
+ * rings when the clock is set: forward, certificates may have expired meanwhile; back, those that
+ * were reported may expire again. */
 #include "control/expiry.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 
 typedef void on_certificate(void *arg, struct str listener, const struct tls_expiry *expiry);
@@ -37,7 +37,7 @@ static void print_one(void *arg, struct str listener, const struct tls_expiry *e
 
 static void print(struct control_part *part, struct text *out)
 {
-    text_add_metric(out, metric_name, "gauge", "When a certificate ends, in seconds since 1970");
+    text_add_metric(out, metric_name, "gauge", "When a certificate expires, in seconds since 1970");
     each_certificate(control_conf(part->control), print_one, out);
 }
 
@@ -56,21 +56,60 @@ static void warn_of_one(void *arg, struct str listener, const struct tls_expiry 
                  expiry->file);
 }
 
-static void tick(struct control_part *part)
+struct search {
+    int64_t now_s, next_s;
+};
+
+static void find_next(void *arg, struct str listener UNUSED, const struct tls_expiry *expiry)
+{
+    struct search *search = arg;
+
+    if (expiry->at_s > search->now_s)
+        search->next_s = MIN(search->next_s, expiry->at_s);
+}
+
+static void set_alarm(struct expiry *expiry, int64_t now_s)
+{
+    struct search search = {now_s, WALL_NEVER / 1000000};
+
+    each_certificate(control_conf(expiry->part.control), find_next, &search);
+    wall_alarm_set(control_loop(expiry->part.control), &expiry->next, search.next_s * 1000000);
+}
+
+/* Loading has reported those that had expired by then. */
+static void adopt(struct control_part *part)
 {
     struct expiry *expiry = CONTAINER_OF(part, struct expiry, part);
-    struct span span = {expiry->reported_until_s, clock_wall_us() / 1000000};
 
-    if (span.after_s > 0)
-        each_certificate(control_conf(part->control), warn_of_one, &span);
+    expiry->reported_until_s = control_conf(part->control)->loaded_wall_us / 1000000;
+    set_alarm(expiry, expiry->reported_until_s);
+}
+
+static void on_alarm(struct wall_alarm *alarm)
+{
+    struct expiry *expiry = CONTAINER_OF(alarm, struct expiry, next);
+    struct control *control = expiry->part.control;
+    struct span span = {expiry->reported_until_s, loop_wall_us(control_loop(control)) / 1000000};
+
+    each_certificate(control_conf(control), warn_of_one, &span);
     expiry->reported_until_s = span.until_s;
+    set_alarm(expiry, span.until_s);
+}
+
+static void init(struct control_part *part)
+{
+    wall_alarm_init(&CONTAINER_OF(part, struct expiry, part)->next, on_alarm);
+}
+
+static void release(struct control_part *part)
+{
+    wall_alarm_deinit(&CONTAINER_OF(part, struct expiry, part)->next);
 }
 
 void expiry_add(struct expiry *expiry, struct control *control)
 {
-    enum { TICK_MS = 5000 };
     static const struct control_part_ops ops = {
-        .name = "expiry", .tick_ms = TICK_MS, .tick = tick, .metrics = print};
+        .name = "expiry", .init = init, .adopt = adopt, .metrics = print, .free = release};
 
     control_add(control, &expiry->part, &ops);
 }

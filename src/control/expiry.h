@@ -3,10 +3,12 @@
 #pragma once
 
 #include "control/control.h"
+#include "net/wall_alarm.h"
 
 struct expiry {
     struct control_part part;
-    int64_t reported_until_s; /* certificates that expired until then were reported; 0: not yet */
+    struct wall_alarm next;   /* the next certificate expires, or the clock was set */
+    int64_t reported_until_s; /* certificates that expired until then were reported */
 };
 
 void expiry_add(struct expiry *expiry, struct control *control);

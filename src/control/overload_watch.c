@@ -1,7 +1,6 @@
 /* Facts come from the kernel and from the workers' gauges; no worker is asked. */
 #include "control/overload_watch.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "control/limits.h"
 
@@ -82,8 +81,8 @@ static void tick(struct control_part *part)
     const struct control_workers *workers = control_workers(part->control);
     const struct config *config = control_conf(part->control)->config;
 
-    metrics_expire_groups(workers->metrics, workers->count, clock_mono_ms(),
-                          config->admin.keep_series_ms);
+    metrics_expire_groups(workers->metrics, workers->count,
+                          loop_now_ms(control_loop(part->control)), config->admin.keep_series_ms);
     gather(watch, &watch->facts);
     give_back_memory(watch);
     enum overload_level before = watch->overload.level;

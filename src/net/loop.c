@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "net/conn_impl.h"
 #include "net/loop_impl.h"
+#include "net/wall_alarm_impl.h"
 #include "net/wheel_impl.h"
 
 #include <ev.h>
@@ -14,7 +15,10 @@
 
 struct loop {
     struct ev_loop *ev; /* owns */
+    struct clock clock;
     int64_t now_us;
+    int64_t turn_wall_us;       /* loop_turn: when it was called last */
+    struct wall_alarms *alarms; /* owns; NULL: none was ever set */
     struct buf_pool bufs;
     struct list tasks;      /* for the end of this turn */
     struct list next_tasks; /* for the next turn */
@@ -106,6 +110,36 @@ static void end_turn(struct loop *loop)
     }
 }
 
+/* --- clocks ---------------------------------------------------------------------------------- */
+
+static int64_t kernel_mono_us(void *arg UNUSED)
+{
+    return clock_mono_us();
+}
+
+static int64_t kernel_wall_us(void *arg UNUSED)
+{
+    return clock_wall_us();
+}
+
+static int64_t mono_us(const struct loop *loop)
+{
+    return loop->clock.mono_us(loop->clock.arg);
+}
+
+int64_t loop_wall_us(const struct loop *loop)
+{
+    return loop->clock.wall_us(loop->clock.arg);
+}
+
+void loop_use_clock(struct loop *loop, const struct clock *clock)
+{
+    loop->clock = *clock;
+    loop->now_us = mono_us(loop);
+    loop->turn_wall_us = loop_wall_us(loop);
+    wheel_init(&loop->wheel, loop_now_ms(loop));
+}
+
 /* --- the turn -------------------------------------------------------------------------------- */
 
 static void arm_wheel(struct loop *loop)
@@ -142,7 +176,7 @@ static void on_after_wait(struct ev_loop *ev UNUSED, ev_check *check, int events
 {
     struct loop *loop = check->data;
 
-    loop->now_us = clock_mono_us();
+    loop->now_us = mono_us(loop);
 }
 
 /* Who comes now waits for the turn to end. */
@@ -150,7 +184,7 @@ enum { TURN_LONG_US = 16 * 1000 };
 
 static void adapt_share(struct loop *loop)
 {
-    int64_t took_us = clock_mono_us() - loop->now_us;
+    int64_t took_us = mono_us(loop) - loop->now_us;
 
     if (UNLIKELY(took_us > TURN_LONG_US))
         loop->read_share = MAX(loop->read_share / 2, (size_t)LOOP_SHARE_MIN);
@@ -176,7 +210,8 @@ struct loop *loop_new(void)
     loop->ev = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
     if (loop->ev == NULL)
         assert_failed("epoll is not available", __FILE__, __LINE__);
-    loop->now_us = clock_mono_us();
+    loop->clock = (struct clock){.mono_us = kernel_mono_us, .wall_us = kernel_wall_us};
+    loop->now_us = mono_us(loop);
     loop->armed_tick = WHEEL_NEVER;
     loop->read_share = LOOP_SHARE_MAX;
     loop->reap_last = &loop->reap_first;
@@ -211,6 +246,7 @@ void loop_free(struct loop *loop)
     LIST_EACH(node, &loop->conns)
     conn_abort(conn_of_node(node));
     end_turn(loop);
+    wall_alarms_free(loop->alarms);
     ev_loop_destroy(loop->ev);
     buf_pool_deinit(&loop->bufs);
     free(loop->scratch);
@@ -220,9 +256,40 @@ void loop_free(struct loop *loop)
 void loop_run(struct loop *loop)
 {
     ev_now_update(loop->ev);
-    loop->now_us = clock_mono_us();
+    loop->now_us = mono_us(loop);
     ev_run(loop->ev, 0);
     end_turn(loop);
+}
+
+/* A wall clock that runs moves as far as the monotonic one; both are read one after the other. */
+static enum wall_clock_news wall_clock_news(struct loop *loop, int64_t passed_us)
+{
+    enum { TOLERANCE_US = 100 * 1000 };
+    int64_t wall_us = loop_wall_us(loop);
+    int64_t jump_us = wall_us - loop->turn_wall_us - passed_us;
+
+    loop->turn_wall_us = wall_us;
+    return jump_us > TOLERANCE_US || jump_us < -TOLERANCE_US ? WALL_CLOCK_WAS_SET : WALL_CLOCK_RUNS;
+}
+
+void loop_turn(struct loop *loop)
+{
+    int64_t began_us = loop->now_us;
+
+    ev_run(loop->ev, EVRUN_NOWAIT);
+    loop->now_us = mono_us(loop);
+    enum wall_clock_news news = wall_clock_news(loop, loop->now_us - began_us);
+    wheel_advance(&loop->wheel, loop_now_ms(loop));
+    if (loop->alarms != NULL)
+        wall_alarms_ring(loop->alarms, news);
+    end_turn(loop);
+}
+
+struct wall_alarms *loop_wall_alarms(struct loop *loop)
+{
+    if (loop->alarms == NULL)
+        loop->alarms = wall_alarms_new(loop);
+    return loop->alarms;
 }
 
 void loop_limit_descriptors(struct loop *loop, int accept_max, int connect_max)

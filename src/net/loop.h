@@ -11,6 +11,13 @@
 struct ev_loop;
 struct loop;
 
+/* Where a loop takes the time from. */
+struct clock {
+    int64_t (*mono_us)(void *arg); /* never goes back */
+    int64_t (*wall_us)(void *arg); /* microseconds since 1970; may jump in both directions */
+    void *arg;
+};
+
 struct loop *loop_new(void);
 void loop_free(struct loop *loop); /* runs what is still deferred first */
 
@@ -21,6 +28,18 @@ void loop_stop(struct loop *loop);
 /* Time of this turn, CLOCK_MONOTONIC in ms; not a system call. */
 int64_t loop_now_ms(const struct loop *loop);
 int64_t loop_now_us(const struct loop *loop);
+
+/* The wall clock now. What is due at a date uses wall_alarm.h. */
+int64_t loop_wall_us(const struct loop *loop);
+
+/* --- for tests: a clock that the test moves --------------------------------------------------- */
+
+/* The loop uses `clock` (copied) from now on, before anything is set. */
+void loop_use_clock(struct loop *loop, const struct clock *clock);
+
+/* One turn without sleep: reads the clock, fires the deadlines and alarms that are due, and runs
+ * the tasks. Alarms notice it when the wall clock has moved otherwise than the monotonic one. */
+void loop_turn(struct loop *loop);
 
 /* Turns so far; wraps around. */
 unsigned loop_turns(const struct loop *loop);

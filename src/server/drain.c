@@ -2,7 +2,6 @@
  * thread, and deadlines bound the wait. */
 #include "server/drain.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "control/notify.h"
 
@@ -24,7 +23,8 @@ void drain_end(struct drain *drain)
     deadline_clear(&drain->timeout);
     LOG_INFO("drain_done", "drained=%llu aborted=%zu connections_closed=%zu ms=%lld",
              (unsigned long long)ended_exchanges(drain, left.exchanges), left.exchanges,
-             left.connections, (long long)(clock_mono_ms() - drain->began_ms));
+             left.connections,
+             (long long)(loop_now_ms(control_loop(drain->control)) - drain->began_ms));
     drain->ended(drain->arg);
 }
 
@@ -104,7 +104,7 @@ void drain_begin(struct drain *drain, struct binds *binds, const struct config *
 
     drain->stage = DRAIN_GRACE;
     drain->binds = binds;
-    drain->began_ms = clock_mono_ms();
+    drain->began_ms = loop_now_ms(control_loop(drain->control));
     drain->exchanges_before = workers_load(drain->workers).exchanges;
     drain->requests_before = workers_requests(drain->workers);
     notify_stopping();

@@ -1,7 +1,6 @@
 /* The steps of a reload; see reload.h. */
 #include "server/reload.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "config/shrink.h"
 #include "control/limits.h"
@@ -240,7 +239,7 @@ void reload_first_adopt(struct reload *reload, struct candidate *candidate)
     reload->adopt = (struct order_round){.name = "adopt", .carry_out = adopt_first};
     workers_order(reload->workers, &reload->adopt);
     reload->last.successful = true;
-    reload->last.at_wall_us = clock_wall_us();
+    reload->last.at_wall_us = loop_wall_us(control_loop(reload->part.control));
 }
 
 /* --- the reload ------------------------------------------------------------------------------ */
@@ -252,7 +251,7 @@ static void end_reload(struct reload *reload, bool successful)
 
     reload->stage = RELOAD_IDLE;
     result->successful = successful;
-    result->at_wall_us = clock_wall_us();
+    result->at_wall_us = loop_wall_us(control_loop(reload->part.control));
     if (successful) {
         result->count++;
         LOG_INFO("reload_done", "version=%s", version);
