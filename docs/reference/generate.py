@@ -75,7 +75,7 @@ def manual_text(text):
 
 
 def manual(reference, text):
-    lines = ['.\\" ' + NOTE, ".Dd September 1, 2023", ".Dt WEIR.YAML 5", ".Os", ".Sh NAME", ".Nm weir.yaml", ".Nd configuration of the traffic router weir"]
+    lines = ['.\\" ' + NOTE, ".Dd December 1, 2026", ".Dt WEIR.YAML 5", ".Os", ".Sh NAME", ".Nm weir.yaml", ".Nd configuration of the traffic router weir"]
     for section in text["before"]:
         lines += [".Sh " + section["title"].upper(), *manual_text(section["text"])]
     for section in reference["sections"]:
