@@ -83,6 +83,7 @@ static struct candidate *prepare(struct reload *reload, struct snapshot *snapsho
     struct err err;
 
     next->snapshot = snapshot;
+    disposal_expect(reload->disposal, snapshot);
     if (prepare_sockets(reload, next, &err) == 0 && prepare_writer(reload, next, &err) == 0)
         return next;
     report_err(report, reload, &err);

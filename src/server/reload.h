@@ -9,6 +9,7 @@
 #include "control/dns.h"
 #include "control/jobs.h"
 #include "control/logs.h"
+#include "server/disposal.h"
 #include "server/load.h"
 #include "server/server.h"
 #include "server/workers.h"
@@ -37,6 +38,7 @@ struct reload {
     struct logs *logs;
     struct admin *admin;
     struct jobs *jobs;
+    struct disposal *disposal;
     void (*ended)(void *arg); /* a reload has ended, with success or not */
     void *arg;
 

@@ -48,6 +48,7 @@ struct server {
     struct dns dns;
     struct orders orders;
     struct logs logs;
+    struct disposal disposal;
     struct reload reload;
     struct status status;
     struct expiry expiry;
@@ -272,6 +273,7 @@ static void add_parts(struct server *server)
     dns_add(&server->dns, control);
     orders_add(&server->orders, control);
     logs_add(&server->logs, control);
+    disposal_add(&server->disposal, control);
     reload_add(&server->reload, control);
     status_add(&server->status, control);
     expiry_add(&server->expiry, control);
@@ -291,6 +293,7 @@ static void connect_parts(struct server *server)
     server->reload.dns = &server->dns;
     server->reload.logs = &server->logs;
     server->reload.admin = server->admin;
+    server->reload.disposal = &server->disposal;
     server->reload.ended = on_reload_ended;
     server->reload.arg = server;
 
@@ -349,7 +352,8 @@ static void share_arena(const struct server *server)
 
 static int start_jobs(struct server *server, struct err *err)
 {
-    server->jobs = server->reload.jobs = jobs_new(control_loop(server->control), err);
+    server->jobs = jobs_new(control_loop(server->control), err);
+    server->reload.jobs = server->disposal.jobs = server->jobs;
     return server->jobs != NULL ? 0 : -1;
 }
 
@@ -436,6 +440,7 @@ void server_free(struct server *server)
     stop_threads(server);
     reload_abandon(&server->reload);
     jobs_free(server->jobs);
+    server->disposal.jobs = NULL;
     admin_free(server->admin);
     workers_deinit(&server->workers);
     drain_deinit(&server->drain);

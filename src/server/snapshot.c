@@ -20,6 +20,8 @@ struct snapshot {
     struct routers routers; /* owns; borrow from config */
     struct secrets secrets; /* owns */
     int64_t loaded_wall_us;
+    void (*dispose)(void *arg, struct snapshot *snapshot); /* NULL: the last reference frees */
+    void *dispose_arg;
 };
 
 static void secrets_free(struct secrets *secrets)
@@ -28,7 +30,7 @@ static void secrets_free(struct secrets *secrets)
     tls_ticket_files_free(secrets->ticket_keys);
 }
 
-static void snapshot_free(struct snapshot *snapshot)
+void snapshot_free(struct snapshot *snapshot)
 {
     for (size_t i = 0; i < snapshot->routers.count; i++)
         router_free(snapshot->routers.items[i]);
@@ -193,8 +195,19 @@ void snapshot_unref(struct snapshot **snapshot)
     if (old == NULL)
         return;
     /* Whoever frees must see all that the others did with it. */
-    if (atomic_fetch_sub_explicit(&old->refs, 1, memory_order_acq_rel) == 1)
+    if (atomic_fetch_sub_explicit(&old->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    if (old->dispose != NULL)
+        old->dispose(old->dispose_arg, old);
+    else
         snapshot_free(old);
+}
+
+void snapshot_on_last_unref(struct snapshot *snapshot,
+                            void (*dispose)(void *arg, struct snapshot *snapshot), void *arg)
+{
+    snapshot->dispose = dispose;
+    snapshot->dispose_arg = arg;
 }
 
 const struct config *snapshot_config(const struct snapshot *snapshot)

@@ -1,5 +1,6 @@
-/* A snapshot: everything compiled from one configuration that all workers share. Immutable,
- * counted; references may be taken and given back on any thread, and the last one frees it. */
+/* A snapshot: everything compiled from one configuration that all workers share. Immutable and
+ * counted. References may be taken and given back on any thread. The last one that is given back
+ * frees the snapshot, or passes it on to be freed elsewhere. */
 #pragma once
 
 #include "config/config.h"
@@ -25,7 +26,14 @@ MUST_USE struct snapshot *snapshot_load(snapshot_source *source, void *source_ar
                                         void *report_arg);
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
-void snapshot_unref(struct snapshot **snapshot);
+void snapshot_unref(struct snapshot **snapshot); /* clears the pointer */
+
+/* Before other threads have references: when the last one is given back, `dispose` is called on
+ * that thread and owns the snapshot, which it passes to snapshot_free. To free a large snapshot
+ * takes long, and a worker must not spend that time. */
+void snapshot_on_last_unref(struct snapshot *snapshot,
+                            void (*dispose)(void *arg, struct snapshot *snapshot), void *arg);
+void snapshot_free(struct snapshot *snapshot);
 
 const struct config *snapshot_config(const struct snapshot *snapshot);
 const struct routers *snapshot_routers(const struct snapshot *snapshot);
