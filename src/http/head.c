@@ -44,6 +44,29 @@ static struct field *add(struct head *head, struct str name, struct str value, e
     return field;
 }
 
+enum { FIELDS_SPARE = 12 }; /* of a copy: what a proxy adds mostly fits */
+
+struct head *head_copy(const struct head *head)
+{
+    struct head *copy = arena_alloc(head->arena, sizeof(*copy));
+    uint16_t cap = head->field_count + FIELDS_SPARE, count = 0;
+
+    *copy = *head;
+    copy->fields = arena_alloc(head->arena, cap * sizeof(*copy->fields));
+    copy->field_cap = cap;
+    memset(copy->first, 0, sizeof(copy->first));
+    for (unsigned i = 0; i < head->field_count; i++) {
+        const struct field *field = &head->fields[i];
+        if (field->removed)
+            continue;
+        copy->fields[count++] = *field;
+        if (field->id != HEADER_OTHER && copy->first[field->id] == 0)
+            copy->first[field->id] = count;
+    }
+    copy->field_count = count;
+    return copy;
+}
+
 struct field *head_add(struct head *head, struct str name, struct str value)
 {
     return add(head, name, value, header_lookup(name));

@@ -27,7 +27,7 @@ static void answer_locally(struct exchange *x)
 {
     const struct router_conf *router = &x->serving->config->routers[x->listener->router];
 
-    rewrite_forwarding(x); /* header rules for answers may name its fields */
+    rewrite_forwarding(x, outgoing_begin(x)); /* header rules for answers may name its fields */
     if (x->decision.why == WHY_ANSWER)
         reply_answer(x, router->rules[x->decision.rule].answer);
     else if (x->decision.why == WHY_DEBUG_UNKNOWN)
@@ -45,51 +45,22 @@ static void go_upstream(struct exchange *x)
     x->group = group_ref(group);
     metric_add(&group->metrics->requests, 1);
     metric_add(&group->metrics->active, 1);
-    x->target = group_target(group, x->decision.target);
-    enum reason reason = header_rules_request(x);
-    if (reason != REASON_NONE) {
-        exchange_fail(x, reason);
-        return;
-    }
-    x->request->names = name_case_of(conf->header_case);
     if (conf->timeouts.total_ms > 0)
         x->total_at_ms = loop_now_ms(x->proxy->loop) + conf->timeouts.total_ms;
-    if (x->target != NULL)
+    if (group_target(group, x->decision.target) != NULL)
         group_earn_retry(group);
-    exchange_connect(x);
+    exchange_try(x);
 }
 
 /* --- beginning ------------------------------------------------------------------------------- */
 
-/* A number above our maximum is sent on as that maximum; what is no number is not ours to judge. */
-static bool read_forwards(struct str value, uint64_t *forwards)
+/* May TRACE and OPTIONS be forwarded once more (RFC 9110 section 7.6.2)? */
+static bool may_go_on(const struct exchange *x)
 {
-    if (value.len == 0)
-        return false;
-    for (size_t i = 0; i < value.len; i++) {
-        if (!ascii_is_digit(value.ptr[i]))
-            return false;
-    }
-    if (str_to_u64(value, forwards) < 0)
-        *forwards = UINT64_MAX;
-    return true;
-}
-
-/* TRACE and OPTIONS may say how often they want to be forwarded (RFC 9110 section 7.6.2). */
-static bool may_go_on(struct exchange *x)
-{
-    struct head *head = x->request;
     uint64_t forwards;
 
-    if (LIKELY(head->first[HEADER_MAX_FORWARDS] == 0) ||
-        (head->method != METHOD_OPTIONS && head->method != METHOD_TRACE) ||
-        !read_forwards(head_value(head, HEADER_MAX_FORWARDS), &forwards))
-        return true;
-    if (forwards == 0)
-        return false;
-    char *text = arena_alloc_aligned(head->arena, 20, 1); /* UINT64_MAX has 20 digits */
-    head_set(head, HEADER_MAX_FORWARDS, str_make(text, u64_to_dec(forwards - 1, text)));
-    return true;
+    return LIKELY(x->request->first[HEADER_MAX_FORWARDS] == 0) ||
+           !max_forwards(x->request, &forwards) || forwards > 0;
 }
 
 /* A connection made to one name must not reach another that asks more of its clients. */
@@ -168,7 +139,7 @@ void exchange_on_head(struct stream *down, struct head *head, enum end end)
 {
     struct exchange *x = down->arg;
 
-    x->request = head;
+    x->request = x->outgoing = head;
     x->method = head->method_text;
     x->host = head->authority;
     x->path = head->path;

@@ -1,9 +1,11 @@
 /* The exchange: one request with both its streams. It asks the router where the request goes, gets
  * an upstream stream, and then copies in both directions with back-pressure until both messages are
- * whole. Which side speaks h1 and which h2 it never asks.
+ * whole. It does not know which side speaks h1 and which h2.
  *
  *      arrive.c      from the client's head to the decision
- *      attempt.c     an upstream stream for the request, and another after a failure
+ *      attempt.c     one try at an upstream: a stream, the head, what comes back
+ *      outgoing.c    the head of an attempt
+ *      retry.c       whether there may be another attempt
  *      replay.c      the body as far as it may have to be sent again
  *      exchange.c    the states, and what the streams say: relay up, relay down, fail, close
  *      waits.c       the deadline */
@@ -63,7 +65,7 @@ void exchange_close(struct exchange *x)
     record_exchange(x);
     exchange_enter(x, EXCHANGE_CLOSED);
     deadline_deinit(&x->deadline);
-    upstream_release(&x->lease, answered);
+    attempt_end(&x->attempt, answered);
     x->client->wide -= x->is_wide;
     replay_forget(x);
     loop_defer(x->proxy->loop, &x->finish);
@@ -118,7 +120,7 @@ static bool is_body_too_large(const struct exchange *x)
 static void on_down_body(struct stream *down, struct slice data, enum end end)
 {
     struct exchange *x = down->arg;
-    struct stream *up = exchange_up(x);
+    struct stream *up = attempt_stream(&x->attempt);
 
     if (exchange_is_over(x))
         return;
@@ -160,16 +162,16 @@ static void on_down_trailers(struct stream *down, struct field *fields, size_t c
     x->trailer_count = count;
     if (x->state == EXCHANGE_CONNECTING)
         return;
-    stream_send_trailers(exchange_up(x), fields, count);
+    stream_send_trailers(attempt_stream(&x->attempt), fields, count);
     if (x->response_ended)
         exchange_close(x);
     else
         exchange_touch(x);
 }
 
-static void on_up_writable(struct stream *up)
+static void on_up_writable(struct attempt *attempt)
 {
-    struct exchange *x = up->arg;
+    struct exchange *x = CONTAINER_OF(attempt, struct exchange, attempt);
 
     if (exchange_is_over(x))
         return;
@@ -220,18 +222,16 @@ static void relay_interim(struct exchange *x, struct head *head)
     exchange_touch(x);
 }
 
-static void on_up_head(struct stream *up, struct head *head, enum end end)
+static void on_up_head(struct attempt *attempt, struct head *head, enum end end)
 {
-    struct exchange *x = up->arg;
+    struct exchange *x = CONTAINER_OF(attempt, struct exchange, attempt);
 
     if (exchange_is_over(x))
         return;
     if (head->status < 200 && head->status != 101) {
-        x->was_heard_of = true;
         relay_interim(x, head);
         return;
     }
-    x->answered_us = loop_now_us(x->proxy->loop);
     enum reason reason = rewrite_response(x, head);
     if (reason != REASON_NONE) {
         exchange_fail(x, reason);
@@ -266,18 +266,18 @@ static void widen(struct exchange *x, struct stream *up)
     stream_widen(up);
 }
 
-static void on_up_body(struct stream *up, struct slice data, enum end end)
+static void on_up_body(struct attempt *attempt, struct slice data, enum end end)
 {
-    struct exchange *x = up->arg;
+    struct exchange *x = CONTAINER_OF(attempt, struct exchange, attempt);
 
     if (exchange_is_over(x))
         return;
     x->bytes_out += data.len;
     if (stream_send_body(x->down, data, end) == STREAM_FULL && end == MORE) {
         x->up_paused = true;
-        stream_pause(up);
+        stream_pause(attempt_stream(attempt));
     } else if (end == MORE && x->bytes_out > WIDE_AFTER_BYTES && !x->is_wide) {
-        widen(x, up);
+        widen(x, attempt_stream(attempt));
     }
     if (end == END)
         end_response(x);
@@ -285,9 +285,9 @@ static void on_up_body(struct stream *up, struct slice data, enum end end)
         exchange_touch(x);
 }
 
-static void on_up_trailers(struct stream *up, struct field *fields, size_t count)
+static void on_up_trailers(struct attempt *attempt, struct field *fields, size_t count)
 {
-    struct exchange *x = up->arg;
+    struct exchange *x = CONTAINER_OF(attempt, struct exchange, attempt);
 
     if (exchange_is_over(x))
         return;
@@ -298,7 +298,7 @@ static void on_up_trailers(struct stream *up, struct field *fields, size_t count
 static void on_down_writable(struct stream *down)
 {
     struct exchange *x = down->arg;
-    struct stream *up = exchange_up(x);
+    struct stream *up = attempt_stream(&x->attempt);
 
     if (exchange_is_over(x) || !x->up_paused || up == NULL)
         return;
@@ -307,22 +307,140 @@ static void on_down_writable(struct stream *down)
     exchange_touch(x);
 }
 
-static void on_up_reset(struct stream *up, enum reason reason)
+/* --- attempts -------------------------------------------------------------------------------- */
+
+/* Body and trailers, as far as they have come. */
+static enum stream_status send_body(struct exchange *x, struct stream *up)
 {
-    struct exchange *x = up->arg;
+    enum stream_status status = replay_send(x, up);
+
+    if (!x->request_ended || !x->request_has_body)
+        return status;
+    if (x->trailer_count > 0)
+        stream_send_trailers(up, x->trailers, x->trailer_count);
+    else
+        stream_send_body(up, (struct slice){0}, END);
+    return STREAM_OK;
+}
+
+static void on_up_sent(struct attempt *attempt)
+{
+    struct exchange *x = CONTAINER_OF(attempt, struct exchange, attempt);
+
+    exchange_enter(x, EXCHANGE_RELAYING);
+    if (send_body(x, attempt_stream(attempt)) == STREAM_FULL)
+        exchange_pause_down(x);
+    else
+        exchange_resume_down(x);
+    exchange_touch(x);
+}
+
+static void start_attempt(struct exchange *x, enum lease_want lease, const struct endpoint *avoid)
+{
+    struct target *target = group_target(x->group, x->decision.target);
+    struct head *head;
+
+    enum reason reason = outgoing_head(x, x->group_conf, &head);
+    if (reason == REASON_NONE && target == NULL)
+        reason = REASON_UPSTREAM_NO_ENDPOINT;
+    if (reason != REASON_NONE) {
+        exchange_fail(x, reason);
+        return;
+    }
+    const struct attempt_want want = {
+        .lease = lease,
+        .avoid = avoid,
+        .client = target_needs_client(target) ? downstream_identity(x->client) : NULL,
+    };
+    enum end end = x->request_has_body || x->wants_upgrade ? MORE : END;
+    x->attempt.host_is_target = x->group_conf->host_is_target;
+    reason = attempt_start(&x->attempt, target, head, end, &want);
+    if (reason != REASON_NONE) {
+        exchange_fail(x, reason);
+        return;
+    }
+    if (x->state != EXCHANGE_CONNECTING)
+        return;
+    exchange_pause_down(x);
+    exchange_touch(x);
+}
+
+void exchange_try(struct exchange *x)
+{
+    start_attempt(x, LEASE_ANY, NULL);
+}
+
+static struct failed_try failed_try_of(const struct exchange *x, enum reason reason)
+{
+    const struct attempt *attempt = &x->attempt;
+
+    return (struct failed_try){
+        .reason = reason,
+        .was_reused = attempt->lease.was_reused,
+        .is_unread = attempt_was_unread(attempt, reason),
+        .has_interim = attempt->has_interim,
+        .is_answered = x->response_started || x->down_is_gone,
+        .lacks_body = x->replay.is_lost,
+        .sent_body = x->body_was_sent,
+        .is_idempotent = method_is_idempotent(x->request->method),
+        .has_raced = x->has_raced,
+        .retries = x->retries,
+        .max_retries = x->group_conf->retries,
+    };
+}
+
+/* May the group make one more retry, by its budget? It is counted when it may. */
+static bool spend_retry(struct exchange *x, enum reason reason)
+{
+    if (group_spend_retry(x->group))
+        return true;
+    proxy_count(x->proxy, COUNTER_UP_RETRIES_DENIED, 1);
+    metric_add(&x->group->metrics->retries_denied, 1);
+    LOG_LIMITED_BY(log_cause(reason, x->group_conf->name.ptr), LOG_LEVEL_WARN,
+                   "upstream_retries_denied", "group=%.*s reason=%s", STR_FMT(x->group_conf->name),
+                   reason_word(reason));
+    return false;
+}
+
+static void count_second(struct exchange *x, enum again again)
+{
+    if (again == AGAIN_RACE) {
+        x->has_raced = true;
+        proxy_count(x->proxy, COUNTER_UP_RACES, 1);
+        return;
+    }
+    x->retries++;
+    proxy_count(x->proxy, COUNTER_UP_RETRIES, 1);
+    metric_add(&x->group->metrics->retries, 1);
+}
+
+/* Makes another attempt where that is allowed, or fails. */
+static void on_up_failed(struct attempt *attempt, enum reason reason)
+{
+    struct exchange *x = CONTAINER_OF(attempt, struct exchange, attempt);
 
     if (exchange_is_over(x))
         return;
-    x->error = arena_str(x->down->arena, str_of(upstream_error(&x->lease)));
-    exchange_retry(x, reason);
+    const struct failed_try failed = failed_try_of(x, reason);
+    const struct endpoint *endpoint = attempt->lease.endpoint;
+    enum again again = retry_decide(&failed);
+    if (again == AGAIN_NO || (again == AGAIN_RETRY && !spend_retry(x, reason))) {
+        exchange_fail(x, reason);
+        return;
+    }
+    count_second(x, again);
+    attempt_end(attempt, false);
+    exchange_enter(x, EXCHANGE_CONNECTING);
+    start_attempt(x, LEASE_FRESH, failed.was_reused ? NULL : endpoint);
 }
 
-const struct stream_handler exchange_up_handler = {
+static const struct attempt_ops exchange_attempt_ops = {
+    .on_sent = on_up_sent,
     .on_head = on_up_head,
     .on_body = on_up_body,
     .on_trailers = on_up_trailers,
     .on_writable = on_up_writable,
-    .on_reset = on_up_reset,
+    .on_failed = on_up_failed,
 };
 
 /* --- beginning ------------------------------------------------------------------------------- */
@@ -364,6 +482,7 @@ void exchange_new(struct downstream *client, struct stream *down)
     replay_init(&x->replay, loop_bufs(proxy->loop));
     deadline_init(&x->deadline, exchange_on_deadline);
     task_init(&x->finish, finish);
+    attempt_init(&x->attempt, &exchange_attempt_ops, proxy->loop, down->arena);
     down->handler = &down_handler;
     down->arg = x;
     proxy->exchange_count++;

@@ -21,17 +21,11 @@ static inline bool exchange_is_over(const struct exchange *x)
     return x->state == EXCHANGE_CLOSED;
 }
 
-/* The upstream stream; NULL when there is none. */
-static inline struct stream *exchange_up(const struct exchange *x)
-{
-    return x->lease.state == LEASE_HELD ? x->lease.stream : NULL;
-}
-
 void exchange_pause_down(struct exchange *x);
 void exchange_resume_down(struct exchange *x);
 
-/* What the upstream stream calls. */
-extern const struct stream_handler exchange_up_handler;
+/* The group is known: makes the first attempt. */
+void exchange_try(struct exchange *x);
 
 /* --- variables.c ----------------------------------------------------------------------------- */
 
@@ -54,13 +48,17 @@ uint32_t exchange_upstream_us(const struct exchange *x);
 /* The client's head is there: on_head of the downstream stream. */
 void exchange_on_head(struct stream *down, struct head *head, enum end end);
 
-/* --- attempt.c ------------------------------------------------------------------------------- */
+/* --- outgoing.c ------------------------------------------------------------------------------ */
 
-/* The group is known: asks for an upstream stream. */
-void exchange_connect(struct exchange *x);
+/* The head for an attempt at `group`, in the exchange's arena. NONE, or URI_TOO_LONG when the path
+ * that the rule makes does not fit. It is x->outgoing from now on. */
+enum reason outgoing_head(struct exchange *x, const struct group_conf *group, struct head **out);
 
-/* An attempt has failed for `reason`: makes another one where that is allowed, or fails. */
-void exchange_retry(struct exchange *x, enum reason reason);
+/* Only the copy of the client's head, as x->outgoing. */
+struct head *outgoing_begin(struct exchange *x);
+
+/* How often TRACE or OPTIONS may still be forwarded; false where Max-Forwards says nothing. */
+bool max_forwards(const struct head *head, uint64_t *forwards);
 
 /* --- replay.c -------------------------------------------------------------------------------- */
 

@@ -183,10 +183,9 @@ void header_rules_arrival(struct exchange *x)
         remove_named(x->request, router->debug.header);
 }
 
-static enum reason rewrite_target(struct exchange *x)
+enum reason rewrite_target(struct exchange *x, struct head *head)
 {
     const struct router *router = x->serving->routers->items[x->listener->router];
-    struct head *head = x->request;
     struct rewritten rewritten;
     struct facts facts;
 
@@ -204,20 +203,15 @@ static enum reason rewrite_target(struct exchange *x)
     return REASON_NONE;
 }
 
-enum reason header_rules_request(struct exchange *x)
+void header_rules_request(struct exchange *x, struct head *head)
 {
     const struct headers_conf *sources[SOURCES];
-    enum reason reason = x->listener->router >= 0 ? rewrite_target(x) : REASON_NONE;
 
-    if (reason != REASON_NONE)
-        return reason;
-    rewrite_forwarding(x);
     sources_of(x, sources);
     for (size_t i = 0; i < SOURCES; i++) {
         if (sources[i] != NULL)
-            do_rules(x, x->request, &sources[i]->request);
+            do_rules(x, head, &sources[i]->request);
     }
-    return REASON_NONE;
 }
 
 bool header_rules_name(const struct exchange *x, struct str name)
@@ -272,6 +266,7 @@ void header_rules_refusal(struct downstream *client, struct head *head)
         .listener = client->listener->conf,
         .down = &down,
         .request = &request,
+        .outgoing = &request,
         .decision = undecided,
         .is_https = client->listener->conf->tls != NULL,
     };

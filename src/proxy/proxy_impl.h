@@ -10,7 +10,9 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "http/session.h"
+#include "proxy/attempt.h"
 #include "proxy/proxy.h"
+#include "proxy/retry.h"
 #include "upstream/group.h"
 
 struct exchange;
@@ -211,12 +213,12 @@ struct exchange {
     const struct listener_conf *listener;
     const struct group_conf *group_conf; /* of its configuration; NULL when answered locally */
     const struct rule_conf *rule;        /* NULL when none matched, or there is no router */
-    struct target *target;               /* borrows through the lease */
     struct group *group;                 /* shares; NULL when answered locally */
 
-    struct stream *down;  /* until stream_close */
-    struct lease lease;   /* lease.stream is the upstream stream while HELD */
-    struct head *request; /* in down->arena, rewritten */
+    struct stream *down;    /* until stream_close */
+    struct attempt attempt; /* the last one */
+    struct head *request;   /* in down->arena: as it came, without what arrival removes */
+    struct head *outgoing;  /* of the last attempt; before the first one `request` */
     struct decision decision;
     struct replay replay;   /* embeds: the request's body, as far as it is kept */
     struct field *trailers; /* of the request; in down->arena */
@@ -224,7 +226,7 @@ struct exchange {
 
     struct deadline deadline;
     struct task finish; /* ends it at the end of the turn */
-    int64_t started_wall_us, started_us, asked_us, sent_us, answered_us, total_at_ms;
+    int64_t started_wall_us, started_us, total_at_ms;
     uint64_t bytes_in, bytes_out;
     int64_t body_since_ms, body_waited_ms; /* waiting for body bytes: since when; before that */
     uint64_t body_from;                    /* of which byte on that time counts */
@@ -238,14 +240,12 @@ struct exchange {
     uint32_t retry_after_s; /* told with a local reply; 0: not */
     uint16_t status;        /* sent to the client; 0: nothing was */
     enum reason reason;
-    struct str error; /* what the last connection that failed said; "" */
-    bool is_https;    /* between the client and the first proxy */
+    bool is_https; /* between the client and the first proxy */
     bool request_has_body, wants_upgrade;
     bool is_grpc;      /* failures are told in gRPC's words */
     bool has_messages; /* the body's end may be as far away as the peers like */
     bool request_ended, response_started, response_ended, body_was_sent, is_tunnel;
-    bool has_raced;    /* one pooled connection was gone before it could read the request */
-    bool was_heard_of; /* the upstream has sent an interim response to this attempt */
+    bool has_raced; /* one pooled connection was gone before it could read the request */
     bool down_paused, up_paused, down_is_gone;
     bool is_wide; /* counts in client->wide */
 };
@@ -274,9 +274,9 @@ void exchange_decide(struct exchange *x);
  * to refuse. Sets x->client_ip, client_text, request_id and is_https. */
 enum reason rewrite_arrival(struct exchange *x);
 
-/* Adds what the upstream is told of the client and the way here; after routing, whose conditions
- * see the request as it came. */
-void rewrite_forwarding(struct exchange *x);
+/* Adds what the upstream gets to know of the client and of the way here to `head`, a copy of the
+ * request: X-Forwarded-For and the like. */
+void rewrite_forwarding(const struct exchange *x, struct head *head);
 
 /* The request's trailers: those that must not travel on are taken out; how many are left. */
 size_t rewrite_trailers(struct exchange *x, struct field *fields, size_t count);
@@ -303,9 +303,12 @@ void untrusted_remove(struct exchange *x);
 /* Takes out what only a trusted peer may send; before the router sees the request. */
 void header_rules_arrival(struct exchange *x);
 
-/* Rewrites path and Host as the rule says, then the fields; once the group is known. NONE, or
- * URI_TOO_LONG when the path does not fit. */
-enum reason header_rules_request(struct exchange *x);
+/* Rewrites path and Host of `head` as the rule says. NONE, or URI_TOO_LONG when the path does not
+ * fit. */
+enum reason rewrite_target(struct exchange *x, struct head *head);
+
+/* Applies the rules for requests to `head`; once the group is known. */
+void header_rules_request(struct exchange *x, struct head *head);
 
 /* Is the field of that name the business of a rule for requests? Then it is none of a trailer's,
  * which a server behind may merge into the header (RFC 9110 section 6.5.1). */

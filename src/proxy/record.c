@@ -12,7 +12,7 @@ static uint32_t us_between(int64_t from_us, int64_t to_us)
 
 uint32_t exchange_upstream_us(const struct exchange *x)
 {
-    return us_between(x->sent_us, x->answered_us);
+    return us_between(x->attempt.sent_us, x->attempt.answered_us);
 }
 
 static void count(struct exchange *x, uint64_t duration_us)
@@ -55,8 +55,8 @@ static void name_route(const struct exchange *x, struct access_entry *entry)
             config->routers[x->listener->router].multi_dc.primary_if[decision->dc_rule].name;
     if (x->group_conf != NULL)
         entry->group = x->group_conf->name;
-    if (x->lease.endpoint != NULL)
-        entry->endpoint = endpoint_name(x->lease.endpoint);
+    if (x->attempt.lease.endpoint != NULL)
+        entry->endpoint = endpoint_name(x->attempt.lease.endpoint);
     if (x->listener->router >= 0 && decision->service >= 0)
         entry->service = config->routers[x->listener->router].services[decision->service].name;
     if (decision->datacenter >= 0)
@@ -82,7 +82,7 @@ static void push(struct exchange *x, uint32_t duration_us)
         .start_wall_us = x->started_wall_us,
         .duration_us = duration_us,
         .upstream_us = exchange_upstream_us(x),
-        .connect_us = us_between(x->asked_us, x->sent_us),
+        .connect_us = us_between(x->attempt.asked_us, x->attempt.sent_us),
         .bytes_in = x->bytes_in,
         .bytes_out = x->bytes_out,
         .status = x->status,
@@ -94,7 +94,7 @@ static void push(struct exchange *x, uint32_t duration_us)
         .path = x->path,
         .request_id = x->request_id,
         .user_agent = x->user_agent,
-        .error = x->error,
+        .error = x->attempt.error,
         .listener = x->listener->name,
     };
 

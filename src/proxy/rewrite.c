@@ -60,9 +60,8 @@ static struct str append(struct arena *arena, struct str old, struct str item)
     return str_make(text, old.len + 2 + item.len);
 }
 
-static void set_forwarded_for(struct exchange *x)
+static void set_forwarded_for(const struct exchange *x, struct head *head)
 {
-    struct head *head = x->request;
     struct str peer = downstream_peer_text(x->client);
 
     if (!x->listener->forwarded_for)
@@ -71,10 +70,8 @@ static void set_forwarded_for(struct exchange *x)
              append(head->arena, joined(head, HEADER_X_FORWARDED_FOR), peer));
 }
 
-static void set_client_ip(struct exchange *x)
+static void set_client_ip(const struct exchange *x, struct head *head)
 {
-    struct head *head = x->request;
-
     switch (x->listener->client_ip) {
     case CLIENT_IP_SET:
         head_set(head, HEADER_X_CLIENT_IP, str_make(x->client_text, x->client_text_len));
@@ -111,10 +108,8 @@ static void find_scheme(struct exchange *x)
     x->is_https = client_uses_https(x);
 }
 
-static void set_forwarded_proto(struct exchange *x)
+static void set_forwarded_proto(const struct exchange *x, struct head *head)
 {
-    struct head *head = x->request;
-
     if (head_find(head, HEADER_X_FORWARDED_PROTO) == NULL)
         head_add_id(head, HEADER_X_FORWARDED_PROTO, x->is_https ? STR("https") : STR("http"));
 }
@@ -185,10 +180,10 @@ static void find_request_id(struct exchange *x)
     x->request_id = given.len > 0 ? given : make_uuid(x);
 }
 
-static void set_request_id(struct exchange *x)
+static void set_request_id(const struct exchange *x, struct head *head)
 {
-    if (head_value(x->request, HEADER_X_REQUEST_ID).len == 0)
-        head_set(x->request, HEADER_X_REQUEST_ID, x->request_id);
+    if (head_value(head, HEADER_X_REQUEST_ID).len == 0)
+        head_set(head, HEADER_X_REQUEST_ID, x->request_id);
 }
 
 /* RFC 9110 section 7.6.3: the version that was received, and who we are. */
@@ -273,13 +268,13 @@ enum reason rewrite_arrival(struct exchange *x)
     return reason;
 }
 
-void rewrite_forwarding(struct exchange *x)
+void rewrite_forwarding(const struct exchange *x, struct head *head)
 {
-    set_request_id(x);
-    set_forwarded_for(x);
-    set_client_ip(x);
-    set_forwarded_proto(x);
-    add_via(x->request, x->listener->via);
+    set_request_id(x, head);
+    set_forwarded_for(x, head);
+    set_client_ip(x, head);
+    set_forwarded_proto(x, head);
+    add_via(head, x->listener->via);
 }
 
 /* --- responses ------------------------------------------------------------------------------- */

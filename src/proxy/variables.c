@@ -102,11 +102,11 @@ static struct str path_of(struct str target)
     return mark >= 0 ? str_make(target.ptr, (size_t)mark) : target;
 }
 
-/* As it stands now; what has been removed with this hop, as it came. */
+/* As it is sent to the upstream, as far as that is known by now; a hop-by-hop field as it came. */
 static struct str header_variable(const struct exchange *x, struct str name)
 {
     enum header_id id = header_lookup(name);
-    const struct field *field = head_find_name(x->request, name);
+    const struct field *field = head_find_name(x->outgoing, name);
 
     if (field == NULL || id == HEADER_HOST || id == HEADER_COOKIE)
         return exchange_field(x, name);
@@ -158,7 +158,8 @@ struct str exchange_variable(const void *arg, enum variable variable, struct str
     case VARIABLE_SHARE:
         return decision_variable(x, variable);
     case VARIABLE_UPSTREAM_MS:
-        return x->answered_us > 0 ? number_text(x, exchange_upstream_us(x) / 1000) : STR("-");
+        return x->attempt.answered_us > 0 ? number_text(x, exchange_upstream_us(x) / 1000)
+                                          : STR("-");
     case VARIABLE_HEADER:
         return header_variable(x, name);
     case VARIABLE_TEXT:
