@@ -1,4 +1,4 @@
-/* See jobs.h. Two lists under one mutex: what waits for the thread, and what waits for the loop. */
+/* Two lists under one mutex: jobs that wait for the thread, and jobs that wait for the loop. */
 #include "control/jobs.h"
 
 #include "control/join.h"
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-enum { NICENESS = 5 }; /* workers come first where there is no core to spare */
+enum { NICENESS = 5 }; /* workers have priority when all cores are busy */
 
 struct jobs {
     pthread_t thread;
@@ -21,7 +21,7 @@ struct jobs {
 
 /* --- the job thread -------------------------------------------------------------------------- */
 
-/* The next job; NULL when there is none and the thread shall end. */
+/* Waits for the next job; NULL when there is none and the thread has to end. */
 static struct job *next_job(struct jobs *jobs)
 {
     pthread_mutex_lock(&jobs->mutex);
@@ -40,8 +40,8 @@ static void job_finished(struct jobs *jobs, struct job *job)
     wakeup_send(jobs->wakeup);
 }
 
-/* The first allocation of a thread chooses its arena of malloc's. */
-static void tell_started(struct jobs *jobs)
+/* The first allocation of a thread chooses its malloc arena. */
+static void report_started(struct jobs *jobs)
 {
     free(mem_new(1));
     pthread_mutex_lock(&jobs->mutex);
@@ -55,8 +55,8 @@ static void *thread_run(void *arg)
     struct jobs *jobs = arg;
 
     pthread_setname_np(pthread_self(), "jobs");
-    tell_started(jobs);
-    setpriority(PRIO_PROCESS, 0, NICENESS); /* on Linux this thread's alone */
+    report_started(jobs);
+    setpriority(PRIO_PROCESS, 0, NICENESS); /* on Linux: of this thread only */
     for (struct job *job; (job = next_job(jobs)) != NULL;) {
         job->run(job);
         job_finished(jobs, job);

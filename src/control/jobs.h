@@ -7,7 +7,7 @@
 #include "base/list.h"
 #include "net/loop.h"
 
-/* Embedded in what the job is about, which must stay until `done`. */
+/* Embedded in the job's own data, which must stay until `done`. */
 struct job {
     struct list node;
     void (*run)(struct job *job);  /* on the job thread */
@@ -16,15 +16,15 @@ struct job {
 
 struct jobs;
 
-/* Starts the thread, which inherits the caller's signal mask. When this returns the thread has its
- * arena of malloc's: who comes before others has one for itself. */
+/* Starts the thread, which inherits the caller's signal mask. When this returns, the thread has
+ * chosen its malloc arena: a thread that starts before others has one to itself. */
 MUST_USE struct jobs *jobs_new(struct loop *loop, struct err *err);
 
 /* The loop's thread. */
 void jobs_submit(struct jobs *jobs, struct job *job);
 
-/* Finishes what was submitted and calls its `done`; gives up on a job that takes longer than
- * JOBS_END_MS (a disk that does not answer), and leaks it, since the process is about to end. The
- * loop's thread; NULL is fine. */
+/* Finishes what was submitted and calls its `done`. When a job takes longer than JOBS_END_MS (a disk
+ * that does not answer), it is leaked, since the process is about to end. Called on the loop's
+ * thread; NULL is fine. */
 enum { JOBS_END_MS = 5000 };
 void jobs_free(struct jobs *jobs);

@@ -1,4 +1,4 @@
-/* See limits.h. */
+/* Descriptor limits. */
 #include "control/limits.h"
 
 #include "base/log.h"
@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* Listeners, loops, logs, DNS, the admin port, what a reload reads; and how many of them
- * connections to upstreams may have when clients have taken all others. */
+/* OWN: for listeners, loops, logs, DNS, the admin port and the files that a reload reads. LENT: how
+ * many of those may become upstream connections when clients have taken all others. */
 enum { OWN_DESCRIPTORS = 64, LENT_DESCRIPTORS = 32 };
 
 void limits_raise_descriptors(uint32_t max_connections)

@@ -1,4 +1,4 @@
-/* Process limits. */
+/* How many descriptors the process may have, and how they are shared out. */
 #pragma once
 
 #include "base/base.h"
@@ -7,8 +7,8 @@
  * `max_connections` clients with an upstream connection each. */
 void limits_raise_descriptors(uint32_t max_connections);
 
-/* How many descriptors clients' connections may take, and those to upstreams: the rest is for the
- * admin port, for files and for DNS. 0: no bound. */
+/* The highest descriptor numbers for client connections and for upstream connections. The rest is for
+ * the admin port, files and DNS. 0: no bound. */
 struct descriptor_limits {
     uint32_t accept_max, connect_max;
 };

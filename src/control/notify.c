@@ -29,7 +29,7 @@ static void notify(const char *state)
         return;
     ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&addr,
                           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
-    (void)sent; /* a service manager that does not listen is no reason to stop */
+    (void)sent; /* weir runs on when the service manager does not take it */
     close(fd);
 }
 

@@ -1,4 +1,5 @@
-/* Telling systemd how we are (sd_notify(3)); nothing happens where NOTIFY_SOCKET is not set. */
+/* Reports the state of the process to systemd (sd_notify(3)). Without NOTIFY_SOCKET in the environment
+ * these functions do nothing. */
 #pragma once
 
 #include "base/base.h"

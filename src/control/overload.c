@@ -1,4 +1,4 @@
-/* See overload.h. */
+/* The decision, and the two facts that come from the kernel: the limit on memory and its use. */
 #include "control/overload.h"
 
 #include "observe/process.h"
@@ -57,7 +57,7 @@ const char *overload_word(enum overload_level level)
 
 /* --- memory ---------------------------------------------------------------------------------- */
 
-/* "max" is no number. */
+/* "max" is not a number and means no limit. */
 static uint64_t read_limit(const char *path)
 {
     char text[64];

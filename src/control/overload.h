@@ -1,5 +1,5 @@
-/* When there is too little of something: a pure decision from shares of memory, descriptors and
- * connections and from the lag of the loops, and the facts it is made from. */
+/* Overload: a pure decision from the shares of memory, descriptors and connections in use and from
+ * the lag of the loops. Its facts are arguments, so it is tested without load. */
 #pragma once
 
 #include "config/config.h"
@@ -14,16 +14,17 @@ struct overload_facts {
     int64_t lag_ms; /* of the slowest loop */
 };
 
-/* How bad it is. Connections alone never refuse requests on the connections there are. */
+/* The level for these facts. The number of connections alone never leads to refused requests on open
+ * connections. */
 enum overload_level overload_decide(const struct overload_conf *conf,
                                     const struct overload_facts *facts);
 
 struct overload {
     enum overload_level level;
-    unsigned calm_ticks; /* how long it has been better than `level` */
+    unsigned calm_ticks; /* for how many ticks a lower level was seen */
 };
 
-/* The level from now on: worse at once, better after OVERLOAD_CALM_TICKS. */
+/* The level from now on: it rises at once and falls after OVERLOAD_CALM_TICKS. */
 enum overload_level overload_step(struct overload *overload, enum overload_level seen);
 
 const char *overload_word(enum overload_level level);

@@ -1,7 +1,7 @@
-/* See trim.h. What is resident and cannot be accounted for is slack: the program itself, the
- * configuration, and what malloc keeps. Only the last of them grows and shrinks, so memory is given
- * back when there is much more slack than there was. A process that grows because it has more to do
- * has more that is accounted for, and is left in peace. */
+/* Slack is resident memory that is not accounted for: the program itself, the configuration, and what
+ * malloc keeps. Only the last of these grows and shrinks, so memory is given back when there is much
+ * more slack than before. A process that grows because it has more work has more memory that is
+ * accounted for, so its slack does not grow. */
 #include "control/trim.h"
 
 #include "base/log.h"

@@ -1,5 +1,5 @@
-/* See binds.h. TCP: SO_REUSEPORT gives each worker a socket of its own on the same address. Unix:
- * one socket, duplicated for each worker. */
+/* See binds.h. On a TCP address each worker has a socket of its own (SO_REUSEPORT). On a unix socket
+ * all workers share one socket, and each has a duplicate of its descriptor. */
 #include "server/binds.h"
 
 #include "base/log.h"
@@ -21,7 +21,7 @@ bool bind_is_same(const struct bind *a, const struct bind *b)
         return false;
     if (addr_is_unix(&a->addr))
         return a->file.device == b->file.device && a->file.inode == b->file.inode;
-    /* Port 0 is another port each time it is bound. */
+    /* Each bind to port 0 gets a different port. */
     return !is_any_port(&a->addr) || (a->listener == b->listener && a->position == b->position);
 }
 
@@ -34,7 +34,7 @@ const struct bind *binds_find(const struct binds *binds, const struct bind *like
     return NULL;
 }
 
-/* Whoever is there, for whatever it is used. */
+/* The bind at this address, whatever it is used for. */
 static const struct bind *find_path(const struct binds *binds, const struct addr *addr)
 {
     for (size_t i = 0; binds != NULL && i < binds->count; i++) {
@@ -44,7 +44,7 @@ static const struct bind *find_path(const struct binds *binds, const struct addr
     return NULL;
 }
 
-/* Do we have a socket that the kernel would hold against a new one on `addr`, but for
+/* Would one of our sockets make bind(2) fail for a new one on `addr`, were it not for
  * SO_REUSEPORT? */
 static bool overlaps_ours(const struct binds *binds, const struct addr *addr)
 {
@@ -65,7 +65,8 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-/* While the socket is open: a file with the same numbers cannot be another one. */
+/* Called while the socket is open: until it is closed, no other file can have the same device and
+ * inode. */
 static void remove_file(struct bind *bind)
 {
     if (bind->owns_file)
@@ -109,7 +110,7 @@ static int open_unix(struct bind *bind, struct err *err)
     return duplicate_for_users(bind, err);
 }
 
-/* The socket that `at` has is used on; its file goes on to us when we are in force. */
+/* Goes on with the socket of `at`. binds_commit passes its file on to `bind`. */
 static int share_unix(struct bind *bind, const struct bind *at, struct err *err)
 {
     bind->file = at->file;
@@ -118,8 +119,8 @@ static int share_unix(struct bind *bind, const struct bind *at, struct err *err)
     return bind_is_same(bind, at) ? 0 : duplicate_for_users(bind, err);
 }
 
-/* The file may have been removed, or another process may have put its own there. Where no new
- * one can be made, going on without is no worse than before, and no reason to refuse a
+/* The file may have been removed, or another process may have put its own there. When no new file
+ * can be made, the present socket goes on without one, as before: that is no reason to refuse a
  * configuration. */
 static int plan_unix(struct bind *bind, const struct binds *current, struct err *err)
 {
@@ -192,7 +193,7 @@ static bool is_family_missing(const struct bind_conf *conf, const struct err *er
     return conf->may_be_missing && (err->errnum == EAFNOSUPPORT || err->errnum == EADDRNOTAVAIL);
 }
 
-/* The last bind of `next` gets its socket, or is taken back. */
+/* Opens the socket of the last bind in `next`, or removes that bind. */
 static int plan_last(struct binds *next, const struct binds *current, const struct bind_conf *conf,
                      struct err *err)
 {
@@ -266,8 +267,9 @@ static int check_free(const struct binds_conf *binds, const struct binds *curren
     return 0;
 }
 
-/* Before any socket is opened, for ours would be in the way. Where those of `current` are, nobody
- * else can have come unseen since they were opened: this question would have been in their way. */
+/* Called before any socket is opened, because our own would make the check fail. Addresses that
+ * `current` has are not checked: they were free when `current` was opened, and its sockets have kept
+ * other processes away since. */
 static int check_all_free(const struct config *config, const struct binds *current, struct err *err)
 {
     for (size_t i = 0; i < config->listener_count; i++) {

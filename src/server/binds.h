@@ -11,10 +11,10 @@
 #include "server/socket_file.h"
 
 struct bind {
-    struct addr addr;  /* as configured: what makes two binds the same */
-    struct addr bound; /* as the kernel has it: differs where the port was 0 */
-    bool is_admin;     /* the admin port's, … */
-    size_t listener;   /* … or an index in config.listeners */
+    struct addr addr;  /* as configured; two binds with the same addr are the same */
+    struct addr bound; /* as the kernel reports it; differs when the configured port is 0 */
+    bool is_admin;     /* of the admin port */
+    size_t listener;   /* otherwise: an index in config.listeners */
     size_t position;   /* in its list of addresses */
     bool inbound;      /* closed when draining begins */
     uint32_t max_unsent_bytes;
@@ -23,9 +23,9 @@ struct bind {
     int unix_fd; /* owns: the one socket that all workers share; -1 for TCP */
     struct socket_rights rights;
     struct socket_file file;
-    bool owns_file; /* it is removed with the socket */
+    bool owns_file; /* the file is removed with the socket */
 
-    /* owns: one for each worker, one in all for the admin port, until it is taken; -1: it was */
+    /* owns: one for each worker, or one for the admin port, until it is taken; -1: taken */
     int *fds;
     size_t fd_count;
 };
@@ -36,30 +36,32 @@ struct binds {
     size_t workers;
 };
 
-/* What `config` needs, with sockets bound for all that `current` (NULL: nothing) does not have.
- * They listen already, unless `current` serves their address in another way (0.0.0.0 and
- * 127.0.0.1): then clients must not come to them before binds_listen. */
+/* What `config` needs, with sockets bound for every address that `current` (NULL: nothing) does not
+ * have. They listen already, unless `current` has an address that overlaps (0.0.0.0 and 127.0.0.1):
+ * clients must not reach those before binds_listen. */
 MUST_USE struct binds *binds_plan(const struct binds *current, const struct config *config,
                                   size_t workers, struct err *err);
 
-/* All that is open listens from now on: `next` is about to be served. */
+/* Makes every open socket of `next` listen, just before the workers serve it. */
 MUST_USE int binds_listen(const struct binds *next, struct err *err);
 
-/* `next` is in force: takes over what stays from `current` and frees that; removes the files of
- * unix sockets that are gone. */
+/* `next` is in force from now on: takes over what stays from `current`, frees `current`, and removes
+ * the files of unix sockets that `next` does not have. */
 void binds_commit(struct binds *current, struct binds *next);
 
-/* The sockets belong to this user from now on: the kernel lets only one user's sockets share a
- * port, and those that a reload opens will be this user's. */
+/* Changes the owner of the sockets to this user. The kernel lets sockets share a port only when they
+ * have the same owner, and this user will own those that a reload opens. */
 MUST_USE int binds_give_to(const struct binds *binds, uid_t uid, struct err *err);
 
-/* Draining, of what is inbound: removes the files of unix sockets, so that another process may take
- * their paths, and, when the workers have shut their doors, closes the sockets. */
+/* For draining, inbound listeners only. binds_remove_files removes the files of unix sockets, so that
+ * another process can take their paths. binds_close_inbound closes the sockets, after the workers
+ * have closed theirs. */
 void binds_remove_files(struct binds *binds);
 void binds_close_inbound(struct binds *binds);
 
-/* Closes the descriptors it has and removes the files of its unix sockets: all of them when the
- * process ends, those it opened when it was planned and will not be. NULL is fine. */
+/* Closes the descriptors that were not taken, and removes the files of the unix sockets that it
+ * owns: those in force when the process ends, or those that were opened for a configuration that
+ * did not take effect. NULL is fine. */
 void binds_free(struct binds *binds);
 
 const struct bind *binds_find(const struct binds *binds, const struct bind *like);

@@ -1,4 +1,4 @@
-/* Parsing what the kernel says about CPU limits; the last two functions read the files. */
+/* Parses the kernel's files about CPU limits. Only the functions under "reading" open files. */
 #include "server/cpu_quota.h"
 
 #include "observe/process.h"
@@ -24,7 +24,7 @@ static int64_t quota_of(struct str quota, struct str period)
     if (str_to_u64(without_newline(quota), &quota_us) < 0 ||
         str_to_u64(without_newline(period), &period_us) < 0 || period_us == 0 || quota_us == 0 ||
         quota_us > UINT64_MAX / 1000)
-        return CPU_UNLIMITED; /* "max" and "-1" are no numbers either */
+        return CPU_UNLIMITED; /* includes "max" and "-1" */
     return (int64_t)MIN(quota_us * 1000 / period_us, (uint64_t)INT_MAX);
 }
 
@@ -104,8 +104,8 @@ static int64_t smaller_quota(int64_t a, int64_t b)
     return MIN(a, b);
 }
 
-/* The tightest limit of our group and those above it. In a container the path named in /proc may
- * not exist below /sys/fs/cgroup; its root is our group then, and is looked at in any case. */
+/* The smallest limit of our group and its parents. In a container the path in /proc may not exist
+ * below /sys/fs/cgroup; then the root there is our group, and it is read in any case. */
 static int64_t own_quota(void)
 {
     char text[4096], group[PATH_MAX];

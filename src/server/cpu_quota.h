@@ -8,7 +8,7 @@
 enum { CPU_UNLIMITED = -1 };
 
 /* cgroup v2 cpu.max ("max 100000", "150000 100000") as thousandths of a CPU; CPU_UNLIMITED when
- * there is no limit or the text makes no sense. */
+ * there is no limit or the text is not valid. */
 int64_t cpu_max_parse(struct str text);
 
 /* cgroup v1 cpu.cfs_quota_us and cpu.cfs_period_us ("-1" is unlimited), the same way. */
@@ -21,5 +21,5 @@ struct str cgroup_path(struct str text, bool *is_v2);
 /* Workers for so many cores and such a quota: rounded up, at least one, at most `cores`. */
 unsigned workers_for(unsigned cores, int64_t quota_thousandths);
 
-/* The answer for this process. */
+/* The number of workers for this process. */
 unsigned workers_default(void);

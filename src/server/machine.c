@@ -1,4 +1,4 @@
-/* See machine.h. */
+/* The checks of machine.h: they look things up and change nothing. */
 #include "server/machine.h"
 
 #include "server/privileges.h"
@@ -14,7 +14,7 @@ struct review {
     void *arg;
 };
 
-/* The directory that the file of a socket will be in: there, and writable for somebody. */
+/* Does the directory exist in which the socket's file will be? */
 static void review_directory(const struct review *review, const struct bind_conf *bind)
 {
     char directory[sizeof(bind->addr.un.sun_path)], text[512];

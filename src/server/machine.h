@@ -1,5 +1,6 @@
-/* What a start on this machine would refuse and no file can tell: users that do not exist here,
- * directories that are missing. For `weir check`, which may run on another machine. */
+/* Reasons why a start would fail on this machine that are not in the configuration: users that do
+ * not exist here, missing directories. They are warnings of `weir check`, because it may run on
+ * another machine. */
 #pragma once
 
 #include "config/config.h"

@@ -1,4 +1,5 @@
-/* See privileges.h. */
+/* The order matters: capabilities are kept over setresuid, then reduced to one; the filter for system
+ * calls comes last, because the steps before it make calls that it forbids. */
 #include "server/privileges.h"
 
 #include "base/log.h"
@@ -12,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* LeakSanitizer looks at its own process as a debugger would. */
+/* LeakSanitizer attaches to its own process as a debugger does, which PR_SET_DUMPABLE forbids. */
 #if defined(__SANITIZE_ADDRESS__)
 enum { CAN_HIDE = 0 };
 #else
@@ -64,7 +65,7 @@ int privileges_find(const struct privileges_conf *conf, struct identity *identit
     return 0;
 }
 
-/* What no child and no later exec could get back. */
+/* A capability outside this set cannot be regained by exec. */
 static void empty_bounding_set(void)
 {
     for (unsigned capability = 0; capability <= 63; capability++) {

@@ -8,15 +8,15 @@
 
 #include <sys/types.h>
 
-/* No setuid program can help us any more, nobody of our user can read our memory, and none of it
- * goes to disk. With `user` in the configuration, and root: that user, with CAP_NET_BIND_SERVICE
- * and no other capability, so that a reload may still open port 443. With `seccomp`: see
- * syscalls.c. */
+/* Afterwards setuid programs give no privileges, other processes of the same user cannot read our
+ * memory, and there are no core dumps. When the configuration has `user` and we are root, the
+ * process becomes that user and keeps one capability, CAP_NET_BIND_SERVICE, so that a reload can
+ * open port 443. For `seccomp` see syscalls.c. */
 MUST_USE int privileges_drop(const struct privileges_conf *conf, struct err *err);
 
-/* Who the process will become. */
+/* The user and group that the process will have. */
 struct identity {
-    bool changes; /* else the others say nothing */
+    bool changes; /* false: uid and gid are not set */
     uid_t uid;
     gid_t gid;
 };
@@ -27,5 +27,5 @@ MUST_USE int privileges_find(const struct privileges_conf *conf, struct identity
 MUST_USE int user_find(struct str name, uid_t *uid, gid_t *gid, struct err *err);
 MUST_USE int group_find(struct str name, gid_t *gid, struct err *err);
 
-/* The system calls that we make; all others answer EPERM from now on. */
+/* Allows the system calls that weir makes; all others fail with EPERM from now on. */
 MUST_USE int syscalls_restrict(struct err *err);

@@ -181,7 +181,7 @@ static void raise_limits(const struct config *old, const struct config *new)
         limits_raise_descriptors(new->max_connections);
 }
 
-static void tell_parts(struct reload *reload)
+static void adopt_in_parts(struct reload *reload)
 {
     const struct snapshot *snapshot = reload->snapshot;
 
@@ -208,7 +208,7 @@ static void commit(struct reload *reload, struct candidate *next)
     if (next->writer != NULL)
         logs_use(reload->logs, next->writer);
     mark_group_metrics(reload);
-    tell_parts(reload);
+    adopt_in_parts(reload);
     raise_limits(old_config, snapshot_config(reload->snapshot));
     snapshot_unref(&old);
     free(next);

@@ -19,10 +19,10 @@ struct server_options {
     snapshot_source *source; /* asked at the start, and at each reload on the job thread */
     void *source_arg;
     unsigned workers; /* 0: as configured */
-    /* Whether a SIGHUP that came means that the process ends, not "reload"; NULL: never. */
+    /* Does a SIGHUP that came mean "end" instead of "reload"? NULL: never. */
     bool (*hangup_is_end)(void *arg);
     void *hangup_arg;
-    /* Sees every access log entry, logged or not; may be NULL. Called on the log thread. */
+    /* Called with every access log entry, whether it is logged or not; may be NULL. Log thread. */
     void (*watch)(void *arg, const struct access_entry *entry);
     void *watch_arg;
 };

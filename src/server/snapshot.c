@@ -1,4 +1,5 @@
-/* Building and counting snapshots. */
+/* Building and counting snapshots. Building is the part that can fail and take long, so it runs
+ * before anything else changes. */
 #include "server/snapshot.h"
 
 #include "base/clock.h"
@@ -8,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-/* All that the configuration names. */
+/* What the configuration names and does not contain. */
 struct secrets {
     struct tls_plans tls;                 /* owns */
     struct tls_ticket_files *ticket_keys; /* owns */
@@ -54,7 +55,7 @@ static int compile_routers(struct snapshot *snapshot, struct err *err)
     return 0;
 }
 
-/* Compiles a configuration; owns both from now on, on failure too. */
+/* Compiles a configuration. Owns `config` and `secrets` from now on, also on failure. */
 static struct snapshot *snapshot_new(struct config *config, struct secrets secrets, struct err *err)
 {
     struct snapshot *snapshot = mem_new(sizeof(*snapshot));
@@ -115,7 +116,7 @@ static void on_machine_warning(void *arg, const struct place *place, const char 
     on_tls_complaint(arg, place, false, text);
 }
 
-/* How many errors; `secrets` has to be freed in any case. */
+/* Returns the number of errors. The caller frees `secrets` in any case. */
 static int secrets_load(struct secrets *secrets, const struct config *config,
                         const atomic_bool *cancel, struct reporter *reporter)
 {
@@ -194,7 +195,7 @@ void snapshot_unref(struct snapshot **snapshot)
     *snapshot = NULL;
     if (old == NULL)
         return;
-    /* Whoever frees must see all that the others did with it. */
+    /* Acquire and release: the thread that frees must see every write of the others. */
     if (atomic_fetch_sub_explicit(&old->refs, 1, memory_order_acq_rel) > 1)
         return;
     if (old->dispose != NULL)

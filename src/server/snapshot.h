@@ -8,19 +8,19 @@
 
 struct snapshot;
 
-/* What is wrong with a configuration, one line each; warnings have is_error false. */
+/* Called with one line for each error (is_error) or warning about a configuration. */
 typedef void snapshot_report(void *arg, bool is_error, const char *line);
 
 /* Where the configuration comes from: a file, or the text embedded in the demo. */
 typedef struct config *snapshot_source(void *arg, struct complaints *complaints);
 
-/* Looks into what `config` names: certificates, keys, CA bundles, ticket keys; warns of what this
- * machine lacks. How many errors there are; all of them were reported. */
+/* Reads what `config` names: certificates, keys, CA bundles, ticket keys. Warns of what is missing on
+ * this machine. Returns the number of errors; all were reported. */
 int snapshot_check(const struct config *config, snapshot_report *report, void *report_arg);
 
-/* Loads, checks and compiles, with all certificates and keys. May take long: any thread. NULL when
- * there was an error; everything there is to complain about was reported then. NULL also soon after
- * `cancel` (may be NULL) has become true. One reference is the caller's. */
+/* Loads, checks and compiles a configuration with all certificates and keys. It may take long and
+ * runs on any thread. Returns NULL after an error, when everything was reported, and soon after
+ * `cancel` (may be NULL) has become true. The caller owns one reference. */
 MUST_USE struct snapshot *snapshot_load(snapshot_source *source, void *source_arg,
                                         const atomic_bool *cancel, snapshot_report *report,
                                         void *report_arg);

@@ -1,4 +1,4 @@
-/* See socket_file.h. */
+/* A file is recognised by device and inode, since a path can come to name another file. */
 #include "server/socket_file.h"
 
 #include "server/privileges.h"
@@ -28,7 +28,7 @@ int socket_rights_apply(const struct socket_rights *rights, const struct addr *a
 {
     const char *path = addr->un.sun_path;
 
-    /* The mode first: whoever becomes the owner might put a link in the place of the file. */
+    /* The mode first: the new owner could replace the file by a link, and chmod would follow it. */
     if (rights->mode >= 0 && chmod(path, (mode_t)rights->mode) < 0)
         return err_set_errno(err, "cannot set the mode of %s", path);
     if (rights->uid == (uid_t)-1 && rights->gid == (gid_t)-1)

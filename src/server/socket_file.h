@@ -1,21 +1,20 @@
-/* The file of a unix socket: who may use it, and whether the file at a path is still the one
- * that was made there. Another process may have put its own in its place, which is not ours to
- * remove. */
+/* The file of a unix socket: its mode and owner, and whether the file at a path is still the one that
+ * weir created. Another process may have put its own file there, which weir must not remove. */
 #pragma once
 
 #include "config/config.h"
 
 #include <sys/types.h>
 
-/* Which file it is. It stays the only one of its kind for as long as the socket that was bound to
- * it is open, even when it was removed from its directory. */
+/* Identifies a file. No other file can have the same numbers while the socket that was bound to it is
+ * open, even after it was removed from its directory. */
 struct socket_file {
     dev_t device;
     ino_t inode;
 };
 
 struct socket_rights {
-    int mode;  /* -1: as the umask has it */
+    int mode;  /* -1: what the umask gives */
     uid_t uid; /* (uid_t)-1: the process's */
     gid_t gid; /* likewise */
 };
@@ -33,5 +32,5 @@ MUST_USE int socket_rights_apply(const struct socket_rights *rights, const struc
 struct socket_file socket_file_at(const struct addr *addr);
 bool socket_file_is_at(const struct socket_file *file, const struct addr *addr);
 
-/* Unless another file has taken its place. */
+/* Removes the file, unless another file has taken its place. */
 void socket_file_remove(const struct socket_file *file, const struct addr *addr);

@@ -20,9 +20,9 @@ enum { GAUGE_TICK_MS = 500, PULSE_MS = 200 };
 struct door {
     struct door *next;
     struct worker *worker;          /* borrows */
-    struct bind bind;               /* a copy: who it is, and what it is for */
-    bool is_ending;                 /* the configuration has no such address any more */
-    struct listener_sock *listener; /* owns; NULL while it is shut */
+    struct bind bind;               /* a copy */
+    bool is_ending;                 /* the new configuration does not have this address */
+    struct listener_sock *listener; /* owns; NULL: not accepting */
 };
 
 struct worker {
@@ -36,8 +36,8 @@ struct worker {
     /* made by control, outlive the thread */
     struct metrics *metrics;       /* owns */
     struct access_ring *ring;      /* owns */
-    _Atomic int64_t pulse_at_ms;   /* when the loop last showed that it turns */
-    _Atomic int64_t pulse_late_ms; /* … and how late that was */
+    _Atomic int64_t pulse_at_ms;   /* when the loop last ran its pulse timer */
+    _Atomic int64_t pulse_late_ms; /* how late that was */
 
     /* the thread's own */
     struct loop *loop;
@@ -47,9 +47,9 @@ struct worker {
     struct ticker *ticker, *pulse;
     struct door *doors;          /* owns */
     const struct config *config; /* borrows: of the snapshot last adopted */
-    struct listener_figures listening, listening_told;
-    uint64_t offloaded_told; /* handshakes */
-    unsigned turns_told;
+    struct listener_figures listening, listening_reported;
+    uint64_t offloaded_reported; /* handshakes */
+    unsigned turns_reported;
     bool is_idle; /* draining: nothing is open, which was reported */
 };
 
@@ -59,7 +59,8 @@ static bool is_at_connection_cap(struct worker *worker)
 {
     uint32_t cap = worker->config->max_connections;
 
-    /* Asking the others reads their memory: not while we alone are far from it. */
+    /* The exact number needs the counters of all workers, whose cache lines are not ours: not while
+     * this worker alone is far from the cap. */
     if (proxy_open_connections(worker->proxy) + 1 < cap / 8)
         return false;
     return worker->conf.connections(worker->conf.connections_arg) >= cap;
@@ -119,7 +120,7 @@ static struct door *door_find(struct worker *worker, const struct bind *bind)
     return NULL;
 }
 
-/* What waits at doors that `binds` does not have, while their configuration is still in force. */
+/* Accepts what waits at doors that `binds` does not have, before the old configuration is replaced. */
 static void accept_at_doors_not_in(struct worker *worker, const struct binds *binds)
 {
     for (struct door *door = worker->doors; door != NULL; door = door->next) {
@@ -137,8 +138,8 @@ static void remove_door(struct door **at)
     free(door);
 }
 
-/* A connection that came a moment too late goes to the door that has its address now, if one has:
- * of 0.0.0.0:80 and 127.0.0.1:80 one may follow the other. */
+/* A connection that is accepted at a door that is ending goes to the door that covers its address
+ * now, if there is one: 127.0.0.1:80 may replace 0.0.0.0:80. */
 static void remove_doors_not_in(struct worker *worker, const struct binds *binds)
 {
     for (struct door *door = worker->doors; door != NULL; door = door->next)
@@ -257,24 +258,25 @@ void worker_end(struct worker *worker)
 
 /* --- the thread ------------------------------------------------------------------------------ */
 
-/* A full ring loses log lines; nobody could be told in a better way. */
+/* A full ring loses the line. */
 static void log_to_ring(void *arg, const char *line, size_t len)
 {
     (void)access_ring_push_line(arg, line, len);
 }
 
-static void tell_listening(struct worker *worker)
+static void report_listening(struct worker *worker)
 {
-    const struct listener_figures *now = &worker->listening, *told = &worker->listening_told;
-    uint64_t refused = now->refused - told->refused;
+    const struct listener_figures *now = &worker->listening,
+                                  *reported = &worker->listening_reported;
+    uint64_t refused = now->refused - reported->refused;
 
     metric_add(&worker->metrics->counters[COUNTER_CONNECTIONS_REFUSED], refused);
     metric_add(&worker->metrics->reasons[REASON_DESCRIPTORS], refused);
-    metric_add(&worker->metrics->counters[COUNTER_ACCEPT_PAUSED], now->pauses - told->pauses);
-    worker->listening_told = *now;
+    metric_add(&worker->metrics->counters[COUNTER_ACCEPT_PAUSED], now->pauses - reported->pauses);
+    worker->listening_reported = *now;
 }
 
-/* Asked again and again: somebody may change them from outside (prlimit). */
+/* Read again with each pulse, because they can be changed from outside (prlimit). */
 static void limit_descriptors(struct loop *loop)
 {
     struct descriptor_limits limits = limits_descriptors();
@@ -291,14 +293,14 @@ static void on_tick(void *arg)
     h2_memory_trim();
     atomic_store_explicit(&worker->metrics->gauges[GAUGE_BUFFER_BYTES],
                           loop_bufs(worker->loop)->bytes_in_use, memory_order_relaxed);
-    tell_listening(worker);
+    report_listening(worker);
     metrics_free_expired(worker->metrics);
     uint64_t offloaded = tls_library_figures(worker->library)->offloaded;
     metric_add(&worker->metrics->counters[COUNTER_HANDSHAKES_OFFLOADED],
-               offloaded - worker->offloaded_told);
-    worker->offloaded_told = offloaded;
-    metric_add(&worker->metrics->counters[COUNTER_LOOP_TURNS], turns - worker->turns_told);
-    worker->turns_told = turns;
+               offloaded - worker->offloaded_reported);
+    worker->offloaded_reported = offloaded;
+    metric_add(&worker->metrics->counters[COUNTER_LOOP_TURNS], turns - worker->turns_reported);
+    worker->turns_reported = turns;
 }
 
 static void on_pulse(void *arg)

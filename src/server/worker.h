@@ -16,13 +16,13 @@ struct worker;
 struct worker_conf {
     unsigned index;
     struct tls_tickets *tickets; /* borrows: shared by all workers */
-    struct tls_helpers *helpers; /* borrows: the same; NULL: the worker signs itself */
+    struct tls_helpers *helpers; /* borrows: the same; NULL: the worker signs on its own thread */
     unsigned handshake_queue;    /* handshakes that may wait in this worker */
     struct quotas *quotas;       /* borrows: shared by all workers */
     uint32_t ring_bytes;
     void (*ring_wake)(void *arg); /* called on the worker's thread */
     void *ring_arg;
-    /* The cap on connections of the whole process: how many there are elsewhere, and the cap. */
+    /* How many connections the whole process has, for its cap. */
     uint64_t (*connections)(void *arg); /* any thread */
     void *connections_arg;
     /* Draining, and nothing is open in this worker any more. Called on the worker's thread. */
@@ -39,7 +39,8 @@ MUST_USE struct worker *worker_start(const struct worker_conf *conf, struct err 
 bool worker_join(struct worker *worker, int64_t ms);
 void worker_free(struct worker *worker);
 
-/* How late the worker's loop is, at the worst of the last moments. */
+/* How late the worker's loop is: the larger of its last measured delay and of the time since its last
+ * pulse was due. */
 int64_t worker_lag_ms(const struct worker *worker);
 
 struct metrics *worker_metrics(struct worker *worker);
