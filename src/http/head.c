@@ -46,14 +46,19 @@ static struct field *add(struct head *head, struct str name, struct str value, e
 
 enum { FIELDS_SPARE = 12 }; /* of a copy: what a proxy adds mostly fits */
 
-struct head *head_copy(const struct head *head)
+static bool has_removed(const struct head *head)
 {
-    struct head *copy = arena_alloc(head->arena, sizeof(*copy));
-    uint16_t cap = head->field_count + FIELDS_SPARE, count = 0;
+    bool removed = false;
 
-    *copy = *head;
-    copy->fields = arena_alloc(head->arena, cap * sizeof(*copy->fields));
-    copy->field_cap = cap;
+    for (unsigned i = 0; i < head->field_count; i++)
+        removed |= head->fields[i].removed;
+    return removed;
+}
+
+static void copy_kept_fields(struct head *copy, const struct head *head)
+{
+    uint16_t count = 0;
+
     memset(copy->first, 0, sizeof(copy->first));
     for (unsigned i = 0; i < head->field_count; i++) {
         const struct field *field = &head->fields[i];
@@ -64,6 +69,19 @@ struct head *head_copy(const struct head *head)
             copy->first[field->id] = count;
     }
     copy->field_count = count;
+}
+
+struct head *head_copy(const struct head *head)
+{
+    struct head *copy = arena_alloc(head->arena, sizeof(*copy));
+
+    *copy = *head;
+    copy->field_cap = (uint16_t)(head->field_count + FIELDS_SPARE);
+    copy->fields = arena_alloc(head->arena, copy->field_cap * sizeof(*copy->fields));
+    if (has_removed(head))
+        copy_kept_fields(copy, head);
+    else
+        memcpy(copy->fields, head->fields, head->field_count * sizeof(*copy->fields));
     return copy;
 }
 

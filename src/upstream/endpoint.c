@@ -1,5 +1,8 @@
 /* One address of a target and the pool of its connections. Of those with room the last used is
  * taken first: it is warm in every cache, and the surplus grows cold behind it and goes. */
+#include "upstream/endpoint_impl.h"
+#include "upstream/target_impl.h"
+#include "upstream/upconn_impl.h"
 #include "upstream/upstream_impl.h"
 
 #include <stdlib.h>

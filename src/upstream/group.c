@@ -1,6 +1,7 @@
 /* Groups: found by name at a reload, and configured anew. Which target a new configuration keeps is
  * decided here; what a target does is target.c. */
 #include "upstream/group_impl.h"
+#include "upstream/target_impl.h"
 #include "upstream/upstream_impl.h"
 
 #include <stdlib.h>

@@ -4,6 +4,9 @@
  * first serves the head of the queue. What it remembers (lease->endpoint) is only a hint: where its
  * connection was started, so that a failure there ends this request and not another's. The queue is
  * served by a task at the end of the turn, never inside a call of the user. */
+#include "upstream/endpoint_impl.h"
+#include "upstream/target_impl.h"
+#include "upstream/upconn_impl.h"
 #include "upstream/upstream_impl.h"
 
 /* --- choosing -------------------------------------------------------------------------------- */
@@ -25,9 +28,7 @@ static struct endpoint *pick(struct target *t, const struct lease *lease)
         .avoid = index_of(t, lease->avoid),
         .now_ms = loop_now_ms(t->upstream->loop),
     };
-    int i = t->group->conf->balance == BALANCE_ROUND_ROBIN
-                ? balance_round_robin(&c, &t->cursor)
-                : balance_least_request(&c, &t->upstream->dice);
+    int i = t->balancer.ops->pick(&t->balancer, &c, &t->upstream->dice);
 
     return i != BALANCE_NONE ? t->endpoints[i] : NULL;
 }
@@ -132,7 +133,7 @@ static void wait_for(struct lease *lease, struct endpoint *e)
         hint(lease, e);
 }
 
-/* Is a connection that could serve it being made where it thinks? */
+/* Is its endpoint already connecting for it? */
 static bool is_provided(const struct lease *lease)
 {
     if (lease->endpoint == NULL)
@@ -157,7 +158,7 @@ static struct lease *unprovided(const struct target *t)
 /* As many connections as the queue needs, as far as limits allow. */
 static void provide(struct target *t)
 {
-    /* Of connections that belong to clients a surplus of one is of no use to another. */
+    /* A connection that belongs to one client is of no use to another. */
     while (target_needs_client(t) || t->expected < t->waiting_count) {
         struct lease *lease = unprovided(t);
         struct endpoint *e = lease != NULL ? pick(t, lease) : NULL;
@@ -177,11 +178,23 @@ static bool try_endpoint(struct lease *lease, struct endpoint *e)
     return e->available_count > 0 && endpoint_take(e, lease);
 }
 
-/* Any connection with room; on the endpoint to avoid only where there is no other. */
+/* A connection of the endpoint that the balancer picks for it. */
+static struct endpoint *take_picked(struct target *t, struct lease *lease)
+{
+    struct endpoint *e = pick(t, lease);
+
+    return e != NULL && try_endpoint(lease, e) ? e : NULL;
+}
+
+/* Any connection with room, where the balancer allows any; on the endpoint to avoid only where there
+ * is no other. */
 static struct endpoint *take_anywhere(struct target *t, struct lease *lease)
 {
+    if (t->balancer.ops->keeps_affinity)
+        return take_picked(t, lease);
     for (int i = 0; i < t->endpoint_count && t->available > 0; i++) {
-        struct endpoint *e = t->endpoints[(t->cursor + (uint32_t)i) % (uint32_t)t->endpoint_count];
+        struct endpoint *e =
+            t->endpoints[(t->balancer.cursor + (uint32_t)i) % (uint32_t)t->endpoint_count];
         if (e == lease->avoid && t->endpoint_count > 1)
             continue;
         if (try_endpoint(lease, e))
@@ -264,7 +277,7 @@ void target_connect_failed(struct target *t, struct endpoint *e,
         lease = hinted_at(t, e, client);
         ASSERT(lease != NULL || client != NULL);
         if (lease == NULL)
-            break; /* who asked for it has gone; the others have theirs */
+            break; /* the client that it was for has closed */
         fail_lease(t, lease, reason, error);
     }
     if (t->waiting_count > 0)
@@ -316,7 +329,7 @@ enum reason upstream_acquire(struct target *t, struct lease *lease, struct arena
     lease->asked_at_ms = loop_now_ms(t->upstream->loop);
 
     struct endpoint *e = pick(t, lease);
-    /* First come, first served: nobody overtakes the queue, where both could use the same. */
+    /* First come, first served: a request waits behind others that could use the same connection. */
     bool may_take =
         e != NULL && (t->waiting_any == 0 || lease->needs_fresh || lease->client != NULL);
     lease_set_target(lease, t);

@@ -1,5 +1,7 @@
 /* A target: the endpoints that requests are balanced over, as its configuration and the resolver
  * have them. Which request gets which of their connections is queue.c. */
+#include "upstream/endpoint_impl.h"
+#include "upstream/target_impl.h"
 #include "upstream/upstream_impl.h"
 
 #include <stdlib.h>
@@ -194,6 +196,7 @@ void target_configure(struct target *t, const struct target_conf *conf, struct t
     struct tls_client *old = t->client;
 
     t->conf = conf;
+    balancer_configure(&t->balancer, t->group->conf->balance);
     t->client = client != NULL ? tls_client_ref(client) : NULL;
     if (old != NULL)
         tls_client_unref(&old);

@@ -1,291 +1,15 @@
-/* One upstream connection: the glue between a conn (bytes) and a client session (streams). It knows
- * whether it may carry another request and in which of its endpoint's lists it stands; who gets it
- * is decided in queue.c and endpoint.c.
+/* One upstream connection: what its conn (bytes) and its client session (streams) tell each other. In
+ * which list it stands and when it is freed is upconn_pool.c; who gets it is decided in queue.c and
+ * endpoint.c.
  *
- * Its one difficulty is that everything may happen inside a callback of its own session. So whoever
- * calls into the session counts on_stack, and upconn_settle(), the one place where a connection is
- * pooled, closed or freed, does nothing before that count is back at zero. */
-#include "upstream/upstream_impl.h"
+ * Whoever calls into the session counts on_stack, because everything may happen inside a callback of
+ * it, and settles afterwards. */
+#include "upstream/upconn_impl.h"
 
-#include "base/clock.h"
 #include "base/log.h"
-#include "net/proxy_header.h"
-
-#include <stdlib.h>
-
-/* --- lists ----------------------------------------------------------------------------------- */
-
-/* How many more streams are hoped for from `u`. */
-static void expect(struct upconn *u, uint32_t streams)
-{
-    struct endpoint *e = u->endpoint;
-
-    e->expected += streams - u->expected;
-    if (e->target != NULL)
-        e->target->expected += streams - u->expected;
-    u->expected = streams;
-}
-
-static void leave_list(struct upconn *u)
-{
-    struct endpoint *e = u->endpoint;
-
-    list_remove(&u->node);
-    switch (u->in) {
-    case IN_NONE:
-    case IN_CLOSING:
-        break;
-    case IN_CONNECTING:
-        e->connecting_count--;
-        e->connections--;
-        break;
-    case IN_AVAILABLE:
-        e->available_count--;
-        if (e->target != NULL)
-            e->target->available--;
-        e->connections--;
-        break;
-    case IN_BUSY:
-        e->connections--;
-        break;
-    }
-    u->in = IN_NONE;
-}
-
-static void enter_list(struct upconn *u, enum pool_list in)
-{
-    struct endpoint *e = u->endpoint;
-
-    leave_list(u);
-    u->in = in;
-    switch (in) {
-    case IN_NONE:
-        break;
-    case IN_CONNECTING:
-        list_push_back(&e->connecting, &u->node);
-        e->connecting_count++;
-        e->connections++;
-        break;
-    case IN_AVAILABLE:
-        list_push_front(&e->available, &u->node);
-        e->available_count++;
-        e->target->available++;
-        e->connections++;
-        break;
-    case IN_BUSY:
-        list_push_back(&e->busy, &u->node);
-        e->connections++;
-        break;
-    case IN_CLOSING:
-        list_push_back(&u->upstream->closing, &u->node);
-        break;
-    }
-    endpoint_publish(e);
-}
-
-/* --- ends ------------------------------------------------------------------------------------ */
-
-static void upconn_free(struct reap *reap)
-{
-    struct upconn *u = CONTAINER_OF(reap, struct upconn, reap);
-
-    task_cancel(&u->settle);
-    deadline_deinit(&u->idle);
-    if (u->session != NULL)
-        session_free(u->session);
-    bufq_deinit(&u->no_out);
-    endpoint_unref(u->endpoint);
-    free(u);
-}
-
-static void leave_client(struct upconn *u)
-{
-    list_remove(&u->own);
-    u->client = NULL;
-}
-
-/* Its endpoint and the session's streams have no connection any more. */
-static void detach(struct upconn *u)
-{
-    struct target *target = u->endpoint->target;
-    bool was_attached = upconn_is_attached(u);
-
-    deadline_clear(&u->idle);
-    expect(u, 0);
-    leave_list(u);
-    leave_client(u);
-    if (u->session != NULL)
-        u->session->out = &u->no_out;
-    endpoint_publish(u->endpoint);
-    if (was_attached && target != NULL && target->waiting_count > 0)
-        target_serve_later(target); /* room for another connection */
-}
-
-static void die(struct upconn *u)
-{
-    if (u->is_counted) {
-        u->is_counted = false;
-        metric_sub(&u->upstream->metrics->gauges[GAUGE_UP_CONNECTIONS_OPEN], 1);
-    }
-    u->conn = NULL;
-    u->state = UPCONN_DEAD;
-    upconn_settle(u);
-}
-
-void upconn_abort(struct upconn *u)
-{
-    if (u->conn == NULL) {
-        upconn_settle(u);
-        return;
-    }
-    conn_abort(u->conn);
-    detach(u);
-    die(u);
-}
-
-void upconn_close(struct upconn *u)
-{
-    if (!upconn_is_attached(u))
-        return;
-    if (u->state == UPCONN_CONNECTING) {
-        upconn_abort(u);
-        return;
-    }
-    if (u->session->is_h2 && !u->session->draining) {
-        u->on_stack++;
-        session_drain(u->session); /* GOAWAY goes with what is queued */
-        u->on_stack--;
-    }
-    detach(u);
-    u->state = UPCONN_CLOSING;
-    enter_list(u, IN_CLOSING);
-    conn_close(u->conn);
-}
-
-/* --- where it belongs ------------------------------------------------------------------------ */
-
-static bool may_carry_more(const struct upconn *u)
-{
-    const struct session *s = u->session;
-    const struct endpoint *e = u->endpoint;
-
-    if (u->is_broken || s->draining || s->wants_early_close || e->index == ENDPOINT_GONE)
-        return false;
-    if (e->target->is_gone && e->target->waiting_count == 0)
-        return false;
-    return e->target->group->conf->max_requests == 0 ||
-           s->requests < e->target->group->conf->max_requests;
-}
-
-/* Received and not used; inside on_data the connection itself cannot know yet. */
-static bool has_surplus(const struct upconn *u)
-{
-    return u->is_in_data ? u->left_bytes > 0 : conn_unused(u->conn) > 0;
-}
-
-static bool was_cut(const struct upconn *u)
-{
-    return !u->session->is_h2 && (u->session->phase != SESSION_IDLE || has_surplus(u));
-}
-
-static void become_idle(struct upconn *u)
-{
-    const struct group_conf *group = u->endpoint->target->group->conf;
-
-    if (u->is_paused) {
-        u->is_paused = false;
-        conn_resume(u->conn);
-    }
-    /* Set once per rest: an h2 peer's PINGs do not make it longer. */
-    if (!deadline_is_set(&u->idle))
-        deadline_set(u->upstream->loop, &u->idle, group->timeouts.pool_idle_ms);
-    if (u->in != IN_AVAILABLE)
-        enter_list(u, IN_AVAILABLE);
-    /* Behind the others stands the one that was idle longest. */
-    if (u->endpoint->available_count > group->max_idle) {
-        struct upconn *coldest = CONTAINER_OF(u->endpoint->available.prev, struct upconn, node);
-        if (coldest->leases == 0 && u->endpoint->target->waiting_count == 0)
-            upconn_close(coldest);
-    }
-}
-
-/* The session has nothing more to say. An h2 session's last words may still have to be written;
- * what is left of an h1 request is of no use to anybody. */
-static void end_session(struct upconn *u)
-{
-    bool is_h2 = u->session->is_h2;
-
-    if (is_h2 && !bufq_is_empty(conn_out(u->conn))) {
-        upconn_close(u);
-        return;
-    }
-    u->on_stack++;
-    upconn_abort(u);
-    if (!is_h2 && u->leases > 0)
-        session_drained(u->session); /* whoever waits for room to write need not */
-    u->on_stack--;
-    upconn_settle(u);
-}
-
-static void settle_open(struct upconn *u)
-{
-    if (u->wants_close) {
-        end_session(u);
-        return;
-    }
-    if (u->leases == 0) {
-        if (was_cut(u))
-            upconn_abort(u); /* the upstream stops working for nobody */
-        else if (may_carry_more(u))
-            become_idle(u);
-        else
-            upconn_close(u);
-    } else if (u->session->is_h2 && may_carry_more(u)) {
-        if (u->in != IN_AVAILABLE)
-            enter_list(u, IN_AVAILABLE);
-    } else if (u->in == IN_AVAILABLE) {
-        enter_list(u, IN_BUSY);
-    }
-    if (u->in == IN_AVAILABLE && u->endpoint->target->waiting_count > 0)
-        target_serve_later(u->endpoint->target);
-}
-
-void upconn_settle(struct upconn *u)
-{
-    if (u->on_stack > 0)
-        return;
-    switch (u->state) {
-    case UPCONN_CONNECTING:
-    case UPCONN_CLOSING:
-    case UPCONN_REAPED:
-        return;
-    case UPCONN_OPEN:
-        /* The usual end of an on_data: a request goes on. */
-        if (LIKELY(u->leases > 0 && !u->session->is_h2 && !u->wants_close))
-            return;
-        settle_open(u);
-        return;
-    case UPCONN_DEAD:
-        if (u->leases > 0)
-            return;
-        u->state = UPCONN_REAPED;
-        loop_reap(u->upstream->loop, &u->reap, upconn_free);
-        return;
-    }
-}
-
-static void on_settle_task(struct task *task)
-{
-    upconn_settle(CONTAINER_OF(task, struct upconn, settle));
-}
-
-static void on_idle_too_long(struct deadline *deadline)
-{
-    struct upconn *u = CONTAINER_OF(deadline, struct upconn, idle);
-
-    if (u->state == UPCONN_OPEN && u->leases == 0)
-        upconn_close(u);
-}
+#include "upstream/endpoint_impl.h"
+#include "upstream/target_impl.h"
+#include "upstream/upstream_impl.h"
 
 /* --- what the session asks for --------------------------------------------------------------- */
 
@@ -330,7 +54,7 @@ static void on_session_want_close(struct session *session, enum reason reason)
     u->is_broken = true;
     u->wants_close = true;
     if (u->in == IN_AVAILABLE)
-        enter_list(u, IN_BUSY);
+        upconn_enter_list(u, IN_BUSY);
     /* It may come from inside a send; then nobody settles when that returns. */
     loop_defer(u->upstream->loop, &u->settle);
 }
@@ -400,10 +124,10 @@ static void on_conn_open(struct conn *conn)
     u->endpoint->shunned_until_ms = 0;
 
     u->state = UPCONN_OPEN;
-    enter_list(u, IN_BUSY);
+    upconn_enter_list(u, IN_BUSY);
     session_start(u);
     /* Until the peer's SETTINGS come it carries one request; the others may wait for them. */
-    expect(u, u->session->awaits_settings && u->expected > 1 ? u->expected - 1 : 0);
+    upconn_expect(u, u->session->awaits_settings && u->expected > 1 ? u->expected - 1 : 0);
     upconn_settle(u);
     /* Fewer streams than hoped for (h1 where h2 was expected): the queue needs more connections. */
     if (target->waiting_count > 0)
@@ -421,7 +145,7 @@ static bool has_limit(const struct session *session)
 static void settings_known(struct upconn *u)
 {
     u->endpoint->streams_max = u->session->streams_max;
-    expect(u, 0);
+    upconn_expect(u, 0);
     if (u->endpoint->target->waiting_count > 0)
         target_serve_later(u->endpoint->target);
 }
@@ -439,9 +163,9 @@ static void end_ahead(struct upconn *u)
 {
     u->maybe_read = 0;
     conn_abort(u->conn);
-    detach(u);
+    upconn_detach(u);
     u->on_stack++;
-    die(u);
+    upconn_die(u);
     session_fail(u->session, REASON_UPSTREAM_PROTOCOL);
     u->on_stack--;
     upconn_settle(u);
@@ -554,8 +278,8 @@ static void connect_failed(struct upconn *u, enum reason why)
 
     uint32_t streams = u->expected;
     const struct upstream_client *client = u->client;
-    detach(u);
-    die(u);
+    upconn_detach(u);
+    upconn_die(u);
     target_connect_failed(target, e, client, streams, reason, words);
 }
 
@@ -570,17 +294,17 @@ static void on_conn_closed(struct conn *conn, enum reason reason)
     case UPCONN_OPEN:
         u->maybe_read = conn_maybe_read(conn);
         u->error = conn_error_text(conn);
-        detach(u);
+        upconn_detach(u);
         u->on_stack++;
-        die(u);
+        upconn_die(u);
         session_fail(u->session, stream_reason(reason));
         u->on_stack--;
         u->error = NULL;
         upconn_settle(u);
         return;
     case UPCONN_CLOSING:
-        leave_list(u);
-        die(u);
+        upconn_leave_list(u);
+        upconn_die(u);
         return;
     case UPCONN_DEAD:
     case UPCONN_REAPED:
@@ -612,44 +336,13 @@ static uint32_t streams_expected(const struct endpoint *e)
     }
     if (e->target->client == NULL || e->speaks == SPEAKS_H1)
         return 1;
-    return h2_streams; /* not known yet: hope; on_open starts more where it was in vain */
-}
-
-/* The name to ask for and to verify; an address is verified as such. */
-static struct str tls_name(const struct endpoint *e, char *text)
-{
-    if (e->target->server_name[0] != '\0')
-        return str_of(e->target->server_name);
-    if (addr_is_unix(&e->addr))
-        return STR("localhost");
-    if (e->host[0] != '\0')
-        return str_of(e->host);
-    return str_make(text, addr_format_ip(&e->addr, text));
-}
-
-/* The first bytes say whose connection it is. */
-static void send_proxy_header(struct upconn *u)
-{
-    const struct upstream_client *client = u->client;
-    char text[PROXY_HEADER_V1_MAX + 1];
-    size_t len = proxy_header_write((int)u->endpoint->target->send_proxy, &client->addr,
-                                    &client->server, text);
-
-    conn_send_first(u->conn, str_make(text, len));
+    return h2_streams; /* not known yet; on_open starts more connections if it is h1 */
 }
 
 void upconn_connect(struct endpoint *e, struct upstream_client *client)
 {
-    struct target *target = e->target;
-    struct upstream *upstream = target->upstream;
-    const struct upstream_timeouts_conf *timeouts = &target->group->conf->timeouts;
-    struct conn_limits limits = {
-        .connect_ms = timeouts->connect_ms,
-        .handshake_ms = timeouts->connect_ms,
-        .write_ms = timeouts->idle_ms,
-    };
+    struct upstream *upstream = e->target->upstream;
     struct upconn *u = mem_new(sizeof(*u));
-    char text[ADDR_TEXT_MAX];
 
     list_init(&u->node);
     list_init(&u->own);
@@ -659,53 +352,17 @@ void upconn_connect(struct endpoint *e, struct upstream_client *client)
     u->state = UPCONN_CONNECTING;
     u->started_us = loop_now_us(upstream->loop);
     u->maybe_read = UINT64_MAX;
-    deadline_init(&u->idle, on_idle_too_long);
-    task_init(&u->settle, on_settle_task);
+    deadline_init(&u->idle, upconn_on_idle);
+    task_init(&u->settle, upconn_on_settle_task);
     bufq_init(&u->no_out, loop_bufs(upstream->loop));
 
-    u->conn = conn_connect(upstream->loop, &e->addr, &conn_handler, u, limits);
-    if (target->client != NULL)
-        tls_connect(u->conn, target->client, tls_name(e, text), &e->slot);
+    u->conn = endpoint_dial(e, client, &conn_handler, u);
     if (client != NULL) {
         u->client = client;
         list_push_front(&client->conns, &u->own);
-        send_proxy_header(u);
     }
-    expect(u, streams_expected(e));
-    enter_list(u, IN_CONNECTING);
-}
-
-/* --- whose they are -------------------------------------------------------------------------- */
-
-void upstream_client_init(struct upstream_client *client)
-{
-    *client = (struct upstream_client){0};
-    list_init(&client->conns);
-}
-
-void upstream_client_deinit(struct upstream_client *client)
-{
-    LIST_EACH(node, &client->conns)
-    {
-        struct upconn *u = CONTAINER_OF(node, struct upconn, own);
-        leave_client(u);
-        u->is_broken = true; /* nobody else may have it */
-        if (u->state == UPCONN_CONNECTING)
-            upconn_abort(u);
-        else
-            upconn_settle(u);
-    }
-}
-
-bool client_is_connecting(const struct upstream_client *client, const struct endpoint *e)
-{
-    LIST_EACH(node, &client->conns)
-    {
-        const struct upconn *u = CONTAINER_OF(node, struct upconn, own);
-        if (u->endpoint == e && u->state == UPCONN_CONNECTING)
-            return true;
-    }
-    return false;
+    upconn_expect(u, streams_expected(e));
+    upconn_enter_list(u, IN_CONNECTING);
 }
 
 /* --- streams --------------------------------------------------------------------------------- */
@@ -717,14 +374,14 @@ struct stream *upconn_open_stream(struct upconn *u, struct lease *lease)
     u->on_stack--;
 
     if (stream == NULL) {
-        enter_list(u, IN_BUSY); /* until a stream ends or the session has news */
+        upconn_enter_list(u, IN_BUSY); /* until a stream ends or the session has news */
         return NULL;
     }
     u->leases++;
     lease->first_byte = u->first_byte = conn_out_offset(u->conn);
     deadline_clear(&u->idle);
-    if (!u->session->is_h2 || !may_carry_more(u))
-        enter_list(u, IN_BUSY);
+    if (!u->session->is_h2 || !upconn_may_carry_more(u))
+        upconn_enter_list(u, IN_BUSY);
     return stream;
 }
 

@@ -1,6 +1,8 @@
 /* A worker's groups. When a configuration is adopted, groups that it still names are configured
  * anew; the others retire. */
 #include "upstream/group_impl.h"
+#include "upstream/target_impl.h"
+#include "upstream/upconn_impl.h"
 #include "upstream/upstream_impl.h"
 
 #include "base/hash.h"

@@ -2,7 +2,7 @@
  * avoided, then shunned ones, then even the one to avoid; so a retry on a group of one endpoint
  * still has somewhere to go, and a group whose every endpoint has just refused is tried rather
  * than given up. */
-#include "upstream/balance_impl.h"
+#include "upstream/balancer.h"
 
 #include "base/hash.h"
 
@@ -98,4 +98,29 @@ int balance_round_robin(const struct balance_case *c, uint32_t *cursor)
         p = less_picky(c, p);
     }
     return BALANCE_NONE;
+}
+
+/* --- kinds ----------------------------------------------------------------------------------- */
+
+static int pick_round_robin(struct balancer *balancer, const struct balance_case *c,
+                            uint64_t *dice UNUSED)
+{
+    return balance_round_robin(c, &balancer->cursor);
+}
+
+static int pick_least_request(struct balancer *balancer UNUSED, const struct balance_case *c,
+                              uint64_t *dice)
+{
+    return balance_least_request(c, dice);
+}
+
+static const struct balancer_ops kinds[] = {
+    [BALANCE_ROUND_ROBIN] = {"round-robin", pick_round_robin, false},
+    [BALANCE_LEAST_REQUEST] = {"least-request", pick_least_request, false},
+};
+
+void balancer_configure(struct balancer *balancer, enum balance kind)
+{
+    if (balancer->ops != &kinds[kind])
+        *balancer = (struct balancer){.ops = &kinds[kind]};
 }

@@ -1,5 +1,5 @@
 /* The choice of an endpoint, with loads and dice as arguments. */
-#include "upstream/balance_impl.h"
+#include "upstream/balancer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -126,9 +126,27 @@ static void a_good_one_that_is_full_is_worth_waiting_for(void **state UNUSED)
     assert_int_equal(balance_round_robin(&c, &cursor), 1);
 }
 
+static void a_reload_keeps_the_state_of_the_same_kind(void **state UNUSED)
+{
+    const struct load loads[3] = {0};
+    const struct balance_case c = case_of(loads, 3);
+    struct balancer balancer = {0};
+    uint64_t dice = 1;
+
+    balancer_configure(&balancer, BALANCE_ROUND_ROBIN);
+    assert_int_equal(balancer.ops->pick(&balancer, &c, &dice), 0);
+    balancer_configure(&balancer, BALANCE_ROUND_ROBIN);
+    assert_int_equal(balancer.ops->pick(&balancer, &c, &dice), 1);
+    balancer_configure(&balancer, BALANCE_LEAST_REQUEST);
+    assert_string_equal(balancer.ops->name, "least-request");
+    balancer_configure(&balancer, BALANCE_ROUND_ROBIN);
+    assert_int_equal(balancer.ops->pick(&balancer, &c, &dice), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reload_keeps_the_state_of_the_same_kind),
         cmocka_unit_test(round_robin_takes_each_in_its_turn),
         cmocka_unit_test(round_robin_passes_by_what_cannot_be_had),
         cmocka_unit_test(of_two_the_one_with_fewer_requests_is_taken),
