@@ -30,8 +30,8 @@ static void metrics_page(const struct admin_source *source, struct page_reply *r
     struct metrics *const *workers = source->metrics(source->arg, &count);
 
     reply->type = STR("text/plain; version=0.0.4; charset=utf-8");
-    text_add_metric(&reply->body, "weir_build_info", "gauge", "The version that is running");
-    text_add_str(&reply->body, STR("weir_build_info{version=\"" WEIR_VERSION "\"} 1\n"));
+    text_add_metric(&reply->body, METRIC_BUILD_INFO);
+    text_add_sample(&reply->body, METRIC_BUILD_INFO, &STR(WEIR_VERSION), 1);
     metrics_print(workers, count, &reply->body);
     source->print_metrics(source->arg, &reply->body);
     process_metrics_print(&reply->body);

@@ -2,6 +2,7 @@
  * what lies below; it does not know other parts, unless its owner passes them to it. */
 #include "control/control.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct control {
@@ -127,15 +128,18 @@ uint64_t control_counter(const struct control *control, enum counter counter)
     return sum;
 }
 
-void control_add_number(struct text *out, const char *name, const char *type, const char *help,
-                        uint64_t value)
+void control_add_number(struct text *out, enum metric_id id, uint64_t value)
 {
-    text_add_metric(out, name, type, help);
-    text_add(out, "%s %llu\n", name, (unsigned long long)value);
+    text_add_metric(out, id);
+    text_add_sample(out, id, NULL, value);
 }
 
-void control_add_seconds(struct text *out, const char *name, const char *help, int64_t ms)
+void control_add_seconds(struct text *out, enum metric_id id, int64_t ms)
 {
-    text_add_metric(out, name, "gauge", help);
-    text_add(out, "%s %lld.%03lld\n", name, (long long)ms / 1000, (long long)ms % 1000);
+    char digits[40];
+    int len =
+        snprintf(digits, sizeof(digits), "%lld.%03lld", (long long)ms / 1000, (long long)ms % 1000);
+
+    text_add_metric(out, id);
+    text_add_sample_text(out, id, NULL, str_make(digits, (size_t)len));
 }

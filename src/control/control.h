@@ -88,6 +88,5 @@ uint64_t control_gauge(const struct control *control, enum gauge gauge); /* sum 
 uint64_t control_counter(const struct control *control, enum counter counter);
 
 /* Metrics with one sample. `type` is "gauge" or "counter". */
-void control_add_number(struct text *out, const char *name, const char *type, const char *help,
-                        uint64_t value);
-void control_add_seconds(struct text *out, const char *name, const char *help, int64_t ms);
+void control_add_number(struct text *out, enum metric_id id, uint64_t value);
+void control_add_seconds(struct text *out, enum metric_id id, int64_t ms);

@@ -51,16 +51,10 @@ static void print(struct control_part *part, struct text *out)
 {
     struct resolver_figures dns = resolver_figures(dns_of(part)->resolver);
 
-    control_add_number(out, "weir_dns_failures_total", "counter", "Look-ups of names that failed",
-                       dns.failures);
-    control_add_number(out, "weir_dns_stale_names", "gauge",
-                       "Names whose addresses, or those of one family, could not be renewed",
-                       dns.stale);
-    control_add_number(out, "weir_dns_gone_names", "gauge",
-                       "Names that do not exist or have no address, by the last answer", dns.gone);
-    control_add_number(out, "weir_dns_addresses_dropped_total", "counter",
-                       "Addresses above dns_max_addresses, counted when an answer changed",
-                       dns.dropped);
+    control_add_number(out, METRIC_DNS_FAILURES, dns.failures);
+    control_add_number(out, METRIC_DNS_STALE, dns.stale);
+    control_add_number(out, METRIC_DNS_GONE, dns.gone);
+    control_add_number(out, METRIC_DNS_DROPPED, dns.dropped);
 }
 
 static void drain(struct control_part *part)

@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 
+#include <stdio.h>
+
 typedef void on_certificate(void *arg, struct str listener, const struct tls_expiry *expiry);
 
 static void each_certificate(const struct control_conf *conf, on_certificate *on, void *arg)
@@ -22,22 +24,19 @@ static void each_certificate(const struct control_conf *conf, on_certificate *on
 
 /* --- the metric ------------------------------------------------------------------------------ */
 
-static const char metric_name[] = "weir_certificate_expires_timestamp_seconds";
-
 static void print_one(void *arg, struct str listener, const struct tls_expiry *expiry)
 {
-    struct text *out = arg;
+    const struct str labels[] = {listener, str_of(expiry->file)};
 
-    text_add(out, "%s{listener=\"", metric_name);
-    text_add_label(out, listener);
-    text_add(out, "\",certificate=\"");
-    text_add_label(out, str_of(expiry->file));
-    text_add(out, "\"} %lld\n", (long long)expiry->at_s);
+    char digits[24]; /* it can be before 1970 */
+    int len = snprintf(digits, sizeof(digits), "%lld", (long long)expiry->at_s);
+
+    text_add_sample_text(arg, METRIC_CERTIFICATE_EXPIRES, labels, str_make(digits, (size_t)len));
 }
 
 static void print(struct control_part *part, struct text *out)
 {
-    text_add_metric(out, metric_name, "gauge", "When a certificate expires, in seconds since 1970");
+    text_add_metric(out, METRIC_CERTIFICATE_EXPIRES);
     each_certificate(control_conf(part->control), print_one, out);
 }
 

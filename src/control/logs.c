@@ -161,14 +161,11 @@ static void print(struct control_part *part, struct text *out)
 {
     struct logs *logs = logs_of(part);
 
-    control_add_number(out, "weir_access_log_lost_total", "counter",
-                       "Writes of log lines that failed, and lines lost because of them",
+    control_add_number(out, METRIC_ACCESS_LOG_LOST,
                        atomic_load_explicit(&logs->failed, memory_order_relaxed) +
                            log_lost_lines());
-    control_add_number(
-        out, "weir_access_log_reopen_failures_total", "counter",
-        "Times that the access log could not be opened again; lines went on to the old file",
-        atomic_load_explicit(&logs->reopen_failures, memory_order_relaxed));
+    control_add_number(out, METRIC_ACCESS_LOG_REOPEN_FAILURES,
+                       atomic_load_explicit(&logs->reopen_failures, memory_order_relaxed));
 }
 
 static void release(struct control_part *part)

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct order {
@@ -159,11 +160,13 @@ static void init(struct control_part *part)
 
 static void print(struct control_part *part, struct text *out)
 {
-    text_add_metric(out, "weir_worker_stuck", "gauge",
-                    "1 for a worker that has not answered an order for two seconds");
-    for (size_t w = 0; w < control_workers(part->control)->count; w++)
-        text_add(out, "weir_worker_stuck{worker=\"%zu\"} %d\n", w,
-                 orders_is_stuck(orders_of(part), w));
+    text_add_metric(out, METRIC_WORKER_STUCK);
+    for (size_t w = 0; w < control_workers(part->control)->count; w++) {
+        char digits[24];
+        int len = snprintf(digits, sizeof(digits), "%zu", w);
+        struct str worker = str_make(digits, (size_t)len);
+        text_add_sample(out, METRIC_WORKER_STUCK, &worker, orders_is_stuck(orders_of(part), w));
+    }
 }
 
 static void release(struct control_part *part)

@@ -97,16 +97,10 @@ static void print(struct control_part *part, struct text *out)
 {
     const struct overload_watch *watch = watch_of(part);
 
-    control_add_number(out, "weir_overload_level", "gauge",
-                       "0: none, 1: no keep-alive, 2: new connections refused, 3: requests refused",
-                       watch->overload.level);
-    control_add_number(out, "weir_memory_limit_bytes", "gauge",
-                       "What memory is held against; 0: nothing", watch->facts.memory_max);
-    control_add_number(out, "weir_descriptors_limit", "gauge",
-                       "Descriptors for clients, upstreams, and what weir has open itself",
-                       watch->facts.descriptors_max);
-    control_add_seconds(out, "weir_loop_lag_seconds", "How late the slowest worker's loop is",
-                        watch->facts.lag_ms);
+    control_add_number(out, METRIC_OVERLOAD_LEVEL, watch->overload.level);
+    control_add_number(out, METRIC_MEMORY_LIMIT, watch->facts.memory_max);
+    control_add_number(out, METRIC_DESCRIPTORS_LIMIT, watch->facts.descriptors_max);
+    control_add_seconds(out, METRIC_LOOP_LAG, watch->facts.lag_ms);
 }
 
 void overload_watch_add(struct overload_watch *watch, struct control *control)

@@ -27,18 +27,14 @@ static void add_share(const struct router_conf *router, const struct split_entry
                       struct str service, uint32_t share, struct text *out)
 {
     char digits[12];
+    struct text place = {0};
 
-    text_add_str(out, STR("weir_split_share{router=\""));
-    text_add_label(out, router->name);
-    text_add(out, "\",level=\"%s\",name=\"", level_words[entry->level]);
-    text_add_label(out, entry->name);
-    text_add_str(out, STR("\",place=\""));
-    text_add_label(out, str_of(entry->place.file != NULL ? entry->place.file : ""));
-    text_add(out, ":%d:%d", entry->place.line, entry->place.column);
-    text_add_str(out, STR("\",service=\""));
-    text_add_label(out, service);
-    struct str text = fraction(share, digits);
-    text_add(out, "\"} %.*s\n", STR_FMT(text));
+    text_add(&place, "%s:%d:%d", entry->place.file != NULL ? entry->place.file : "",
+             entry->place.line, entry->place.column);
+    const struct str labels[] = {router->name, str_of(level_words[entry->level]), entry->name,
+                                 str_make(place.ptr, place.len), service};
+    text_add_sample_text(out, METRIC_SPLIT_SHARE, labels, fraction(share, digits));
+    text_free(&place);
 }
 
 static void add_shares(const struct router_conf *router, struct text *out)
@@ -56,10 +52,9 @@ static void add_shares(const struct router_conf *router, struct text *out)
 static void add_emergency(const struct router_conf *router, struct text *out)
 {
     for (size_t i = 0; i < ARRAY_LEN(emergency_words); i++) {
-        text_add_str(out, STR("weir_split_emergency{router=\""));
-        text_add_label(out, router->name);
-        text_add(out, "\",emergency=\"%s\"} %d\n", emergency_words[i],
-                 router->split.emergency == (enum emergency)i);
+        const struct str labels[] = {router->name, str_of(emergency_words[i])};
+        text_add_sample(out, METRIC_SPLIT_EMERGENCY, labels,
+                        router->split.emergency == (enum emergency)i);
     }
 }
 
@@ -67,13 +62,12 @@ static void print(struct control_part *part, struct text *out)
 {
     const struct config *config = control_conf(part->control)->config;
 
-    text_add_metric(out, "weir_split_share", "gauge",
-                    "Share of k8s by the configuration, 0 to 1, whatever the emergency brake says");
+    text_add_metric(out, METRIC_SPLIT_SHARE);
     for (size_t i = 0; i < config->router_count; i++) {
         if (has_split(&config->routers[i]))
             add_shares(&config->routers[i], out);
     }
-    text_add_metric(out, "weir_split_emergency", "gauge", "1 for the emergency in force");
+    text_add_metric(out, METRIC_SPLIT_EMERGENCY);
     for (size_t i = 0; i < config->router_count; i++) {
         if (has_split(&config->routers[i]))
             add_emergency(&config->routers[i], out);

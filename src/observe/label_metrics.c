@@ -86,17 +86,13 @@ static uint64_t sum_of(struct metrics *const *workers, size_t count,
 
 void metrics_print_datacenters(struct metrics *const *workers, size_t count, struct text *out)
 {
-    text_add_metric(out, "weir_datacenter_decisions_total", "counter",
-                    "Requests that multi_dc concerns, by why they stay local or go to the primary");
+    text_add_metric(out, METRIC_DATACENTER_DECISIONS);
     for (size_t w = 0; w < count; w++) {
         for (struct datacenter_metric *m = first_of(workers[w]); m != NULL; m = m->next) {
             if (is_printed(workers, w, m))
                 continue;
-            text_add_str(out, STR("weir_datacenter_decisions_total{router=\""));
-            text_add_label(out, str_of(m->router));
-            text_add(out, "\",dc_why=\"%s\",primary_if=\"", m->why);
-            text_add_label(out, str_of(m->rule));
-            text_add(out, "\"} %llu\n", (unsigned long long)sum_of(workers, count, m));
+            const struct str labels[] = {str_of(m->router), str_of(m->why), str_of(m->rule)};
+            text_add_sample(out, METRIC_DATACENTER_DECISIONS, labels, sum_of(workers, count, m));
         }
     }
 }

@@ -1,79 +1,16 @@
 /* Counters. Each worker owns one `struct metrics` and is its only writer (relaxed stores, no lock,
- * no shared cache line); the control thread reads them all and adds up. Names, help and kinds stand
- * in one table. Per-group figures live in `struct group_metrics`, one per worker and group name,
+ * no shared cache line); the control thread reads them all and adds up. metrics_table.h lists
+ * them. Per-group figures live in `struct group_metrics`, one per worker and group name,
  * made once and kept for the life of the process so that a reload never resets a counter. */
 #pragma once
 
 #include "base/base.h"
 #include "base/reason.h"
 #include "base/str.h"
+#include "observe/metrics_table.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-
-/*        id                     prometheus name                     help */
-#define COUNTERS(X)                                                                                \
-    X(DOWN_CONNECTIONS, "weir_downstream_connections_total", "Connections accepted")               \
-    X(DOWN_TLS_FULL, "weir_downstream_tls_full_total", "Full TLS handshakes completed")            \
-    X(DOWN_TLS_RESUMED, "weir_downstream_tls_resumed_total", "Resumed TLS handshakes completed")   \
-    X(HANDSHAKES_OFFLOADED, "weir_handshakes_offloaded_total",                                     \
-      "Full TLS handshakes that a helper thread has signed")                                       \
-    X(DOWN_REQUESTS_H1, "weir_downstream_requests_h1_total", "Requests over HTTP/1")               \
-    X(DOWN_REQUESTS_H2, "weir_downstream_requests_h2_total", "Requests over HTTP/2")               \
-    X(DOWN_BYTES_IN, "weir_downstream_bytes_in_total", "Bytes read from clients, after TLS")       \
-    X(DOWN_BYTES_OUT, "weir_downstream_bytes_out_total", "Bytes written to clients, before TLS")   \
-    X(ACCEPT_PAUSED, "weir_accept_paused_total",                                                   \
-      "Times a listener paused for want of descriptors")                                           \
-    X(CONNECTIONS_REFUSED, "weir_connections_refused_total",                                       \
-      "Connections closed at once because a cap was reached")                                      \
-    X(HELD_LIMIT, "weir_held_limit_total",                                                         \
-      "Times a client connection had to wait because of what weir holds for it")                   \
-    X(ODD_NAMES_DROPPED, "weir_odd_names_dropped_total",                                           \
-      "Request fields dropped because of the characters in their names")                           \
-    X(FORWARDED_UNREADABLE, "weir_forwarded_unreadable_total",                                     \
-      "Requests of trusted peers whose forwarding fields do not say who the client is")            \
-    X(HEADER_RULES_SKIPPED, "weir_header_rules_skipped_total",                                     \
-      "Header rules not done because the value was too long or none that a field may have")        \
-    X(UP_CONNECTS, "weir_upstream_connects_total", "Upstream connections opened")                  \
-    X(UP_REUSED, "weir_upstream_reused_total", "Requests sent on a pooled connection")             \
-    X(UP_CANCELS_SPENT, "weir_upstream_cancels_spent_total",                                       \
-      "HTTP/2 upstream connections that take no more requests because of max_cancels")             \
-    X(UP_RETRIES, "weir_upstream_retries_total", "Attempts after the first")                       \
-    X(UP_RACES, "weir_upstream_races_total",                                                       \
-      "Requests sent again because a pooled connection was gone before it read them")              \
-    X(RETRY_BODIES_LOST, "weir_retry_bodies_lost_total",                                           \
-      "Request bodies not kept for a retry because max_retry_body_bytes or max_retry_memory was "  \
-      "reached")                                                                                   \
-    X(UP_RETRIES_DENIED, "weir_upstream_retries_denied_total",                                     \
-      "Retries not made because the group's budget was empty")                                     \
-    X(INTERIM_FLOODS, "weir_upstream_interim_floods_total",                                        \
-      "Responses given up because interim ones came faster than max_interim_rate")                 \
-    X(PATTERN_LIMITS, "weir_pattern_limits_total",                                                 \
-      "Regular expressions of rules that took too long to match")                                  \
-    X(ACCESS_LOG_DROPPED, "weir_access_log_dropped_total",                                         \
-      "Access log entries that did not fit into the ring")                                         \
-    X(LOOP_TURNS, "weir_loop_turns_total", "Event loop turns")
-
-enum counter {
-#define X(id, name, help) COUNTER_##id,
-    COUNTERS(X)
-#undef X
-        COUNTER_COUNT
-};
-
-#define GAUGES(X)                                                                                  \
-    X(DOWN_CONNECTIONS_OPEN, "weir_downstream_connections", "Connections open now")                \
-    X(DOWN_STREAMS_OPEN, "weir_downstream_streams", "Requests in flight now")                      \
-    X(UP_CONNECTIONS_OPEN, "weir_upstream_connections", "Upstream connections open now")           \
-    X(RETRY_BODY_BYTES, "weir_retry_body_bytes", "Memory in request bodies kept for a retry")      \
-    X(BUFFER_BYTES, "weir_buffer_bytes", "Memory in pooled buffers in use")
-
-enum gauge {
-#define X(id, name, help) GAUGE_##id,
-    GAUGES(X)
-#undef X
-        GAUGE_COUNT
-};
 
 /* A value with one writer and any number of readers. */
 typedef _Atomic uint64_t metric;
@@ -183,10 +120,6 @@ void metrics_mark_groups(struct metrics *const *workers, size_t count,
 /* Now and then; the time is monotonic. */
 void metrics_expire_groups(struct metrics *const *workers, size_t count, int64_t now_ms,
                            int64_t keep_ms);
-
-/* For pages that add to it: the HELP and TYPE lines of a metric, and a label's value escaped. */
-void text_add_metric(struct text *out, const char *name, const char *type, const char *help);
-void text_add_label(struct text *out, struct str value);
 
 /* Parts of metrics_print and metrics_free. */
 void metrics_print_datacenters(struct metrics *const *workers, size_t count, struct text *out);

@@ -33,11 +33,13 @@ struct str process_read(const char *path, char *out, size_t size)
     return str_make(out, len);
 }
 
-static void print_figure(struct text *out, const char *name, const char *type, const char *help,
-                         double value)
+static void print_figure(struct text *out, enum metric_id id, double value)
 {
-    text_add_metric(out, name, type, help);
-    text_add(out, "%s %.15g\n", name, value);
+    char digits[40];
+    int len = snprintf(digits, sizeof(digits), "%.15g", value);
+
+    text_add_metric(out, id);
+    text_add_sample_text(out, id, NULL, str_make(digits, (size_t)len));
 }
 
 /* Seconds since 1970 at which the machine was started; 0 when unknown. */
@@ -66,16 +68,13 @@ static void print_stat(struct text *out)
         field[i] = strtoull(at, &at, 10);
 
     double tick = (double)sysconf(_SC_CLK_TCK);
-    print_figure(out, "process_cpu_seconds_total", "counter", "User and system CPU time",
-                 (double)(field[STAT_UTIME] + field[STAT_STIME]) / tick);
-    print_figure(out, "process_resident_memory_bytes", "gauge", "Resident memory",
+    print_figure(out, METRIC_PROCESS_CPU, (double)(field[STAT_UTIME] + field[STAT_STIME]) / tick);
+    print_figure(out, METRIC_PROCESS_RESIDENT,
                  (double)field[STAT_RSS] * (double)sysconf(_SC_PAGESIZE));
-    print_figure(out, "process_virtual_memory_bytes", "gauge", "Virtual memory",
-                 (double)field[STAT_VSIZE]);
-    print_figure(out, "process_threads", "gauge", "Threads", (double)field[STAT_THREADS]);
+    print_figure(out, METRIC_PROCESS_VIRTUAL, (double)field[STAT_VSIZE]);
+    print_figure(out, METRIC_PROCESS_THREADS, (double)field[STAT_THREADS]);
     if (boot_time() > 0)
-        print_figure(out, "process_start_time_seconds", "gauge", "Start, in seconds since 1970",
-                     boot_time() + (double)field[STAT_START] / tick);
+        print_figure(out, METRIC_PROCESS_START, boot_time() + (double)field[STAT_START] / tick);
 }
 
 static void print_fds(struct text *out)
@@ -88,12 +87,11 @@ static void print_fds(struct text *out)
         for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir))
             count += entry->d_name[0] != '.';
         closedir(dir);
-        print_figure(out, "process_open_fds", "gauge", "Open descriptors",
+        print_figure(out, METRIC_PROCESS_OPEN_FDS,
                      count > 0 ? count - 1 : 0); /* not the directory itself */
     }
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        print_figure(out, "process_max_fds", "gauge", "Descriptors allowed",
-                     (double)limit.rlim_cur);
+        print_figure(out, METRIC_PROCESS_MAX_FDS, (double)limit.rlim_cur);
 }
 
 void process_metrics_print(struct text *out)

@@ -16,41 +16,13 @@ static const struct {
     {10000000, "10"}, {30000000, "30"}, {60000000, "60"},
 };
 
-void text_add_metric(struct text *out, const char *name, const char *type, const char *help)
+/* The workers are read one after the other, so the sum of a gauge can be below zero for a moment. */
+static uint64_t not_negative(uint64_t sum)
 {
-    text_add(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-void text_add_label(struct text *out, struct str value)
-{
-    for (size_t i = 0; i < value.len; i++) {
-        char c = value.ptr[i];
-        if (c == '\\' || c == '"')
-            text_add(out, "\\%c", c);
-        else if (c == '\n')
-            text_add_str(out, STR("\\n"));
-        else
-            text_add_str(out, str_make(&c, 1));
-    }
+    return (int64_t)sum < 0 ? 0 : sum;
 }
 
 /* --- counters and gauges of the workers ------------------------------------------------------ */
-
-static const struct {
-    const char *name, *help;
-} counter_info[COUNTER_COUNT] = {
-#define X(id, name, help) [COUNTER_##id] = {name, help},
-    COUNTERS(X)
-#undef X
-};
-
-static const struct {
-    const char *name, *help;
-} gauge_info[GAUGE_COUNT] = {
-#define X(id, name, help) [GAUGE_##id] = {name, help},
-    GAUGES(X)
-#undef X
-};
 
 static void print_counters(struct metrics *const *workers, size_t count, struct text *out)
 {
@@ -58,56 +30,58 @@ static void print_counters(struct metrics *const *workers, size_t count, struct 
         uint64_t sum = 0;
         for (size_t w = 0; w < count; w++)
             sum += metric_get(&workers[w]->counters[id]);
-        text_add_metric(out, counter_info[id].name, "counter", counter_info[id].help);
-        text_add(out, "%s %llu\n", counter_info[id].name, (unsigned long long)sum);
+        text_add_metric(out, (enum metric_id)id);
+        text_add_sample(out, (enum metric_id)id, NULL, sum);
     }
 }
 
 static void print_gauges(struct metrics *const *workers, size_t count, struct text *out)
 {
-    for (unsigned id = 0; id < GAUGE_COUNT; id++) {
+    for (unsigned gauge = 0; gauge < GAUGE_COUNT; gauge++) {
+        enum metric_id id = METRIC_FIRST_GAUGE + gauge;
         uint64_t sum = 0;
         for (size_t w = 0; w < count; w++)
-            sum += metric_get(&workers[w]->gauges[id]);
-        /* One worker may be read before, another after a moment: a sum below zero is noise. */
-        if ((int64_t)sum < 0)
-            sum = 0;
-        text_add_metric(out, gauge_info[id].name, "gauge", gauge_info[id].help);
-        text_add(out, "%s %llu\n", gauge_info[id].name, (unsigned long long)sum);
+            sum += metric_get(&workers[w]->gauges[gauge]);
+        text_add_metric(out, id);
+        text_add_sample(out, id, NULL, not_negative(sum));
     }
 }
 
 static void print_responses(struct metrics *const *workers, size_t count, struct text *out)
 {
-    text_add_metric(out, "weir_responses_total", "counter", "Responses to clients by status");
+    text_add_metric(out, METRIC_RESPONSES);
     for (unsigned status = 0; status < ARRAY_LEN(workers[0]->responses); status++) {
         uint64_t sum = 0;
         for (size_t w = 0; w < count; w++)
             sum += metric_get(&workers[w]->responses[status]);
-        if (sum > 0)
-            text_add(out, "weir_responses_total{status=\"%u\"} %llu\n", status,
-                     (unsigned long long)sum);
+        if (sum > 0) {
+            char digits[12];
+            snprintf(digits, sizeof(digits), "%u", status);
+            text_add_sample(out, METRIC_RESPONSES, &(struct str){digits, strlen(digits)}, sum);
+        }
     }
 }
 
 static void print_reasons(struct metrics *const *workers, size_t count, struct text *out)
 {
-    text_add_metric(out, "weir_reasons_total", "counter",
-                    "Exchanges and connections that ended otherwise than they should, by reason");
+    text_add_metric(out, METRIC_REASONS);
     for (unsigned reason = REASON_NONE + 1; reason < REASON_COUNT; reason++) {
         uint64_t sum = 0;
         for (size_t w = 0; w < count; w++)
             sum += metric_get(&workers[w]->reasons[reason]);
-        if (sum > 0)
-            text_add(out, "weir_reasons_total{reason=\"%s\"} %llu\n", reason_word(reason),
-                     (unsigned long long)sum);
+        if (sum > 0) {
+            struct str word = str_of(reason_word(reason));
+            text_add_sample(out, METRIC_REASONS, &word, sum);
+        }
     }
 }
 
 /* `labels` is "" or ends in a comma. */
-static void print_histogram(struct text *out, const char *name, const char *labels,
+static void print_histogram(struct text *out, enum metric_id id, const char *labels,
                             const struct histogram_sum *sum)
 {
+    const char *name = metric_info(id)->name;
+
     /* The total comes from the buckets and not from a counter beside them: a scrape between two
      * stores of a worker must not show +Inf below the bucket in front of it. */
     uint64_t total = histogram_sum_up_to(sum, UINT64_MAX);
@@ -132,9 +106,8 @@ static void print_duration(struct metrics *const *workers, size_t count, struct 
 
     for (size_t w = 0; w < count; w++)
         histogram_sum(&sum, &workers[w]->duration);
-    text_add_metric(out, "weir_request_duration_seconds", "histogram",
-                    "Whole exchanges, from the first byte of the head to the last of the response");
-    print_histogram(out, "weir_request_duration_seconds", "", &sum);
+    text_add_metric(out, METRIC_REQUEST_DURATION);
+    print_histogram(out, METRIC_REQUEST_DURATION, "", &sum);
 }
 
 /* --- groups ---------------------------------------------------------------------------------- */
@@ -209,106 +182,94 @@ static void group_sums_collect(struct group_sums *sums, struct metrics *const *w
         qsort(sums->items, sums->count, sizeof(sums->items[0]), by_name);
 }
 
-/* group="mw-web",side="k8s", */
-static void group_labels(const struct group_sum *sum, struct text *labels)
+/* A group's labels, as the metrics of GROUP_FIGURES begin with them. */
+enum { GROUP_LABELS = 2, GROUP_LABELS_MAX = 3 };
+
+static void group_labels(const struct group_sum *sum, struct str labels[GROUP_LABELS_MAX])
 {
-    labels->len = 0;
-    text_add_str(labels, STR("group=\""));
-    text_add_label(labels, str_of(sum->name));
-    text_add_str(labels, STR("\",side=\""));
-    text_add_label(labels, str_of(sum->side));
-    text_add_str(labels, STR("\","));
+    labels[0] = str_of(sum->name);
+    labels[1] = str_of(sum->side);
 }
 
 /* The figures that are one number for each group. */
 static const struct {
-    const char *name, *type, *help;
+    enum metric_id id;
     size_t offset;
 } group_figures[] = {
-    {"weir_group_requests_total", "counter", "Requests sent to the group",
-     offsetof(struct group_sum, requests)},
-    {"weir_group_retries_total", "counter", "Attempts after the first",
-     offsetof(struct group_sum, retries)},
-    {"weir_group_retries_denied_total", "counter",
-     "Retries not made because the group's budget was empty",
-     offsetof(struct group_sum, retries_denied)},
-    {"weir_group_connects_total", "counter", "Connections opened to the group",
-     offsetof(struct group_sum, connects)},
-    {"weir_group_connect_failures_total", "counter", "Connections that could not be opened",
-     offsetof(struct group_sum, connect_failures)},
-    {"weir_group_active", "gauge", "Requests in flight to the group now",
-     offsetof(struct group_sum, active)},
+    {METRIC_GROUP_REQUESTS, offsetof(struct group_sum, requests)},
+    {METRIC_GROUP_RETRIES, offsetof(struct group_sum, retries)},
+    {METRIC_GROUP_RETRIES_DENIED, offsetof(struct group_sum, retries_denied)},
+    {METRIC_GROUP_CONNECTS, offsetof(struct group_sum, connects)},
+    {METRIC_GROUP_CONNECT_FAILURES, offsetof(struct group_sum, connect_failures)},
+    {METRIC_GROUP_ACTIVE, offsetof(struct group_sum, active)},
 };
 
-static void print_group_figures(const struct group_sums *sums, struct text *labels,
-                                struct text *out)
+static void print_group_figures(const struct group_sums *sums, struct text *out)
 {
+    struct str labels[GROUP_LABELS_MAX];
+
     for (size_t f = 0; f < ARRAY_LEN(group_figures); f++) {
-        text_add_metric(out, group_figures[f].name, group_figures[f].type, group_figures[f].help);
+        text_add_metric(out, group_figures[f].id);
         for (size_t i = 0; i < sums->count; i++) {
             uint64_t value;
             memcpy(&value, (const char *)&sums->items[i] + group_figures[f].offset, sizeof(value));
-            if ((int64_t)value < 0)
-                value = 0;
             group_labels(&sums->items[i], labels);
-            text_add(out, "%s{%.*s} %llu\n", group_figures[f].name, (int)labels->len - 1,
-                     labels->ptr, (unsigned long long)value);
+            text_add_sample(out, group_figures[f].id, labels, not_negative(value));
         }
     }
 }
 
-static void print_group_responses(const struct group_sums *sums, struct text *labels,
-                                  struct text *out)
+static void print_group_responses(const struct group_sums *sums, struct text *out)
 {
     static const char *const class_word[STATUS_CLASSES] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
+    struct str labels[GROUP_LABELS_MAX];
 
-    text_add_metric(out, "weir_group_responses_total", "counter",
-                    "Responses of the group as clients saw them, by class");
+    text_add_metric(out, METRIC_GROUP_RESPONSES);
     for (size_t i = 0; i < sums->count; i++) {
         group_labels(&sums->items[i], labels);
-        for (unsigned c = 0; c < STATUS_CLASSES; c++)
-            text_add(out, "weir_group_responses_total{%sclass=\"%s\"} %llu\n", labels->ptr,
-                     class_word[c], (unsigned long long)sums->items[i].responses[c]);
+        for (unsigned c = 0; c < STATUS_CLASSES; c++) {
+            labels[GROUP_LABELS] = str_of(class_word[c]);
+            text_add_sample(out, METRIC_GROUP_RESPONSES, labels, sums->items[i].responses[c]);
+        }
     }
 }
 
-static void print_group_failures(const struct group_sums *sums, struct text *labels,
-                                 struct text *out)
+static void print_group_failures(const struct group_sums *sums, struct text *out)
 {
-    text_add_metric(out, "weir_group_failures_total", "counter",
-                    "Exchanges with the group that failed, by reason");
+    struct str labels[GROUP_LABELS_MAX];
+
+    text_add_metric(out, METRIC_GROUP_FAILURES);
     for (size_t i = 0; i < sums->count; i++) {
         group_labels(&sums->items[i], labels);
         for (unsigned r = REASON_NONE + 1; r < REASON_COUNT; r++) {
+            labels[GROUP_LABELS] = str_of(reason_word(r));
             if (sums->items[i].failures[r] > 0)
-                text_add(out, "weir_group_failures_total{%sreason=\"%s\"} %llu\n", labels->ptr,
-                         reason_word(r), (unsigned long long)sums->items[i].failures[r]);
+                text_add_sample(out, METRIC_GROUP_FAILURES, labels, sums->items[i].failures[r]);
         }
     }
 }
 
-static void print_group_histograms(const struct group_sums *sums, struct text *labels,
-                                   struct text *out)
+static void print_group_histogram(const struct group_sums *sums, enum metric_id id, size_t offset,
+                                  struct text *out)
 {
-    text_add_metric(out, "weir_group_duration_seconds", "histogram",
-                    "Exchanges with the group, from the head to the end of the response");
+    struct str labels[GROUP_LABELS_MAX];
+    struct text prefix = {0};
+
+    text_add_metric(out, id);
     for (size_t i = 0; i < sums->count; i++) {
+        prefix.len = 0;
         group_labels(&sums->items[i], labels);
-        print_histogram(out, "weir_group_duration_seconds", labels->ptr, &sums->items[i].duration);
+        text_add_labels(&prefix, id, labels, GROUP_LABELS);
+        text_add_str(&prefix, STR(","));
+        print_histogram(out, id, prefix.ptr,
+                        (const void *)((const char *)&sums->items[i] + offset));
     }
-    text_add_metric(out, "weir_group_connect_seconds", "histogram",
-                    "Opening a connection to the group, TLS included");
-    for (size_t i = 0; i < sums->count; i++) {
-        group_labels(&sums->items[i], labels);
-        print_histogram(out, "weir_group_connect_seconds", labels->ptr,
-                        &sums->items[i].connect_time);
-    }
+    text_free(&prefix);
 }
 
 void metrics_print(struct metrics *const *workers, size_t count, struct text *out)
 {
     struct group_sums sums = {0};
-    struct text labels = {0};
 
     print_counters(workers, count, out);
     print_gauges(workers, count, out);
@@ -320,12 +281,13 @@ void metrics_print(struct metrics *const *workers, size_t count, struct text *ou
     for (size_t w = 0; w < count; w++)
         pthread_mutex_lock(&workers[w]->lock);
     group_sums_collect(&sums, workers, count);
-    print_group_figures(&sums, &labels, out);
-    print_group_responses(&sums, &labels, out);
-    print_group_failures(&sums, &labels, out);
-    print_group_histograms(&sums, &labels, out);
+    print_group_figures(&sums, out);
+    print_group_responses(&sums, out);
+    print_group_failures(&sums, out);
+    print_group_histogram(&sums, METRIC_GROUP_DURATION, offsetof(struct group_sum, duration), out);
+    print_group_histogram(&sums, METRIC_GROUP_CONNECT_TIME,
+                          offsetof(struct group_sum, connect_time), out);
     for (size_t w = 0; w < count; w++)
         pthread_mutex_unlock(&workers[w]->lock);
-    text_free(&labels);
     free(sums.items);
 }

@@ -352,19 +352,14 @@ static void print(struct control_part *part, struct text *out)
 {
     const struct control_conf *conf = control_conf(part->control);
     const struct reload_result *last = &reload_of(part)->last;
+    struct str version = str_of(conf->config->version);
 
-    text_add_metric(out, "weir_config_info", "gauge", "The configuration in force");
-    text_add(out, "weir_config_info{version=\"%s\"} 1\n", conf->config->version);
-    control_add_number(out, "weir_config_loaded_timestamp_seconds", "gauge",
-                       "When the configuration in force was loaded, in seconds since 1970",
-                       (uint64_t)conf->loaded_wall_us / 1000000);
-    control_add_number(out, "weir_config_last_reload_successful", "gauge",
-                       "1 when the last reload took effect, 0 when it was refused",
-                       last->successful);
-    control_add_number(out, "weir_reloads_total", "counter", "Reloads that took effect",
-                       last->count);
-    control_add_number(out, "weir_reload_failures_total", "counter", "Reloads that were refused",
-                       last->failures);
+    text_add_metric(out, METRIC_CONFIG_INFO);
+    text_add_sample(out, METRIC_CONFIG_INFO, &version, 1);
+    control_add_number(out, METRIC_CONFIG_LOADED, (uint64_t)conf->loaded_wall_us / 1000000);
+    control_add_number(out, METRIC_LAST_RELOAD_SUCCESSFUL, last->successful);
+    control_add_number(out, METRIC_RELOADS, last->count);
+    control_add_number(out, METRIC_RELOAD_FAILURES, last->failures);
 }
 
 static void drain(struct control_part *part)

@@ -31,9 +31,8 @@ static void print_own_metrics(struct control_part *part, struct text *out)
     const struct status *status = CONTAINER_OF(part, struct status, part);
     const char *words;
 
-    control_add_number(out, "weir_ready", "gauge", "1 while new traffic may come",
-                       status->is_ready(status->arg, &words));
-    control_add_number(out, "weir_workers", "gauge", "Worker threads", status->workers->count);
+    control_add_number(out, METRIC_READY, status->is_ready(status->arg, &words));
+    control_add_number(out, METRIC_WORKERS, status->workers->count);
 }
 
 static void add_time(struct text *out, int64_t wall_us)

@@ -21,7 +21,7 @@ used() {
     grep -rqw --include='*.c' --exclude-dir="$3" "$1_$2" src
 }
 
-for table in REASONS:REASON:base/reason.h COUNTERS:COUNTER:observe/metrics.h GAUGES:GAUGE:observe/metrics.h; do
+for table in REASONS:REASON:base/reason.h COUNTERS:COUNTER:observe/metrics_table.h GAUGES:GAUGE:observe/metrics_table.h; do
     list=${table%%:*}
     rest=${table#*:}
     prefix=${rest%%:*}
@@ -30,6 +30,15 @@ for table in REASONS:REASON:base/reason.h COUNTERS:COUNTER:observe/metrics.h GAU
     [ -n "$found" ] || complain "src/$file: no table $list"
     for name in $found; do
         used "$prefix" "$name" "${file%%/*}" || complain "src/$file: nothing uses ${prefix}_$name"
+    done
+done
+
+# The other metrics are printed somewhere, by observe itself or by a room above.
+for list in WORKER_FIGURES GROUP_FIGURES CONTROL_FIGURES PROCESS_FIGURES; do
+    found=$(names src/observe/metrics_table.h "$list")
+    [ -n "$found" ] || complain "src/observe/metrics_table.h: no table $list"
+    for name in $found; do
+        grep -rqw --include='*.c' "METRIC_$name" src || complain "nothing prints METRIC_$name"
     done
 done
 

@@ -31,7 +31,7 @@ static void adopt(struct control_part *part)
 static void metrics(struct control_part *part, struct text *out)
 {
     note(part, "metrics");
-    control_add_number(out, "part_samples", "gauge", "A sample", 7);
+    control_add_number(out, METRIC_WORKERS, 7);
 }
 
 static void drain(struct control_part *part)
@@ -75,7 +75,7 @@ static void parts_are_called_in_order_and_freed_in_reverse(void **state UNUSED)
     control_free(control);
     assert_string_equal(calls,
                         "first.init first.adopt first.metrics first.drain second.free first.free ");
-    assert_non_null(memmem(page.ptr, page.len, "part_samples 7\n", 15));
+    assert_non_null(memmem(page.ptr, page.len, "\nweir_workers 7\n", 16));
     text_free(&page);
 }
 
