@@ -1,8 +1,9 @@
 /* The addresses that a configuration listens on, for its listeners and for the admin port, and
  * their sockets: which of them stay, open or close when a configuration follows another. An address
  * stays when it is bound by both; its sockets are not touched then, so that no waiting connection
- * is lost. All new sockets are bound before anything changes. Control thread; a worker takes its
- * own descriptors while the control thread waits. */
+ * is lost. All new sockets are bound before anything changes. Control thread. While workers
+ * carry out an order about binds, each changes its own descriptors there, and the control thread
+ * leaves them alone. */
 #pragma once
 
 #include "base/addr.h"
@@ -25,7 +26,9 @@ struct bind {
     struct socket_file file;
     bool owns_file; /* the file is removed with the socket */
 
-    /* owns: one for each worker, or one for the admin port, until it is taken; -1: taken */
+    /* owns: one for each worker, or one for the admin port. -1: closed, in other binds, or (admin
+     * port) passed on. A worker that adopts borrows its own, and moves it from the old binds when
+     * the address stays. */
     int *fds;
     size_t fd_count;
 };

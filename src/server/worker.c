@@ -20,7 +20,7 @@ enum { GAUGE_TICK_MS = 500, PULSE_MS = 200 };
 struct door {
     struct door *next;
     struct worker *worker;          /* borrows */
-    struct bind bind;               /* a copy */
+    struct bind bind;               /* a copy; its fds are those of the binds in force */
     bool is_ending;                 /* the new configuration does not have this address */
     struct listener_sock *listener; /* owns; NULL: not accepting */
 };
@@ -104,11 +104,20 @@ static void on_accepted(void *arg, int fd, const struct addr *peer)
 
 /* --- doors ----------------------------------------------------------------------------------- */
 
+/* The descriptor that the binds have for this worker. */
+static int *descriptor_of(const struct worker *worker, const struct bind *bind)
+{
+    return &bind->fds[worker->conf.index];
+}
+
+/* listener_stop closes the descriptor, which is the binds' no longer. */
 static void door_shut(struct door *door)
 {
-    if (door->listener != NULL)
-        listener_stop(door->listener);
+    if (door->listener == NULL)
+        return;
+    listener_stop(door->listener);
     door->listener = NULL;
+    *descriptor_of(door->worker, &door->bind) = -1;
 }
 
 static struct door *door_find(struct worker *worker, const struct bind *bind)
@@ -152,22 +161,39 @@ static void remove_doors_not_in(struct worker *worker, const struct binds *binds
     }
 }
 
-static void take_door(struct worker *worker, struct bind *bind)
+/* A door that stays keeps its descriptor, which moves from the old binds to the new ones. */
+static void move_descriptor(struct door *door, const struct bind *bind)
+{
+    int *from = descriptor_of(door->worker, &door->bind), *to = descriptor_of(door->worker, bind);
+
+    if (from == to || door->listener == NULL)
+        return;
+    *to = *from;
+    *from = -1;
+}
+
+static struct door *door_new(struct worker *worker)
+{
+    struct door *door = mem_new(sizeof(*door));
+
+    door->worker = worker;
+    door->next = worker->doors;
+    worker->doors = door;
+    return door;
+}
+
+static void take_door(struct worker *worker, const struct bind *bind)
 {
     struct door *door = door_find(worker, bind);
 
-    if (door == NULL) {
-        door = mem_new(sizeof(*door));
-        door->worker = worker;
-        door->next = worker->doors;
-        worker->doors = door;
-    }
+    if (door != NULL)
+        move_descriptor(door, bind);
+    else
+        door = door_new(worker);
     door->bind = *bind;
-    int *fd = &bind->fds[worker->conf.index];
-    if (door->listener == NULL && *fd >= 0) {
-        door->listener = listener_start(worker->loop, *fd, on_accepted, door, &worker->listening);
-        *fd = -1;
-    }
+    int fd = *descriptor_of(worker, bind);
+    if (door->listener == NULL && fd >= 0)
+        door->listener = listener_start(worker->loop, fd, on_accepted, door, &worker->listening);
     if (door->listener != NULL)
         listener_limit_unsent(door->listener, bind->max_unsent_bytes);
 }
