@@ -2,6 +2,8 @@
  * what lies below; it does not know other parts, unless its owner passes them to it. */
 #include "control/control.h"
 
+#include "observe/totals.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -112,20 +114,12 @@ const struct control_workers *control_workers(const struct control *control)
 
 uint64_t control_gauge(const struct control *control, enum gauge gauge)
 {
-    uint64_t sum = 0;
-
-    for (size_t w = 0; w < control->workers.count; w++)
-        sum += metric_get(&control->workers.metrics[w]->gauges[gauge]);
-    return sum;
+    return totals_gauge(control->workers.metrics, control->workers.count, gauge);
 }
 
 uint64_t control_counter(const struct control *control, enum counter counter)
 {
-    uint64_t sum = 0;
-
-    for (size_t w = 0; w < control->workers.count; w++)
-        sum += metric_get(&control->workers.metrics[w]->counters[counter]);
-    return sum;
+    return totals_counter(control->workers.metrics, control->workers.count, counter);
 }
 
 void control_add_number(struct text *out, enum metric_id id, uint64_t value)

@@ -75,6 +75,17 @@ static struct group_metrics *first_group(const struct metrics *metrics)
     return atomic_load_explicit(&metrics->groups, memory_order_acquire);
 }
 
+void metrics_note_shown(struct metrics *const *workers, size_t count)
+{
+    for (size_t w = 0; w < count; w++) {
+        pthread_mutex_lock(&workers[w]->lock);
+        for (struct group_metrics *group = first_group(workers[w]); group != NULL;
+             group = group->next)
+            group->fate->is_shown = true;
+        pthread_mutex_unlock(&workers[w]->lock);
+    }
+}
+
 void metrics_mark_groups(struct metrics *const *workers, size_t count,
                          bool (*is_in_force)(void *arg, struct str name), void *arg)
 {

@@ -13,5 +13,8 @@ struct group_fate {
 struct group_metrics *group_metrics_new(void);
 void group_metrics_free(struct group_metrics *group);
 
+/* A page has the last values of all groups: those that left the configuration may expire. */
+void metrics_note_shown(struct metrics *const *workers, size_t count);
+
 /* Not expired; or it is, but the worker has found a use for it in the same moment. */
 bool group_metrics_is_shown(const struct group_metrics *group);

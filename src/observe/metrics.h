@@ -110,6 +110,19 @@ char *text_room(struct text *text, size_t more);     /* that many bytes and a NU
 void text_free(struct text *text);
 void metrics_print(struct metrics *const *workers, size_t count, struct text *out);
 
+/* The same page in pieces, for a reader that may be slow: first `begin`, which adds the figures of
+ * the workers and takes the sums of all groups, then `next` until it returns false. The text of a piece
+ * is bounded however many groups there are. `workers` is not needed after `begin`. */
+struct metrics_page {
+    struct totals_table *groups; /* owns */
+    size_t figure, group;        /* what the next piece begins with */
+};
+void metrics_page_init(struct metrics_page *page);
+void metrics_page_begin(struct metrics_page *page, struct metrics *const *workers, size_t count,
+                        struct text *out);
+bool metrics_page_next(struct metrics_page *page, struct text *out);
+void metrics_page_deinit(struct metrics_page *page);
+
 /* Figures of a group that is not in the configuration stay for `keep_ms` after its last request,
  * and until a page has shown their last values; without any page, for ten times as long. */
 

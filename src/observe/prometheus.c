@@ -1,7 +1,7 @@
 /* The metrics page, Prometheus text format 0.0.4: what all workers counted, added up. Labels are
  * bounded by the configuration and by weir's own tables; nothing a peer sends becomes one. */
 #include "observe/group_metrics_impl.h"
-#include "observe/histogram_impl.h"
+#include "observe/totals.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,22 +16,14 @@ static const struct {
     {10000000, "10"}, {30000000, "30"}, {60000000, "60"},
 };
 
-/* The workers are read one after the other, so the sum of a gauge can be below zero for a moment. */
-static uint64_t not_negative(uint64_t sum)
-{
-    return (int64_t)sum < 0 ? 0 : sum;
-}
-
 /* --- counters and gauges of the workers ------------------------------------------------------ */
 
 static void print_counters(struct metrics *const *workers, size_t count, struct text *out)
 {
     for (unsigned id = 0; id < COUNTER_COUNT; id++) {
-        uint64_t sum = 0;
-        for (size_t w = 0; w < count; w++)
-            sum += metric_get(&workers[w]->counters[id]);
         text_add_metric(out, (enum metric_id)id);
-        text_add_sample(out, (enum metric_id)id, NULL, sum);
+        text_add_sample(out, (enum metric_id)id, NULL,
+                        totals_counter(workers, count, (enum counter)id));
     }
 }
 
@@ -39,11 +31,8 @@ static void print_gauges(struct metrics *const *workers, size_t count, struct te
 {
     for (unsigned gauge = 0; gauge < GAUGE_COUNT; gauge++) {
         enum metric_id id = METRIC_FIRST_GAUGE + gauge;
-        uint64_t sum = 0;
-        for (size_t w = 0; w < count; w++)
-            sum += metric_get(&workers[w]->gauges[gauge]);
         text_add_metric(out, id);
-        text_add_sample(out, id, NULL, not_negative(sum));
+        text_add_sample(out, id, NULL, totals_gauge(workers, count, (enum gauge)gauge));
     }
 }
 
@@ -112,182 +101,139 @@ static void print_duration(struct metrics *const *workers, size_t count, struct 
 
 /* --- groups ---------------------------------------------------------------------------------- */
 
-/* One group's figures of all workers. */
-struct group_sum {
-    const char *name, *side; /* labels; borrow from the figures of the first worker */
-    uint64_t requests, responses[STATUS_CLASSES], failures[REASON_COUNT];
-    uint64_t retries, retries_denied, connects, connect_failures, active;
-    struct histogram_sum duration, connect_time;
-};
-
-struct group_sums {
-    struct group_sum *items; /* owns */
-    size_t count, cap;
-};
-
-static struct group_sum *group_sums_get(struct group_sums *sums, const struct group_metrics *group)
-{
-    for (size_t i = 0; i < sums->count; i++) {
-        if (strcmp(sums->items[i].name, group->name) == 0)
-            return &sums->items[i];
-    }
-    if (sums->count == sums->cap) {
-        sums->cap = MAX(sums->cap * 2, (size_t)16);
-        sums->items = mem_resize(sums->items, sums->cap * sizeof(sums->items[0]));
-    }
-    struct group_sum *sum = &sums->items[sums->count++];
-    memset(sum, 0, sizeof(*sum));
-    sum->name = group->name;
-    sum->side = atomic_load_explicit(&group->side, memory_order_relaxed);
-    return sum;
-}
-
-static void group_sum_add(struct group_sum *sum, const struct group_metrics *group)
-{
-    sum->requests += metric_get(&group->requests);
-    sum->retries += metric_get(&group->retries);
-    sum->retries_denied += metric_get(&group->retries_denied);
-    sum->connects += metric_get(&group->connects);
-    sum->connect_failures += metric_get(&group->connect_failures);
-    sum->active += metric_get(&group->active);
-    for (unsigned i = 0; i < STATUS_CLASSES; i++)
-        sum->responses[i] += metric_get(&group->responses[i]);
-    for (unsigned i = 0; i < REASON_COUNT; i++)
-        sum->failures[i] += metric_get(&group->failures[i]);
-    histogram_sum(&sum->duration, &group->duration);
-    histogram_sum(&sum->connect_time, &group->connect_time);
-}
-
-static int by_name(const void *left, const void *right)
-{
-    const struct group_sum *a = left, *b = right;
-
-    return strcmp(a->name, b->name);
-}
-
-static void group_sums_collect(struct group_sums *sums, struct metrics *const *workers,
-                               size_t count)
-{
-    for (size_t w = 0; w < count; w++) {
-        const struct group_metrics *group =
-            atomic_load_explicit(&workers[w]->groups, memory_order_acquire);
-        for (; group != NULL; group = group->next) {
-            if (!group_metrics_is_shown(group))
-                continue;
-            group->fate->is_shown = true;
-            group_sum_add(group_sums_get(sums, group), group);
-        }
-    }
-    if (sums->count > 1)
-        qsort(sums->items, sums->count, sizeof(sums->items[0]), by_name);
-}
-
 /* A group's labels, as the metrics of GROUP_FIGURES begin with them. */
 enum { GROUP_LABELS = 2, GROUP_LABELS_MAX = 3 };
 
-static void group_labels(const struct group_sum *sum, struct str labels[GROUP_LABELS_MAX])
+static void group_labels(const struct totals *group, struct str labels[GROUP_LABELS_MAX])
 {
-    labels[0] = str_of(sum->name);
-    labels[1] = str_of(sum->side);
+    labels[0] = str_of(group->name);
+    labels[1] = str_of(group->side);
 }
 
-/* The figures that are one number for each group. */
-static const struct {
-    enum metric_id id;
-    size_t offset;
-} group_figures[] = {
-    {METRIC_GROUP_REQUESTS, offsetof(struct group_sum, requests)},
-    {METRIC_GROUP_RETRIES, offsetof(struct group_sum, retries)},
-    {METRIC_GROUP_RETRIES_DENIED, offsetof(struct group_sum, retries_denied)},
-    {METRIC_GROUP_CONNECTS, offsetof(struct group_sum, connects)},
-    {METRIC_GROUP_CONNECT_FAILURES, offsetof(struct group_sum, connect_failures)},
-    {METRIC_GROUP_ACTIVE, offsetof(struct group_sum, active)},
-};
-
-static void print_group_figures(const struct group_sums *sums, struct text *out)
+static void print_number(const struct totals *group, enum metric_id id, size_t offset,
+                         struct text *out)
 {
     struct str labels[GROUP_LABELS_MAX];
+    uint64_t value;
 
-    for (size_t f = 0; f < ARRAY_LEN(group_figures); f++) {
-        text_add_metric(out, group_figures[f].id);
-        for (size_t i = 0; i < sums->count; i++) {
-            uint64_t value;
-            memcpy(&value, (const char *)&sums->items[i] + group_figures[f].offset, sizeof(value));
-            group_labels(&sums->items[i], labels);
-            text_add_sample(out, group_figures[f].id, labels, not_negative(value));
-        }
-    }
+    memcpy(&value, (const char *)group + offset, sizeof(value));
+    group_labels(group, labels);
+    text_add_sample(out, id, labels, value);
 }
 
-static void print_group_responses(const struct group_sums *sums, struct text *out)
+static void print_group_responses(const struct totals *group, enum metric_id id,
+                                  size_t offset UNUSED, struct text *out)
 {
     static const char *const class_word[STATUS_CLASSES] = {"1xx", "2xx", "3xx", "4xx", "5xx"};
     struct str labels[GROUP_LABELS_MAX];
 
-    text_add_metric(out, METRIC_GROUP_RESPONSES);
-    for (size_t i = 0; i < sums->count; i++) {
-        group_labels(&sums->items[i], labels);
-        for (unsigned c = 0; c < STATUS_CLASSES; c++) {
-            labels[GROUP_LABELS] = str_of(class_word[c]);
-            text_add_sample(out, METRIC_GROUP_RESPONSES, labels, sums->items[i].responses[c]);
-        }
+    group_labels(group, labels);
+    for (unsigned c = 0; c < STATUS_CLASSES; c++) {
+        labels[GROUP_LABELS] = str_of(class_word[c]);
+        text_add_sample(out, id, labels, group->responses[c]);
     }
 }
 
-static void print_group_failures(const struct group_sums *sums, struct text *out)
+static void print_group_failures(const struct totals *group, enum metric_id id,
+                                 size_t offset UNUSED, struct text *out)
 {
     struct str labels[GROUP_LABELS_MAX];
 
-    text_add_metric(out, METRIC_GROUP_FAILURES);
-    for (size_t i = 0; i < sums->count; i++) {
-        group_labels(&sums->items[i], labels);
-        for (unsigned r = REASON_NONE + 1; r < REASON_COUNT; r++) {
-            labels[GROUP_LABELS] = str_of(reason_word(r));
-            if (sums->items[i].failures[r] > 0)
-                text_add_sample(out, METRIC_GROUP_FAILURES, labels, sums->items[i].failures[r]);
-        }
+    group_labels(group, labels);
+    for (unsigned r = REASON_NONE + 1; r < REASON_COUNT; r++) {
+        labels[GROUP_LABELS] = str_of(reason_word(r));
+        if (group->failures[r] > 0)
+            text_add_sample(out, id, labels, group->failures[r]);
     }
 }
 
-static void print_group_histogram(const struct group_sums *sums, enum metric_id id, size_t offset,
+static void print_group_histogram(const struct totals *group, enum metric_id id, size_t offset,
                                   struct text *out)
 {
     struct str labels[GROUP_LABELS_MAX];
     struct text prefix = {0};
 
-    text_add_metric(out, id);
-    for (size_t i = 0; i < sums->count; i++) {
-        prefix.len = 0;
-        group_labels(&sums->items[i], labels);
-        text_add_labels(&prefix, id, labels, GROUP_LABELS);
-        text_add_str(&prefix, STR(","));
-        print_histogram(out, id, prefix.ptr,
-                        (const void *)((const char *)&sums->items[i] + offset));
-    }
+    group_labels(group, labels);
+    text_add_labels(&prefix, id, labels, GROUP_LABELS);
+    text_add_str(&prefix, STR(","));
+    print_histogram(out, id, prefix.ptr, (const void *)((const char *)group + offset));
     text_free(&prefix);
 }
 
-void metrics_print(struct metrics *const *workers, size_t count, struct text *out)
-{
-    struct group_sums sums = {0};
+static const struct {
+    enum metric_id id;
+    void (*print)(const struct totals *group, enum metric_id id, size_t offset, struct text *out);
+    size_t offset; /* in struct totals; 0 where `print` needs none */
+} group_figures[] = {
+    {METRIC_GROUP_REQUESTS, print_number, offsetof(struct totals, requests)},
+    {METRIC_GROUP_RETRIES, print_number, offsetof(struct totals, retries)},
+    {METRIC_GROUP_RETRIES_DENIED, print_number, offsetof(struct totals, retries_denied)},
+    {METRIC_GROUP_CONNECTS, print_number, offsetof(struct totals, connects)},
+    {METRIC_GROUP_CONNECT_FAILURES, print_number, offsetof(struct totals, connect_failures)},
+    {METRIC_GROUP_ACTIVE, print_number, offsetof(struct totals, active)},
+    {METRIC_GROUP_RESPONSES, print_group_responses, 0},
+    {METRIC_GROUP_FAILURES, print_group_failures, 0},
+    {METRIC_GROUP_DURATION, print_group_histogram, offsetof(struct totals, duration)},
+    {METRIC_GROUP_CONNECT_TIME, print_group_histogram, offsetof(struct totals, connect_time)},
+};
 
+/* --- the page in pieces ---------------------------------------------------------------------- */
+
+/* A piece has at most this many groups of one metric, some 60 KiB of text. */
+enum { PIECE_GROUPS = 32 };
+
+void metrics_page_init(struct metrics_page *page)
+{
+    *page = (struct metrics_page){.groups = mem_new(sizeof(*page->groups))};
+}
+
+void metrics_page_deinit(struct metrics_page *page)
+{
+    if (page->groups != NULL)
+        totals_table_deinit(page->groups);
+    free(page->groups);
+    page->groups = NULL;
+}
+
+void metrics_page_begin(struct metrics_page *page, struct metrics *const *workers, size_t count,
+                        struct text *out)
+{
     print_counters(workers, count, out);
     print_gauges(workers, count, out);
     print_responses(workers, count, out);
     print_reasons(workers, count, out);
     print_duration(workers, count, out);
     metrics_print_datacenters(workers, count, out);
+    totals_collect(page->groups, workers, count);
+    metrics_note_shown(workers, count);
+}
 
-    for (size_t w = 0; w < count; w++)
-        pthread_mutex_lock(&workers[w]->lock);
-    group_sums_collect(&sums, workers, count);
-    print_group_figures(&sums, out);
-    print_group_responses(&sums, out);
-    print_group_failures(&sums, out);
-    print_group_histogram(&sums, METRIC_GROUP_DURATION, offsetof(struct group_sum, duration), out);
-    print_group_histogram(&sums, METRIC_GROUP_CONNECT_TIME,
-                          offsetof(struct group_sum, connect_time), out);
-    for (size_t w = 0; w < count; w++)
-        pthread_mutex_unlock(&workers[w]->lock);
-    free(sums.items);
+bool metrics_page_next(struct metrics_page *page, struct text *out)
+{
+    if (page->figure == ARRAY_LEN(group_figures))
+        return false;
+    enum metric_id id = group_figures[page->figure].id;
+    size_t until = MIN(page->group + PIECE_GROUPS, page->groups->count);
+
+    if (page->group == 0)
+        text_add_metric(out, id);
+    for (; page->group < until; page->group++)
+        group_figures[page->figure].print(&page->groups->items[page->group], id,
+                                          group_figures[page->figure].offset, out);
+    if (page->group == page->groups->count) {
+        page->group = 0;
+        page->figure++;
+    }
+    return true;
+}
+
+void metrics_print(struct metrics *const *workers, size_t count, struct text *out)
+{
+    struct metrics_page page;
+
+    metrics_page_init(&page);
+    metrics_page_begin(&page, workers, count, out);
+    while (metrics_page_next(&page, out))
+        ;
+    metrics_page_deinit(&page);
 }

@@ -1,5 +1,5 @@
 /* Histograms and the metrics page. */
-#include "observe/histogram_impl.h"
+#include "observe/histogram.h"
 #include "observe/process.h"
 
 #include <setjmp.h>

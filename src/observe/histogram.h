@@ -1,4 +1,4 @@
-/* Reading histograms; for observe/ alone. */
+/* Reading histograms: sums over workers, and counts below a limit. */
 #pragma once
 
 #include "observe/metrics.h"
