@@ -51,7 +51,7 @@ struct demo {
     pthread_mutex_t table_mutex;    /* the log thread counts, the control thread shows */
     struct demo_table table;
     struct deadline show, end;
-    bool is_tty, is_announced;
+    bool is_tty;
     bool has_terminal; /* at the start: when it goes, the demo ends */
 };
 
@@ -198,15 +198,8 @@ static void on_show(struct deadline *deadline)
 {
     struct demo *demo = CONTAINER_OF(deadline, struct demo, show);
 
-    if (!server_is_ready(demo->server)) {
-        deadline_set(server_loop(demo->server), deadline, 20); /* not yet, or not any more */
-        return;
-    }
-    if (!demo->is_announced)
-        announce(demo);
-    demo->is_announced = true;
-    if (demo->options.is_quiet)
-        return;
+    if (!server_is_ready(demo->server))
+        return; /* it ends */
     pthread_mutex_lock(&demo->table_mutex);
     if (demo->is_tty)
         demo_table_draw(&demo->table, stdout);
@@ -214,6 +207,15 @@ static void on_show(struct deadline *deadline)
         demo_table_line(&demo->table, stdout);
     pthread_mutex_unlock(&demo->table_mutex);
     deadline_set(server_loop(demo->server), deadline, demo->is_tty ? TABLE_MS : LINE_MS);
+}
+
+static void on_ready(void *arg)
+{
+    struct demo *demo = arg;
+
+    announce(demo);
+    if (!demo->options.is_quiet)
+        deadline_set(server_loop(demo->server), &demo->show, 0);
 }
 
 static void on_end(struct deadline *deadline)
@@ -298,12 +300,11 @@ static int run(struct demo *demo)
 {
     struct loop *loop = server_loop(demo->server);
 
-    if (server_start(demo->server) < 0)
-        return 1;
-    demo->is_tty = isatty(STDOUT_FILENO) == 1;
     deadline_init(&demo->show, on_show);
     deadline_init(&demo->end, on_end);
-    deadline_set(loop, &demo->show, 0);
+    demo->is_tty = isatty(STDOUT_FILENO) == 1;
+    if (server_start(demo->server) < 0)
+        return 1;
     if (demo->options.seconds > 0)
         deadline_set(loop, &demo->end, (int64_t)demo->options.seconds * 1000);
     int rc = server_run(demo->server);
@@ -345,6 +346,8 @@ int cli_demo(int argc, char **argv)
         .source_arg = &demo,
         .hangup_is_end = terminal_is_gone,
         .hangup_arg = &demo,
+        .ready = on_ready,
+        .ready_arg = &demo,
         .watch = on_entry,
         .watch_arg = &demo,
     };

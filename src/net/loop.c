@@ -179,7 +179,7 @@ static void on_after_wait(struct ev_loop *ev UNUSED, ev_check *check, int events
     loop->now_us = mono_us(loop);
 }
 
-/* Who comes now waits for the turn to end. */
+/* A turn that takes longer than this delays new events too much. */
 enum { TURN_LONG_US = 16 * 1000 };
 
 static void adapt_share(struct loop *loop)

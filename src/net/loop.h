@@ -1,7 +1,7 @@
-/* One thread's event loop: libev underneath, and what every connection of a worker shares: the
- * clock that is read once per turn, deadlines that cost a store to move, tasks that run at the end
- * of the turn, and memory that is freed only then. Everything here belongs to the loop's own
- * thread, but for `wakeup_send`. */
+/* The event loop of one thread. It uses libev, and has what every connection of a worker shares: a
+ * clock that is read once per turn, deadlines that cost one store to move, tasks that run at the end
+ * of the turn, and memory that is freed only then. All functions are for the loop's own thread,
+ * except `wakeup_send`. */
 #pragma once
 
 #include "base/base.h"
@@ -44,27 +44,27 @@ void loop_turn(struct loop *loop);
 /* Turns so far; wraps around. */
 unsigned loop_turns(const struct loop *loop);
 
-/* When a client that had been heard before last sent something: who keeps its connection would
- * notice if this loop stood still. 0: never. */
+/* When a client last sent something on a connection on which it had sent something before. Such a
+ * client would notice if this loop stood still. 0: never. */
 int64_t loop_kept_client_ms(const struct loop *loop);
 
-/* How many bytes a connection may read in this turn before it is the others' turn: LOOP_SHARE_MAX,
- * and less after turns that took long, so that a small request need not wait for a thousand
- * downloads at full length. */
+/* How many bytes a connection may read in this turn before other connections get their share:
+ * LOOP_SHARE_MAX, and less after turns that took long, so that a small request does not wait for a
+ * thousand large downloads. */
 enum { LOOP_SHARE_MIN = 4096, LOOP_SHARE_MAX = 4 * BUF_SIZE };
 size_t loop_read_share(const struct loop *loop);
 
 /* This worker's slabs. */
 struct buf_pool *loop_bufs(struct loop *loop);
 
-/* LOOP_SCRATCH_BYTES for whoever runs right now: its contents are gone at the next callback. Used
+/* LOOP_SCRATCH_BYTES of memory for the callback that runs now; the next callback overwrites it. Used
  * where bytes only pass through (records on their way to the socket, bytes that are swallowed). */
 enum { LOOP_SCRATCH_BYTES = 112 * 1024 };
 char *loop_scratch(struct loop *loop);
 
-/* Descriptors from this number on are not for connections: the kernel gives the lowest that is
- * free, so a number tells how many are taken. Accepting stops before connecting does, so that those
- * who were let in can be served. 0 and 0: no bound, which is how a loop begins. */
+/* Descriptors from these numbers on are not used for connections. The kernel gives the lowest number
+ * that is free, so a number shows how many are in use. Accepting stops before connecting does, so
+ * that clients that were accepted can be served. 0 and 0: no bound, as in a new loop. */
 void loop_limit_descriptors(struct loop *loop, int accept_max, int connect_max);
 
 /* For net/ only: the libev loop underneath. */
@@ -133,7 +133,7 @@ struct reap {
 };
 void loop_reap(struct loop *loop, struct reap *reap, void (*free_fn)(struct reap *));
 
-/* --- news from other threads ----------------------------------------------------------------- */
+/* --- wake-ups from other threads -------------------------------------------------------------- */
 
 /* Makes the loop call `woken` soon. Several sends may become one call. */
 struct wakeup;

@@ -6,7 +6,7 @@
 /* Every connection of this loop, so that loop_free can close what still lingers. */
 struct list *loop_conns(struct loop *loop);
 
-/* A client is heard once more; see loop_kept_client_ms. */
+/* A client has sent something again; see loop_kept_client_ms. */
 void loop_note_kept_client(struct loop *loop);
 
 /* May a connection that was accepted, or one to be connected, have this descriptor? */

@@ -1,5 +1,5 @@
 /* One timerfd of CLOCK_REALTIME per loop, set to the earliest alarm. The kernel ends its wait when
- * somebody sets the clock (TFD_TIMER_CANCEL_ON_SET), so a jump is noticed at once. */
+ * the clock is set (TFD_TIMER_CANCEL_ON_SET), so a jump is noticed at once. */
 #include "net/wall_alarm.h"
 
 #include "net/loop_impl.h"

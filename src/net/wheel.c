@@ -1,6 +1,6 @@
 /* One ring of slots and a bitmap of those in use, so that finding the next is a few word operations
  * and an idle worker can sleep until something is really filed. A slot whose nodes have all left
- * keeps its bit until somebody looks: that costs at most one needless look. */
+ * keeps its bit until the wheel looks there: that costs at most one needless look. */
 #include "net/wheel_impl.h"
 
 void wheel_init(struct wheel *wheel, int64_t now_ms)

@@ -1,5 +1,5 @@
-/* The timer wheel: deadlines filed by the 16 ms tick in which somebody should look at them. Pure:
- * it is told the time, so tests need no clock. Moving a deadline later does not move its node; the
+/* The timer wheel: deadlines filed by the 16 ms tick in which they have to be looked at. The time is
+ * an argument, so tests need no clock. Moving a deadline later does not move its node; the
  * wheel finds it too early and files it again. */
 #pragma once
 

@@ -219,6 +219,8 @@ static void on_listening(struct order_round *round)
     log_listeners(server);
     LOG_INFO("running", "workers=%zu config=%s", server->workers.count,
              server_config(server)->version);
+    if (server->options.ready != NULL)
+        server->options.ready(server->options.ready_arg);
     begin_wanted_reload(server);
 }
 

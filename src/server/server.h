@@ -22,6 +22,9 @@ struct server_options {
     /* Does a SIGHUP that came mean "end" instead of "reload"? NULL: never. */
     bool (*hangup_is_end)(void *arg);
     void *hangup_arg;
+    /* Called when the server begins to serve; may be NULL. Control thread. */
+    void (*ready)(void *arg);
+    void *ready_arg;
     /* Called with every access log entry, whether it is logged or not; may be NULL. Log thread. */
     void (*watch)(void *arg, const struct access_entry *entry);
     void *watch_arg;

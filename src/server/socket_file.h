@@ -24,7 +24,7 @@ MUST_USE int socket_rights_find(struct socket_rights *rights, const struct bind_
                                 struct err *err);
 bool socket_rights_eq(const struct socket_rights *a, const struct socket_rights *b);
 
-/* Gives the file of `addr` these rights. Before listen(2): until then nobody can connect. */
+/* Gives the file of `addr` these rights. To be called before listen(2): until then no client can connect. */
 MUST_USE int socket_rights_apply(const struct socket_rights *rights, const struct addr *addr,
                                  struct err *err);
 

@@ -1,6 +1,7 @@
 /* The seccomp filter: a list of the system calls that weir and its libraries make after the start;
- * whatever else somebody might talk us into (exec, ptrace, mount, modules, keys, namespaces, bpf,
- * io_uring) answers EPERM. Classic BPF by hand: there is little of it, and no library is needed. */
+ * every other call, such as one that an attacker injects (exec, ptrace, mount, modules, keys,
+ * namespaces, bpf, io_uring), fails with EPERM. The filter is classic BPF written by hand: it is
+ * short and needs no library. */
 #include "server/privileges.h"
 
 #include <errno.h>
