@@ -46,31 +46,6 @@ static struct field *add(struct head *head, struct str name, struct str value, e
 
 enum { FIELDS_SPARE = 12 }; /* of a copy: what a proxy adds mostly fits */
 
-static bool has_removed(const struct head *head)
-{
-    bool removed = false;
-
-    for (unsigned i = 0; i < head->field_count; i++)
-        removed |= head->fields[i].removed;
-    return removed;
-}
-
-static void copy_kept_fields(struct head *copy, const struct head *head)
-{
-    uint16_t count = 0;
-
-    memset(copy->first, 0, sizeof(copy->first));
-    for (unsigned i = 0; i < head->field_count; i++) {
-        const struct field *field = &head->fields[i];
-        if (field->removed)
-            continue;
-        copy->fields[count++] = *field;
-        if (field->id != HEADER_OTHER && copy->first[field->id] == 0)
-            copy->first[field->id] = count;
-    }
-    copy->field_count = count;
-}
-
 struct head *head_copy(const struct head *head)
 {
     struct head *copy = arena_alloc(head->arena, sizeof(*copy));
@@ -78,10 +53,7 @@ struct head *head_copy(const struct head *head)
     *copy = *head;
     copy->field_cap = (uint16_t)(head->field_count + FIELDS_SPARE);
     copy->fields = arena_alloc(head->arena, copy->field_cap * sizeof(*copy->fields));
-    if (has_removed(head))
-        copy_kept_fields(copy, head);
-    else
-        memcpy(copy->fields, head->fields, head->field_count * sizeof(*copy->fields));
+    memcpy(copy->fields, head->fields, head->field_count * sizeof(*copy->fields));
     return copy;
 }
 

@@ -64,7 +64,7 @@ struct field *head_add(struct head *head, struct str name, struct str value);
 struct field *head_add_lower(struct head *head, struct str name, struct str value);
 struct field *head_add_id(struct head *head, enum header_id id, struct str value);
 
-/* A copy in the same arena, without the removed fields; names and values are shared. */
+/* A copy in the same arena; names and values are shared. */
 struct head *head_copy(const struct head *head);
 
 /* First field with that id that was not removed; NULL. Never HEADER_OTHER. */
