@@ -4,6 +4,7 @@
 
 #include "cli/check_report.h"
 #include "cli/check_tests.h"
+#include "cli/cli.h"
 #include "config/review.h"
 #include "server/snapshot.h"
 
@@ -37,8 +38,8 @@ static const char help[] =
     "      request: GET https://aa.wikipedia.org/wiki/X\n"
     "      expect: { group: mw-web, side: k8s, share: 100% }\n"
     "\n"
-    "Exit status: 0 the configuration is good and every case holds, 1 not so, 2 the command line\n"
-    "is wrong.\n";
+    "Exit status: 0: no errors, and every case passed; 1: errors, or a test case failed; 2: usage\n"
+    "error.\n";
 
 enum { TESTS_MAX = 64 };
 
@@ -48,12 +49,6 @@ struct options {
     const char *tests[TESTS_MAX];
     size_t test_count;
 };
-
-static int wrong(const char *what)
-{
-    fprintf(stderr, "weir check: %s\n", what);
-    return 2;
-}
 
 /* -1: go on; else the exit status. */
 static int parse_options(int argc, char **argv, struct options *options)
@@ -72,15 +67,16 @@ static int parse_options(int argc, char **argv, struct options *options)
     };
     int option;
 
+    opterr = 0;
     optind = 0;
-    while ((option = getopt_long(argc, argv, "c:t:qh", longs, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":c:t:qh", longs, NULL)) != -1) {
         switch (option) {
         case 'c':
             options->config = optarg;
             break;
         case 't':
             if (options->test_count == TESTS_MAX)
-                return wrong("too many files of cases");
+                return cli_usage_error("check", "more than %d files of cases", TESTS_MAX);
             options->tests[options->test_count++] = optarg;
             break;
         case OPTION_COVERAGE:
@@ -102,14 +98,15 @@ static int parse_options(int argc, char **argv, struct options *options)
             fputs(help, stdout);
             return 0;
         default:
-            fputs("Try \"weir check --help\".\n", stderr);
-            return 2;
+            return cli_option_error("check", argv, option);
         }
     }
     if (options->config == NULL && optind == argc - 1)
         options->config = argv[optind++];
-    if (options->config == NULL || optind != argc)
-        return wrong("one configuration is needed: weir check -c FILE");
+    if (options->config == NULL)
+        return cli_usage_error("check", "missing option: -c FILE");
+    if (optind != argc)
+        return cli_usage_error("check", "unexpected argument \"%s\"", argv[optind]);
     return -1;
 }
 

@@ -1,6 +1,8 @@
 /* See check_report.h. */
 #include "cli/check_report.h"
 
+#include "cli/excerpt.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +45,8 @@ static void print_line(enum report_kind kind, struct place place, const char *te
 
     fprintf(kind == REPORT_COVERAGE ? stdout : stderr, "%s\n",
             complaint_line(&complaint, line, sizeof(line)));
+    if (kind != REPORT_COVERAGE)
+        excerpt_print(stderr, place);
 }
 
 static void add(struct check_report *report, enum report_kind kind, struct place place,

@@ -1,6 +1,8 @@
 /* Complaints about a configuration, for every subcommand that loads one. */
 #include "cli/complain.h"
 
+#include "cli/excerpt.h"
+
 #include <stdio.h>
 
 enum { LINE_MAX_BYTES = 2048 };
@@ -13,6 +15,7 @@ void complaints_print(const struct complaints *complaints)
         if (complaints->items[i].severity != SEVERITY_ERROR)
             continue;
         fprintf(stderr, "%s\n", complaint_line(&complaints->items[i], line, sizeof(line)));
+        excerpt_print(stderr, complaints->items[i].place);
     }
     if (complaints->left_out > 0)
         fprintf(stderr, "%zu more are not shown\n", complaints->left_out);

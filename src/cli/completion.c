@@ -23,7 +23,7 @@ int cli_completion(int argc, char **argv)
     } shells[] = {{"bash", completion_bash}, {"fish", completion_fish}, {"zsh", completion_zsh}};
 
     if (argc != 2)
-        return cli_usage_error("completion", "the name of a shell is needed: bash, fish or zsh");
+        return cli_usage_error("completion", "missing argument: bash, fish or zsh");
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         fputs(help, stdout);
         return 0;

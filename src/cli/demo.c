@@ -103,11 +103,8 @@ static int parse(int argc, char **argv, struct demo_options *options)
         case 'h':
             fputs(help, stdout);
             return 1;
-        case ':':
-            rc = cli_usage_error("demo", "%s needs a value", argv[optind - 1]);
-            break;
         default:
-            rc = cli_usage_error("demo", "unknown option %s", argv[optind - 1]);
+            rc = cli_option_error("demo", argv, option);
             break;
         }
     }

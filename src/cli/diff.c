@@ -9,7 +9,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 
-enum { HOSTS_NAMED = 10, VALUE_SHOWN = 160, EXIT_TROUBLE = 2 };
+enum { HOSTS_NAMED = 10, VALUE_SHOWN = 160, EXIT_TROUBLE = EXIT_USAGE };
 
 static const char help[] =
     "Usage: weir diff [options] OLD.yaml NEW.yaml\n"
@@ -56,8 +56,9 @@ static int parse_options(int argc, char **argv, struct options *options)
     };
     int option;
 
+    opterr = 0;
     optind = 0;
-    while ((option = getopt_long(argc, argv, "l:r:ah", longs, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":l:r:ah", longs, NULL)) != -1) {
         switch (option) {
         case 'l':
             options->log = optarg;
@@ -78,11 +79,12 @@ static int parse_options(int argc, char **argv, struct options *options)
             fputs(help, stdout);
             return 0;
         default:
-            return cli_usage_error("diff", "wrong option");
+            return cli_option_error("diff", argv, option);
         }
     }
     if (argc - optind != 2)
-        return cli_usage_error("diff", "two configurations are needed");
+        return cli_usage_error("diff", "expected two arguments, OLD and NEW, got %d",
+                               argc - optind);
     options->old = argv[optind];
     options->new = argv[optind + 1];
     return -1;

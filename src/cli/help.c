@@ -2,6 +2,7 @@
 #include "cli/help.h"
 
 #include "base/str.h"
+#include "cli/exit_codes.h"
 #include "config/version.h"
 #include "discovery/version.h"
 #include "http/version.h"
@@ -21,12 +22,17 @@ void help_print(FILE *out, const struct command *commands, unsigned count)
             "\n");
     for (unsigned i = 0; i < count; i++)
         fprintf(out, "  weir %-10s %s\n", commands[i].name, commands[i].about);
-    fprintf(out, "\n"
-                 "  weir help COMMAND   the options of a command\n"
-                 "  weir --version      versions of weir and of its libraries\n"
-                 "\n"
-                 "To see it work, with nothing but this program:   weir demo\n"
-                 "Manual pages: weir(1), weir.yaml(5)\n");
+    fprintf(out,
+            "\n"
+            "  weir help COMMAND   the options of a command\n"
+            "  weir --version      versions of weir and of its libraries\n"
+            "\n"
+            "Exit status:\n"
+            "%s"
+            "\n"
+            "A demonstration that needs nothing but this program:   weir demo\n"
+            "Manual pages: weir(1), weir.yaml(5)\n",
+            exit_codes_text);
 }
 
 void version_print(FILE *out)

@@ -70,21 +70,22 @@ int cli_import(int argc, char **argv)
     struct err err = {0};
     int option, status = 0;
 
+    opterr = 0;
     optind = 0;
-    while (status == 0 && (option = getopt_long(argc, argv, "w:h", longs, NULL)) != -1) {
+    while (status == 0 && (option = getopt_long(argc, argv, ":w:h", longs, NULL)) != -1) {
         if (option == 'h') {
             fputs(help, stdout);
             import_free(import);
             return 0;
         }
         if (option != 'w')
-            status = cli_usage_error("import", "wrong option");
+            status = cli_option_error("import", argv, option);
         else if (import_wikis(import, optarg, &err) < 0) {
             status = fail(&err);
         }
     }
     if (status == 0 && optind == argc)
-        status = cli_usage_error("import", "there is nothing to import");
+        status = cli_usage_error("import", "missing argument: a file to import");
     for (int i = optind; status == 0 && i < argc; i++)
         status = import_one(import, argv[i]);
     if (status == 0)

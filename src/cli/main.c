@@ -29,10 +29,10 @@ static int unknown(const char *name)
 {
     const struct command *near = help_suggest(name, commands, ARRAY_LEN(commands));
 
-    fprintf(stderr, "weir: there is no command \"%s\"", name);
+    fprintf(stderr, "weir: unknown command \"%s\"", name);
     if (near != NULL)
-        fprintf(stderr, " (did you mean \"%s\"?)", near->name);
-    fprintf(stderr, "; `weir --help` lists them\n");
+        fprintf(stderr, "; did you mean \"%s\"?", near->name);
+    fprintf(stderr, "\nTry \"weir --help\".\n");
     return EXIT_USAGE;
 }
 

@@ -3,6 +3,7 @@
 #include "cli/route.h"
 
 #include "cli/answer.h"
+#include "cli/cli.h"
 #include "cli/complain.h"
 #include "cli/route_repl.h"
 #include "cli/route_stdin.h"
@@ -58,9 +59,9 @@ struct options {
 
 static int usage_error(const char *what, const char *value)
 {
-    fprintf(stderr, "weir route: %s%s%s\n", what, value != NULL ? ": " : "",
-            value != NULL ? value : "");
-    return 2;
+    if (value == NULL)
+        return cli_usage_error("route", "%s", what);
+    return cli_usage_error("route", "%s: \"%s\"", what, value);
 }
 
 enum {
@@ -119,9 +120,6 @@ static int take_option(struct options *options, int option)
     case 'h':
         fputs(help, stdout);
         return 0;
-    default:
-        fputs("Try \"weir route --help\".\n", stderr);
-        return 2;
     }
     return error != NULL ? usage_error(error, optarg) : -1;
 }
@@ -147,17 +145,20 @@ static int parse_options(int argc, char **argv, struct options *options)
     };
     int option, status;
 
+    opterr = 0;
     optind = 0;
-    while ((option = getopt_long(argc, argv, "c:X:H:w:d:vh", longs, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":c:X:H:w:d:vh", longs, NULL)) != -1) {
+        if (option == '?' || option == ':')
+            return cli_option_error("route", argv, option);
         if ((status = take_option(options, option)) >= 0)
             return status;
     }
     if (options->config == NULL)
-        return usage_error("a configuration is needed: weir route -c FILE URL", NULL);
+        return usage_error("missing option: -c FILE", NULL);
     if (optind < argc - 1)
-        return usage_error("one URL at a time", argv[optind + 1]);
+        return usage_error("unexpected argument", argv[optind + 1]);
     if (optind < argc && options->is_stdin)
-        return usage_error("with --stdin requests come from there, not as", argv[optind]);
+        return usage_error("--stdin cannot be combined with a URL", argv[optind]);
     if (optind < argc)
         options->url = argv[optind];
     return -1;
@@ -229,7 +230,7 @@ static int pretend_datacenter(struct config *config, const char *name)
             return -1;
         }
     }
-    return usage_error("the configuration does not know this datacenter", name);
+    return usage_error("unknown datacenter", name);
 }
 
 static int route(const struct options *options, struct config *config)

@@ -45,7 +45,8 @@ static int parse_level(const char *word)
             return 0;
         }
     }
-    return cli_usage_error("run", "no log level \"%s\" (error, warn, info, debug)", word);
+    return cli_usage_error("run", "unknown log level \"%s\"; expected error, warn, info or debug",
+                           word);
 }
 
 static int parse_workers(const char *word, unsigned *workers)
@@ -86,18 +87,15 @@ static int parse(int argc, char **argv, struct run_options *options)
         case 'h':
             fputs(help, stdout);
             return 1;
-        case ':':
-            rc = cli_usage_error("run", "%s wants a value", argv[optind - 1]);
-            break;
         default:
-            rc = cli_usage_error("run", "there is no option %s", argv[optind - 1]);
+            rc = cli_option_error("run", argv, option);
             break;
         }
     }
     if (rc == 0 && optind < argc)
-        rc = cli_usage_error("run", "what is \"%s\"?", argv[optind]);
+        rc = cli_usage_error("run", "unexpected argument \"%s\"", argv[optind]);
     if (rc == 0 && options->config == NULL)
-        rc = cli_usage_error("run", "which configuration? -c FILE");
+        rc = cli_usage_error("run", "missing option: -c FILE");
     return rc == 0 ? 0 : rc + 1;
 }
 
