@@ -71,7 +71,7 @@ class Process:
             try:
                 self.popen.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                # Its own session: nobody else's processes are in that group.
+                # Its own session, so that no other processes are in that group.
                 os.killpg(self.pid, signal.SIGKILL)
                 self.popen.wait()
 
@@ -101,7 +101,7 @@ class Bed:
     # --- pieces ---
 
     def port(self):
-        """A port that is free now, and that nobody gets twice."""
+        """A free port, which is not given out again."""
         while True:
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))

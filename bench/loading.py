@@ -3,7 +3,7 @@
 
     bench/loading.py [--hosts 100000] [--rounds 5] WEIR...
 
-The hosts stand in each of the places where a configuration may have many of them. Prints the fastest round."""
+The hosts are in each of the places where a configuration can have many of them. Prints the fastest round."""
 
 import argparse
 import pathlib

@@ -57,7 +57,7 @@ def open_descriptors(pid):
 
 
 class Quiet:
-    """Share of the machine's time that the hypervisor took away, and that nobody used, in a with block."""
+    """The stolen and the idle share of the machine's time in a with block."""
 
     def __enter__(self):
         self.before = self._ticks()

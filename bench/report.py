@@ -71,7 +71,7 @@ def _number(value):
     return "%.3g" % value if abs(value) < 100 else "{:,.0f}".format(value)
 
 
-# What is told beside the figure, where a sample has it.
+# Values that are printed beside the figure, where a sample has them.
 EXTRAS = [
     ("per_second", "per second", median),
     ("per_cpu_second", "per CPU-second", median),

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Measures weir beside its peers. `./dev bench` builds what is needed and calls this; README.md explains."""
+"""Measures weir against other proxies. `./dev bench` builds what is needed and calls this; see README.md."""
 
 import argparse
 import os
@@ -117,7 +117,7 @@ def about(results, started):
 
 
 def options_given():
-    """The command line without paths, which are nobody's business but this machine's."""
+    """The command line without paths, which are of no use on other machines."""
     words = iter(sys.argv[1:])
     kept = []
     for word in words:

@@ -1,4 +1,4 @@
-"""The rows of the table: what is done to a subject, and which figure comes out.
+"""The rows of the table: the load on a subject, and the measured figure.
 
 Every figure is a cost: less is better. `sample(subject, settings)` gives a dict; its `figure` is what the
 table compares, the rest is told beside it."""
@@ -74,7 +74,7 @@ class Row:
 
 
 def cpu_of(subject, load):
-    """Runs `load` and says what it cost the subject."""
+    """Runs `load` and returns what it cost the subject."""
     with Quiet() as quiet:
         before = cpu_seconds(subject.pid)
         result = load()

@@ -31,7 +31,7 @@ def ca(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def other_ca(tmp_path_factory):
-    """An authority that nobody trusts."""
+    """An authority that no client trusts."""
     return certs_module.Authority(tmp_path_factory.mktemp("other-ca"), name="unknown CA")
 
 

@@ -1,4 +1,4 @@
-"""Addresses that weir listens on: which may stand side by side, and what a reload may change."""
+"""Listening addresses: which ones can be used together, and what a reload can change."""
 
 import copy
 import os
@@ -27,7 +27,7 @@ def status(address, target="/"):
 
 
 def check(w, config):
-    """What `weir check` says of a configuration: (exit status, text)."""
+    """The result of `weir check` for a configuration: (exit status, text)."""
     file = w.directory / "check.yaml"
     file.write_text(yaml.safe_dump(config))
     done = subprocess.run([binary(), "check", "-c", str(file)], capture_output=True, text=True, timeout=20)
@@ -41,7 +41,7 @@ def with_binds(w, *binds):
 
 
 def reload_without_admin(w, config):
-    """The admin port closes its connections when it moves: the log says when the reload is done."""
+    """The admin port closes its connections when it moves: the log shows when the reload is done."""
     w.write(config)
     w.signal(signal.SIGHUP)
     w.wait_for_log("reload_done|reload_failed")

@@ -1,4 +1,4 @@
-"""The admin port: metrics that parse, health that tells the truth."""
+"""The admin port: valid metrics, and correct health and readiness."""
 
 import copy
 import shutil
@@ -94,7 +94,7 @@ def test_bytes_are_counted(weir, upstream):
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/ready"])
-def test_a_healthy_weir_says_so(weir, upstream, path):
+def test_healthz_and_ready_are_200_while_weir_serves(weir, upstream, path):
     assert weir(upstream()).admin(path)[0] == 200
 
 
@@ -143,8 +143,8 @@ STRANGERS = ["evil.example", "evil.example:9901", "127.0.0.1.evil.example", "loc
 
 
 @pytest.mark.parametrize("host", STRANGERS)
-def test_a_name_of_a_stranger_is_refused(weir, upstream, host):
-    """What DNS rebinding needs: a page of evil.example, whose name has come to mean 127.0.0.1."""
+def test_an_unknown_host_is_refused(weir, upstream, host):
+    """DNS rebinding: a page of evil.example, whose name now resolves to 127.0.0.1."""
     w = weir(upstream())
     for path in ("/", "/metrics", "/config/status", "/nowhere"):
         status, text = ask_as(w, host, path)
@@ -152,7 +152,7 @@ def test_a_name_of_a_stranger_is_refused(weir, upstream, host):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:%d", "localhost", "LOCALHOST:%d", "[::1]:%d", "10.64.0.12"])
-def test_names_that_no_stranger_can_give_us_are_served(weir, upstream, host):
+def test_addresses_and_localhost_are_served(weir, upstream, host):
     w = weir(upstream())
     assert ask_as(w, host.replace("%d", str(w.admin_port)), "/metrics")[0] == 200
 
@@ -201,7 +201,7 @@ def test_no_page_and_no_log_shows_a_key(weir, upstream, leaf, tmp_path):
         assert line[:16] not in said, "a piece of the private key"
 
 
-def test_series_of_groups_that_are_gone_go_away(weir, upstream):
+def test_series_of_removed_groups_expire(weir, upstream):
     up = upstream()
     w = weir(up, top={"admin": {"keep_series": "1s"}})
     config = copy.deepcopy(w.config)

@@ -1,4 +1,4 @@
-"""Header rules under `always`: on every response, whoever gives it; those under `response` on the upstream's alone."""
+"""Header rules: those under `always` apply to every response, those under `response` only to upstream responses."""
 
 import pytest
 
@@ -172,7 +172,7 @@ def test_those_of_the_rule_come_after_those_of_the_listener(site, protocol):
     assert values(response, "x-frame-options") == ["DENY, again"]
 
 
-def test_variables_of_a_request_that_nobody_saw_are_empty(site):
+def test_variables_of_an_unreadable_request_are_empty(site):
     w = site(headers={"always": {"set": {"X-About": "<${method}${host}${path}${header:user-agent}${group}>"}}})
     response = w.exchange(b"rubbish\r\n\r\n")
     assert response.status == 400

@@ -1,4 +1,4 @@
-"""What is not a proper request gets a precise answer, a closed connection and a counter; nothing of it
+"""Each kind of bad request has its status, closes the connection and is counted; nothing of it
 reaches an upstream.
 
 Ids in brackets are those of RFC 9112 sections or of well-known collections of smuggling vectors.

@@ -1,4 +1,4 @@
-"""How many connections there may be: of the process, a listener, a client; and how many unfinished."""
+"""Limits on connections: of the process, a listener and a client, and on unfinished handshakes."""
 
 import socket
 import time
@@ -50,7 +50,7 @@ def test_new_connections_of_a_client_have_a_rate(weir, upstream):
 
 
 def test_ipv6_clients_are_networks(weir, upstream):
-    """::1 is all that loopback has; a prefix of no bits but one makes it and everybody one client."""
+    """Loopback has only ::1. A prefix of one bit makes it the same client as all other addresses."""
     from harness import ports
 
     w = weir(upstream(), listener={
@@ -83,7 +83,7 @@ def test_the_process_has_a_cap_and_the_admin_answers(weir, upstream):
     assert kept[0].request().status == 200
 
 
-def test_unfinished_handshakes_are_capped_and_the_oldest_goes(weir, upstream):
+def test_unfinished_handshakes_are_capped_and_the_oldest_is_closed(weir, upstream):
     w = weir(upstream(), tls=True, top={"workers": 1, "max_handshakes": 4})
     silent = [socket.create_connection(w.address(), timeout=5) for _ in range(4)]
     time.sleep(0.2)

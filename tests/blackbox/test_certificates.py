@@ -1,4 +1,4 @@
-"""Certificates that are not as they should be: what is a warning, what clients get, what the operator sees."""
+"""Certificates with faults: the warnings, what clients get, and what the operator sees."""
 
 import ssl
 import subprocess

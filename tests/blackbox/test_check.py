@@ -1,4 +1,4 @@
-"""weir check, weir route, help: the commands that answer and end."""
+"""weir check, weir route and help: the commands that print a result and exit."""
 
 import json
 
@@ -9,7 +9,7 @@ from harness import weir as h
 
 @pytest.fixture
 def check(tmp_path):
-    """check(text): the exit code and the lines that weir check says about it."""
+    """check(text): the exit code and the output lines of weir check."""
 
     def run(text, **files):
         path = tmp_path / "edge.yaml"
@@ -77,7 +77,7 @@ def test_an_error_names_the_place_and_what_was_expected(check, name):
     assert any(all(word in line for word in words) for line in matching), lines
 
 
-def test_all_errors_are_told_not_the_first(check):
+def test_all_errors_are_reported_not_only_the_first(check):
     text = GOOD.replace("default: 4%", "default: 140%").replace("k8s: mw-web }", "k8s: nowhere }").replace("bind:", "bund:")
     code, lines = check(text)
     assert code == 1
@@ -149,7 +149,7 @@ def test_certificates_are_looked_at(check, tmp_path, ca, leaf):
         assert any(line.startswith("edge.yaml:2:") and word in line for line in lines), lines
 
 
-def test_what_a_start_would_refuse_is_told(check, tmp_path):
+def test_check_reports_what_a_start_would_refuse(check, tmp_path):
     (tmp_path / "junk.pem").write_text("junk\n")
     group = 'appservers: { endpoints: ["127.0.0.1:8081"]'
     for old, new, word in [
@@ -162,7 +162,7 @@ def test_what_a_start_would_refuse_is_told(check, tmp_path):
         assert any(line.startswith(word) for line in lines), lines
 
 
-def test_an_expired_certificate_is_told(check, ca):
+def test_an_expired_certificate_is_reported(check, ca):
     old = ca.leaf("wiki.example", days=-10)
     tls = 'bind: ["127.0.0.1:8080"], tls: { certificates: [{ chain: %s, key: %s }] }' % (old.chain, old.key)
     _, lines = check(GOOD.replace('bind: ["127.0.0.1:8080"]', tls))
@@ -235,7 +235,7 @@ def test_a_case_that_fails_says_where_what_was_expected_and_what_came(cases):
         ("https://test.wikipedia.org/wiki/X", "https://test.wikipedia.org/a b", "cases.yaml:2:", "FAILED"),
     ],
 )
-def test_a_case_that_cannot_be_one_is_told(cases, old, new, place, word):
+def test_an_invalid_case_is_reported(cases, old, new, place, word):
     assert old in CASES
     code, lines = cases(CASES.replace(old, new))
     assert code == 1
@@ -291,7 +291,7 @@ def route(tmp_path, *arguments):
     return h.run("route", "-c", path, *arguments)
 
 
-def test_route_says_which_group_and_why(tmp_path):
+def test_route_prints_the_group_and_the_reason(tmp_path):
     done = route(tmp_path, "https://test.wikipedia.org/wiki/X")
     assert done.returncode == 0
     assert "mw-web" in done.stdout and "test.wikipedia.org" in done.stdout
@@ -307,7 +307,7 @@ def test_route_honours_the_debug_header(tmp_path):
     assert json.loads(done.stdout)["group"] == "mw-debug"
 
 
-def test_route_tells_of_an_answer_without_a_group(tmp_path):
+def test_route_prints_an_answer_without_a_group(tmp_path):
     done = route(tmp_path, "--json", "-H", "X-Wikimedia-Debug: nowhere", "https://en.wikipedia.org/")
     assert json.loads(done.stdout)["status"] == 400
 
@@ -322,7 +322,7 @@ def test_help_is_for_people(arguments):
     assert all(len(line) <= 100 for line in done.stdout.splitlines())
 
 
-def test_version_is_told():
+def test_version_prints_the_version():
     done = h.run("--version")
     assert done.returncode == 0 and done.stdout.startswith("weir ")
 

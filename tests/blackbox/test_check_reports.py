@@ -1,4 +1,4 @@
-"""weir check beyond errors: warnings, --strict, --json, hosts that nothing names."""
+"""weir check: warnings, --strict, --json, and unused hosts."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Pages through the demo, as people's programs load them: curl, nghttp, and Chromium where it is installed."""
+"""Real clients load pages through the demo: curl, nghttp, and Chromium where it is installed."""
 
 import os
 import pty

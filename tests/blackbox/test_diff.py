@@ -1,4 +1,4 @@
-"""weir diff: what changes, and for whom."""
+"""weir diff: the changes, and the hosts and requests that they affect."""
 
 import json
 

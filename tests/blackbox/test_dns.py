@@ -1,4 +1,4 @@
-"""Names of endpoints: families, the search list, names that fail or are gone."""
+"""Names of endpoints: address families, the search list, failures, and names that no longer exist."""
 
 import copy
 import time
@@ -29,7 +29,7 @@ def no_search_list(monkeypatch):
 
 
 def search_list(monkeypatch, domains, ndots):
-    """What the C library takes in the place of resolv.conf's lines."""
+    """The environment variables that the C library uses in place of resolv.conf's lines."""
     monkeypatch.setenv("LOCALDOMAIN", domains)
     monkeypatch.setenv("RES_OPTIONS", "ndots:%d" % ndots)
 

@@ -1,4 +1,4 @@
-"""What the documents show works: README's five minutes and every configuration in README, manuals and conf/."""
+"""The documents are correct: the five minutes of the README, and each configuration in README, manuals and conf/."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What runs out: descriptors, and patience with patterns and hash tables. Costs are compared with those of
+"""Exhaustion of descriptors, and expensive patterns and hash collisions. Costs are compared with those of
 harmless input of the same size, never with a clock."""
 
 import itertools
@@ -34,7 +34,7 @@ def limit_descriptors(w, count):
 
 
 def crowd_of(w, count):
-    """So many connections, whatever becomes of them."""
+    """Opens `count` connections and ignores failures."""
     socks = []
     for _ in range(count):
         sock = socket.socket()
@@ -49,7 +49,7 @@ def descriptors_of(w):
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-def test_without_descriptors_weir_serves_whom_it_has_and_goes_on(weir, upstream, tls):
+def test_without_descriptors_established_clients_are_served(weir, upstream, tls):
     # No help from the overload manager: this is what stands behind it.
     w = weir(upstream(), tls=tls, top={"overload": {"keepalive_at": "100%", "refuse_at": "100%"}})
     steady = [w.connect() for _ in range(3)]
@@ -84,7 +84,7 @@ def test_without_descriptors_weir_serves_whom_it_has_and_goes_on(weir, upstream,
     assert all(client.request().status == 200 for client in steady)
 
 
-def test_who_waits_while_the_listener_pauses_is_served_when_there_is_room(weir, upstream):
+def test_clients_that_wait_for_a_paused_listener_are_served_later(weir, upstream):
     w = weir(upstream(), top={"workers": 1, "overload": {"keepalive_at": "100%", "refuse_at": "100%"}})
     limit_descriptors(w, 256)
     socks = crowd_of(w, 256)
@@ -165,7 +165,7 @@ def fast():
 @pytest.mark.parametrize("field, key", [(("X-Token", "%s"), "header:X-Token"), (("Cookie", "id=%s"), "cookie:id")],
                          ids=["header", "cookie"])
 def test_chosen_keys_of_rate_limits_meet_in_no_slot(weir, fast, field, key):
-    """Who can make all keys fall into one slot of the table slows it down, or pushes others out of it: a
+    """A client that can put all keys into one slot of the table slows it down, or evicts other keys: a
     client that has used its burst would get a new one."""
     w = weir(fast, listener={"rate_limit": {"rate": "1/h", "burst": 1, "key": key}}, top={"workers": 1})
     for values in (JAVA, DJB2, siphash_of_nothing()):
@@ -242,7 +242,7 @@ def test_a_pattern_that_takes_too_long_denies_and_is_counted(patterned):
 
 
 def test_a_pattern_that_takes_too_long_grants_nothing(patterned):
-    """Any other rule does not hold then: the next one is asked."""
+    """Any other rule does not hold then, and the next one is tried."""
     w = patterned
     for path in ("/x/aaaa", "/x/" + "a" * 100, EVIL_PATH):
         assert w.get(path, host="serve.example").status == 200
@@ -251,7 +251,7 @@ def test_a_pattern_that_takes_too_long_grants_nothing(patterned):
 
 
 def test_evil_paths_cost_what_the_limits_allow(patterned):
-    """Without limits one of these would take for ever; with them it costs as much as some requests."""
+    """Without limits one of these would not end; with them it costs as much as a few requests."""
     w = patterned
     count = 50
 

@@ -1,4 +1,4 @@
-"""How failures are told: in gRPC's own words, and why and where to trusted clients only."""
+"""Failures of gRPC requests have the form of gRPC. Only trusted clients get the reason and the group."""
 
 import re
 
@@ -36,7 +36,7 @@ def fail(weir, up, h2, kind="application/grpc", **options):
 
 @pytest.mark.parametrize("h2", [False, True], ids=["h1", "h2"])
 @pytest.mark.parametrize("kind", ["application/grpc", "application/grpc+proto", "application/grpc-web+proto", "Application/GRPC; x=y"])
-def test_a_failure_is_told_to_grpc_in_trailers_only(weir, upstream, h2, kind):
+def test_a_failure_of_grpc_is_a_trailers_only_response(weir, upstream, h2, kind):
     w, answer = fail(weir, upstream(listening=False), h2, kind)
     assert (answer.status, answer.header("grpc-status"), answer.body) == (200, "14", b"")
     assert answer.header("content-type") == kind.split(";")[0]

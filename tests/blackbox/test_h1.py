@@ -368,7 +368,7 @@ def test_an_upstream_that_refuses_an_expectation_is_not_sent_the_body(weir, upst
 
 @pytest.mark.parametrize("asked", [True, False], ids=["asked", "not-asked"])
 def test_an_upstream_that_did_not_ask_for_a_body_is_not_used_again(weir, upstream, asked):
-    """It may take the body, which it was sent all the same, for its next request."""
+    """The upstream could parse the body, which was sent in any case, as its next request."""
     up = upstream()
     up.continues = asked
     client = weir(up, top={"workers": 1}).connect()
@@ -481,7 +481,7 @@ def test_an_upgrade_that_the_upstream_refuses_is_an_ordinary_response(weir, upst
 @pytest.mark.parametrize("asks", [UPGRADE, []], ids=["asked", "not asked"])
 @pytest.mark.parametrize("websocket", [True, False], ids=["websocket on", "websocket off"])
 @pytest.mark.parametrize("offer", [["websocket"], ["TLS/1.3, HTTP/1.1"], ["h2c", "websocket"]])
-def test_a_426_says_what_it_requires(weir, upstream, asks, websocket, offer):
+def test_a_426_keeps_its_upgrade_field(weir, upstream, asks, websocket, offer):
     """RFC 9110 section 15.5.22."""
     fields = [("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")] + [("Upgrade", value) for value in offer]
     w = weir(upstream(o.respond(b"no", status=426, fields=fields)), listener={"websocket": websocket})

@@ -75,7 +75,7 @@ def test_several_set_cookie_fields_stay_several(weir, upstream):
 
 @pytest.mark.tsan
 def test_streams_are_served_at_the_same_time(weir, upstream):
-    """The first one waits for the last one: nobody stands in line."""
+    """The first response waits for the last request, so the streams must be served in parallel."""
     last_came = threading.Event()
 
     def wait_for_last(conn, request):

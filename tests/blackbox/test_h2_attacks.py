@@ -1,4 +1,4 @@
-"""HTTP/2 at its worst, in raw frames: floods end with GOAWAY or a closed connection, nothing of them reaches
+"""Attacks with raw HTTP/2 frames: floods end with GOAWAY or a closed connection, nothing of them reaches
 an upstream beyond the cap, memory stays, and others are served meanwhile."""
 
 import socket
@@ -18,7 +18,7 @@ from harness.weir import is_sanitized
 
 
 class Raw:
-    """A connection that says what it is told to; what comes back is read and kept as frames."""
+    """A connection that sends the given frames, and reads and keeps the frames that it receives."""
 
     def __init__(self, w):
         self.sock = socket.create_connection(w.address(), timeout=10)
@@ -115,7 +115,7 @@ def test_continuation_flood(rig):
 
 @pytest.mark.parametrize("cookie", [True, False])
 def test_hpack_bombs(rig, cookie):
-    """One field goes into the dynamic table, then a byte each asks for it again: 4000 bytes from one."""
+    """One field is put into the dynamic table and then repeated with one byte each: 4000 bytes from one."""
     raw = Raw(rig)
     before = rig.resident_bytes()
     name = b"cookie" if cookie else b"x"
@@ -318,7 +318,7 @@ def test_a_body_shorter_than_its_length_leaves_no_upstream_connection_behind(rig
 
 
 def test_zero_windows_hold_little(weir, upstream):
-    """100 large responses at window zero; updates of one byte buy no time."""
+    """100 large responses at window zero; updates of one byte do not extend the deadline."""
     up = upstream(o.Firehose(16 * MIB))
     w = weir(up, listener={"timeouts": {"write": "2s"}}, group={"max_connections": 200})
     before = w.resident_bytes()

@@ -1,4 +1,4 @@
-"""What one client does to a shared HTTP/2 connection to an upstream costs no other client anything."""
+"""A client cannot harm the requests of other clients on a shared HTTP/2 connection to an upstream."""
 
 import socket
 import struct

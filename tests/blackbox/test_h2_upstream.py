@@ -1,4 +1,4 @@
-"""HTTP/2 towards the upstream: what a request carries, and what a bad upstream can do."""
+"""HTTP/2 to upstreams: the fields of a request, and faults of the upstream."""
 
 import time
 
@@ -40,7 +40,7 @@ def test_an_h1_request_becomes_an_h2_request(weir, h2_upstream):
 @pytest.mark.parametrize("tls, scheme", [(False, "http"), (True, "https")])
 @pytest.mark.parametrize("protocol", ["h1", "h2"])
 def test_the_scheme_is_that_of_the_listener(weir, h2_upstream, protocol, tls, scheme):
-    """RFC 9113 section 8.3.1; what a client says in its target is only its word."""
+    """RFC 9113 section 8.3.1; the scheme in a client's target is not trusted."""
     up = h2_upstream()
     w = weir(up, tls=tls, group=H2)
     if protocol == "h2":
@@ -145,7 +145,7 @@ def test_a_flood_of_interim_responses_is_502(weir, h2_upstream, count, status):
 
 
 @pytest.mark.parametrize("kind, payload", [(DATA, b"more"), (HEADERS, b"\x88")], ids=["data", "head"])
-def test_who_goes_on_after_the_end_gets_no_more_requests(weir, h2_upstream, kind, payload):
+def test_an_upstream_that_sends_after_the_end_gets_no_more_requests(weir, h2_upstream, kind, payload):
     """RFC 9113 section 5.1: nothing may come on a closed stream."""
     def handler(call):
         call.head(200)
@@ -160,8 +160,8 @@ def test_who_goes_on_after_the_end_gets_no_more_requests(weir, h2_upstream, kind
 
 
 @pytest.mark.parametrize("heard", [False, True], ids=["silence", "others are answered"])
-def test_a_connection_on_which_nothing_is_heard_gets_no_more_requests(weir, h2_upstream, heard):
-    """One that leads nowhere any more would take in one request after the other."""
+def test_a_silent_h2_connection_gets_no_more_requests(weir, h2_upstream, heard):
+    """A dead connection would otherwise accept one request after the other."""
     up = h2_upstream(lambda call: call.values(":path") == ["/never"] or respond()(call))
     w = weir(up, group={**H2, "timeouts": {"response": "500ms"}}, top={"workers": 1})
     assert w.get().status == 200

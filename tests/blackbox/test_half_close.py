@@ -1,4 +1,4 @@
-"""Clients that end their side of the connection and still read."""
+"""Clients that close their side of the connection and still read."""
 
 import socket
 import time

@@ -1,4 +1,4 @@
-"""Header rules: what is removed, what is set, what nobody but a trusted client may say."""
+"""Header rules: fields that are removed, fields that are set, and fields that only trusted clients can send."""
 
 import json
 import re
@@ -54,7 +54,7 @@ def test_http_1_keeps_the_case_of_names(weir, upstream):
 
 
 def names_of(fields):
-    """How they are spelled, but for names that depend on the test's own tools."""
+    """The spelling of the names, except for names that depend on the test's tools."""
     return {name for name, _ in fields if name.lower() not in ("accept-encoding", "user-agent")}
 
 
@@ -157,7 +157,7 @@ def test_an_upgrade_that_is_not_websocket_is_not_passed_on(weir, upstream):
 
 @pytest.mark.parametrize("name", ["Host", "X-Forwarded-For", "Content-Length", "Authorization", "Cookie", "X-Client-IP"])
 def test_protected_fields_cannot_be_removed_through_connection(weir, upstream, name):
-    """Either refused or ignored; what matters is that the field is still there (CVE-2022-31813)."""
+    """The request is refused or the option ignored; the field must still be there (CVE-2022-31813)."""
     up = upstream(o.echo())
     response = weir(up, trusted=True).get(fields=[("Connection", name), ("Authorization", "x"), ("Cookie", "a=b")])
     if response.status == 200:
@@ -324,7 +324,7 @@ def test_via_can_be_switched_off(weir, upstream, ask):
     assert w.get().header("via") is None
 
 
-def test_the_server_of_the_upstream_is_told_once(weir, upstream):
+def test_the_server_field_of_the_upstream_is_kept(weir, upstream):
     w = weir(upstream(o.respond(fields=[("Server", "origin/1")])), listener={"server_name": "weir"})
     assert w.get().headers("server") == ["origin/1"]
 
@@ -396,7 +396,7 @@ FORWARDING = [
 ]  # fmt: skip
 
 
-def test_no_forwarding_field_of_an_untrusted_client_goes_on(weir, upstream, ask):
+def test_no_forwarding_field_of_an_untrusted_client_is_sent_on(weir, upstream, ask):
     seen = ask(weir(upstream(o.echo())), [(name.lower(), "evil") for name in FORWARDING])
     assert "evil" not in [value for _, value in seen]
 
@@ -435,7 +435,7 @@ def test_forwarding_fields_cannot_be_removed_through_connection(weir, upstream, 
     assert not up.requests
 
 
-def test_forwarding_fields_in_trailers_do_not_go_on(weir, upstream):
+def test_forwarding_fields_in_trailers_are_not_sent_on(weir, upstream):
     up = upstream(o.echo())
     trailers = "".join("%s: evil\r\n" % name for name in FORWARDING)
     response = weir(up).exchange(
@@ -493,7 +493,7 @@ def test_a_client_that_its_proxy_does_not_name_is_counted(weir, upstream, ask, f
     w.wait_for_metric(lambda m: m.sum("weir_forwarded_unreadable_total") == 1)
 
 
-def test_forwarded_of_an_untrusted_client_names_nobody(weir, upstream, ask):
+def test_forwarded_of_an_untrusted_client_is_not_used(weir, upstream, ask):
     seen = ask(weir(upstream(o.echo())), [("forwarded", "for=203.0.113.7;proto=https")])
     assert seen.get("x-client-ip") == "127.0.0.1" and seen.get("x-forwarded-proto") == "http"
 
@@ -506,7 +506,7 @@ def test_x_forwarded_for_in_several_fields_is_one_list(weir, upstream, ask):
     assert ", ".join(seen.all("x-forwarded-for")) == "203.0.113.8, 203.0.113.9, 127.0.0.1"
 
 
-def test_the_scheme_is_told(weir, upstream):
+def test_the_scheme_is_sent_upstream(weir, upstream):
     up = upstream(o.echo())
     weir(up, tls=True).get()
     assert up.last.headers("x-forwarded-proto") == ["https"]

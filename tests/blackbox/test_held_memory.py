@@ -1,7 +1,7 @@
-"""What one client connection can make weir hold is bounded, whatever it does, and goes back when it has gone.
+"""The memory that weir holds for one client connection is bounded, and is released after the connection closes.
 
 Each way is played with one connection in every run. With WEIR_LONG=1 it is played with 50, too, and for longer;
-with WEIR_HELD_TABLE=FILE each adds a row of Markdown to FILE. docs/security.md says where the bounds come from."""
+with WEIR_HELD_TABLE=FILE each adds a row of Markdown to FILE. docs/security.md explains the limits."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""HTTP/1 that is unusual and legal, or harmless from servers: it is taken, and sent on in the usual form."""
+"""Unusual but valid HTTP/1, and harmless faults of servers: accepted, and sent on in canonical form."""
 
 import hashlib
 import json

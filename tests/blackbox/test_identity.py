@@ -1,4 +1,4 @@
-"""Names and paths that one server reads in one way and the next in another: they do not pass."""
+"""Names and paths that servers interpret differently are refused or removed."""
 
 import pytest
 
@@ -174,7 +174,7 @@ def test_unknown_hosts_are_not_served_by_accident(weir, upstream, tmp_path, stat
 
 
 def test_no_site_is_the_one_for_all_others(weir, upstream):
-    """What no rule takes is nobody's: there is no first site that gets the rest."""
+    """A request that no rule matches is not served: there is no default site."""
     from harness import ports
 
     up = upstream(o.echo())

@@ -121,7 +121,7 @@ def test_what_the_drain_cuts_does_not_look_whole(weir, upstream):
     assert w.wait() == 0
 
 
-def test_ready_says_no_during_the_drain_and_healthz_yes(weir, upstream):
+def test_ready_is_503_during_the_drain_and_healthz_200(weir, upstream):
     up = upstream(o.respond(delay=1.5))
     w = weir(up)
     client = w.connect()
@@ -191,12 +191,12 @@ def test_a_bad_configuration_starts_nothing(weir, tmp_path):
     assert "bad.yaml:1:" in errors
 
 
-def test_a_missing_file_is_told(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     done = subprocess.run([binary(), "run", "-c", str(tmp_path / "none.yaml")], stderr=subprocess.PIPE, timeout=20)
     assert done.returncode == 1 and b"none.yaml" in done.stderr
 
 
-def test_an_address_in_use_is_told(weir, tmp_path):
+def test_an_address_in_use_is_reported(weir, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

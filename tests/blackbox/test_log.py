@@ -1,4 +1,4 @@
-"""The access log: one JSON line per exchange, whatever clients send."""
+"""The access log has one valid JSON line for each exchange, for any input of clients."""
 
 import datetime
 import json
@@ -37,7 +37,7 @@ def test_an_entry_says_everything(weir, upstream):
     assert abs((datetime.datetime.utcnow() - when).total_seconds()) < 30
 
 
-def test_tls_and_protocol_are_told(weir, upstream):
+def test_tls_and_protocol_are_logged(weir, upstream):
     w = weir(upstream(), tls=True)
     w.get()
     with w.connect_h2() as client:
@@ -151,7 +151,7 @@ def test_a_full_disk_is_survived_and_counted(weir, upstream):
     w.wait_for_metric(lambda m: m.sum("weir_access_log_lost_total") > 0, what="failed log lines")
 
 
-def test_a_reader_that_does_not_read_blocks_nobody(weir, upstream, tmp_path):
+def test_a_stalled_log_reader_blocks_no_request(weir, upstream, tmp_path):
     fifo = tmp_path / "log.fifo"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
@@ -167,7 +167,7 @@ def test_a_reader_that_does_not_read_blocks_nobody(weir, upstream, tmp_path):
         os.close(reader)
 
 
-def test_a_process_log_that_nobody_reads_blocks_nobody(weir, upstream):
+def test_an_unread_process_log_blocks_no_request(weir, upstream):
     w = weir(upstream())
     w.stop()
     reader, writer = os.pipe()
@@ -190,7 +190,7 @@ def test_a_process_log_that_nobody_reads_blocks_nobody(weir, upstream):
         os.close(reader)
 
 
-def test_the_reason_of_a_client_that_left_is_told(weir, upstream):
+def test_the_reason_of_a_client_that_left_is_logged(weir, upstream):
     up = upstream(o.silence)
     w = weir(up)
     client = w.connect()

@@ -62,7 +62,7 @@ def of_response(answer):
 
 
 def sent_of(answer):
-    """What the upstream says it got; None when it was not asked, or could not say."""
+    """The request as the upstream received it; None when it received none."""
     if answer.header("content-type") != "application/json" or not answer.body:
         return None
     got = json.loads(answer.body)
@@ -216,7 +216,7 @@ def expectations(decision, sent):
 
 
 def check_cases(weir, requests, decisions, sents):
-    """The cases that `weir check --tests` does not agree with: [(index, what it says)]."""
+    """The cases that `weir check --tests` reports as failed: [(index, message)]."""
     cases = [
         dict(question_of(request), name="case %d" % i, expect=expectations(decisions[i], sents[i]))
         for i, request in enumerate(requests)
@@ -232,7 +232,7 @@ def check_cases(weir, requests, decisions, sents):
 
 
 def places(decisions):
-    """How many requests go where, as `weir diff --log` counts."""
+    """The number of requests for each group, as `weir diff --log` counts them."""
     return collections.Counter(
         "%s: %s" % (d.service, d.group) if d.group is not None else "answer %d" % d.status for d in decisions
     )

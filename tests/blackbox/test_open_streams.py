@@ -1,4 +1,4 @@
-"""Request bodies that stay open on purpose, and those that are merely slow."""
+"""Request bodies that stay open on purpose, and slow ones."""
 
 import time
 
@@ -73,7 +73,7 @@ def test_a_message_that_stops_half_way_is_slow(weir, silent, part):
 
 
 def test_each_message_has_its_own_time(weir, silent):
-    """The bytes of messages long ago do not make up for one that drips."""
+    """The bytes of earlier messages do not count for the rate of a slow one."""
     w = weir(silent, tls=True, listener=SLOW, group={"protocol": "h2"})
     client = w.connect_h2()
     stream = client.begin("/", "POST", GRPC, end=False)

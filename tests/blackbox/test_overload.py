@@ -1,4 +1,4 @@
-"""Too little memory, too few connections: first keep-alive goes, then requests; the admin port stays."""
+"""Overload: first keep-alive ends, then requests are refused. The admin port always answers."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What is left of root once the sockets are open."""
+"""The privileges that the process keeps after it has opened its sockets."""
 
 import os
 import pathlib
@@ -53,7 +53,7 @@ def test_root_is_dropped_after_bind(weir, upstream):
 
 
 def aborted(w):
-    """Ends weir as an assertion would, whatever limit it has set itself: did the kernel write a dump?"""
+    """Aborts weir as an assertion would, with any limit that it has set: did the kernel write a dump?"""
     try:
         resource.prlimit(w.pid, resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     except PermissionError:

@@ -1,4 +1,4 @@
-"""The PROXY protocol in front of a connection: whose word is taken, and what becomes of everything else."""
+"""The PROXY protocol of clients: whose header is accepted, and what happens to other connections."""
 
 import socket
 import struct
@@ -74,7 +74,7 @@ def conf(**extra):
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_the_client_is_who_the_header_says(weir, upstream, name):
+def test_the_client_is_the_address_of_the_header(weir, upstream, name):
     header, client = GOOD[name]
     up = upstream(o.echo())
     w = weir(up, listener=conf())

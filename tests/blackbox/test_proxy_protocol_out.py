@@ -1,4 +1,4 @@
-"""PROXY headers towards upstreams: what they say, that they come first, and that whoever they name is alone."""
+"""PROXY headers to upstreams: their content, that they come first, and that a connection serves one client only."""
 
 import contextlib
 import socket
@@ -40,7 +40,7 @@ def test_the_header_names_both_ends_of_the_clients_connection(weir, upstream, wo
 
 
 @pytest.mark.parametrize("word", VERSIONS)
-def test_it_comes_before_tls(weir, upstream, word):
+def test_the_proxy_header_comes_before_tls(weir, upstream, word):
     up = upstream(o.echo(), tls=True, proxy=True)
     w = weir(up, tls=True, group=group(word))
     client = w.connect()
@@ -190,7 +190,7 @@ def test_clients_wait_for_room_in_their_turn(weir, upstream):
     assert {told(c) for c in up.connections} == {ends_of(c) for c in clients}
 
 
-def test_one_that_gives_up_in_the_queue_holds_nobody_up(weir, upstream):
+def test_a_cancelled_request_in_the_queue_delays_no_other(weir, upstream):
     up = upstream(o.respond(delay=0.3), proxy=True)
     w = weir(up, group=group(max_connections=1), top={"workers": 1})
     clients = [w.connect() for _ in range(5)]
@@ -215,7 +215,7 @@ def test_when_nobody_listens_everybody_is_told(weir):
     w.wait_for_reason("upstream_connect", count=6)
 
 
-def test_two_endpoints_each_learn_who_it_is(weir, upstream):
+def test_proxy_headers_to_each_of_two_endpoints_name_the_client(weir, upstream):
     ups = [upstream(o.echo(), proxy=True) for _ in range(2)]
     w = weir(ups, group=group(balance="round_robin"), top={"workers": 1})
     clients = [w.connect() for _ in range(3)]

@@ -30,7 +30,7 @@ def test_a_client_gets_its_burst_over_all_workers_and_then_429(weir, upstream):
     assert len(up.requests) < 10
 
 
-def test_a_connection_goes_on_after_429(weir, upstream):
+def test_a_connection_is_usable_after_429(weir, upstream):
     w = weir(upstream(), listener=limit(rate="1/s", burst=1))
     client = w.connect()
     assert client.request().status == 200

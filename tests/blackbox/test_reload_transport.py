@@ -1,5 +1,5 @@
-"""A reload that changes what a listener demands of connections: an open one keeps the properties that it was
-accepted with for what it is doing, and ends."""
+"""A reload that changes the requirements of a listener: an open connection keeps the properties that it was
+accepted with for its current requests, and closes."""
 
 import copy
 

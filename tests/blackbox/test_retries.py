@@ -16,7 +16,7 @@ from harness.client import request_bytes
 REFUSED = h2.errors.ErrorCodes.REFUSED_STREAM
 
 
-# --- pooled connections that are gone ----------------------------------------------------------------
+# --- pooled connections that have closed ------------------------------------------------------------
 
 
 def race(weir, client, request, act):
@@ -56,7 +56,7 @@ def test_a_request_that_a_closed_connection_has_not_read_needs_no_retry(weir, up
 
 
 def test_a_race_is_lost_once_only(weir, upstream):
-    """The second connection is a fresh one; when that ends, too, it is a failure."""
+    """The second connection is a new one. When it closes as well, the request fails."""
     def handler(conn, request):
         if request.target == "/first":
             o.respond()(conn, request)
@@ -287,7 +287,7 @@ def test_a_connection_that_cannot_be_made_is_tried_elsewhere_with_the_body(weir,
 
 
 @pytest.mark.parametrize("method, body", [("GET", None), ("POST", b"abc")])
-def test_an_h2_connection_that_is_gone_is_not_a_retry(weir, refuser, method, body):
+def test_replacing_a_closed_h2_connection_is_not_a_retry(weir, refuser, method, body):
     """It ends without a GOAWAY just when the next request comes."""
     up, handler = refuser(rst, count=0)
     w = weir(up, group={"protocol": "h2", "retries": 0}, top={"workers": 1})

@@ -16,7 +16,7 @@ REFUSED_STREAM = 7
 
 
 class Outage:
-    """An upstream that is down; `tries` is how often weir has asked it, `recover` brings it back."""
+    """An upstream that is down; `tries` counts weir's attempts, `recover` brings it back."""
 
     group = {}
 
@@ -25,7 +25,7 @@ class Outage:
         self.count = 0
 
     def is_bad_luck(self):
-        """One in ten, after some that pay for what the floor has lent."""
+        """One in ten, after some requests that pay for the retries of the floor."""
         self.count += 1
         return self.count > 60 and self.count % 10 == 0
 
@@ -49,7 +49,7 @@ class RefusesConnections(Outage):
 
 
 class EndsHandshakes(RefusesConnections):
-    """Takes the connection, and no handshake comes to its end."""
+    """Accepts the connection, and never completes the handshake."""
 
     end = staticmethod(o.Connection.close)
 

@@ -141,7 +141,7 @@ def test_a_wiki_by_its_name_in_another_datacentre():
     assert h.run("route", "-c", EDGE, "-d", "nowhere", "aa.wikipedia.org").returncode == 2
 
 
-def test_a_trace_tells_every_step():
+def test_a_trace_has_every_step():
     trace = h.run("route", "-c", EDGE, "--client", "192.0.2.1", "https://en.m.wikipedia.org/w/api.php").stdout
     for words in ("enwiki, mobile", "rule        api", "service     api, split", "codfw (local)", "4% on k8s: the default",
                   "\u2265 4 %, from the client's address", "target ", "least request", "response 180s"):
@@ -172,7 +172,7 @@ def test_the_prompt_works_in_a_pipe():
     assert json.loads(done.stdout.splitlines()[-1])["group"] == "mw-web"
 
 
-def test_a_line_that_is_not_understood_is_told():
+def test_an_invalid_line_is_reported():
     done = h.run("route", "-c", EDGE, stdin="a b\nx -H\n'open\n")
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 3 and not done.stdout
 

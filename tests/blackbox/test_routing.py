@@ -1,4 +1,4 @@
-"""Where requests go: rules, split, stickiness, the debug header."""
+"""Routing: rules, split, sticky clients, the debug header."""
 
 import json
 
@@ -221,7 +221,7 @@ def test_a_client_stays_on_its_side(site):
         assert sides(w, range(200)) == first
 
 
-def test_raising_the_share_moves_nobody_back(site):
+def test_raising_the_share_moves_no_client_back(site):
     w = site({"default": "4%"}, sticky=sticky())
     before = sides(w, range(CLIENTS))
     w.reload(raised(w, "10%"))
@@ -313,7 +313,7 @@ def test_a_group_has_one_series_whatever_requests_it_serves(site):
     ["nowhere", "backend=nowhere", "", "profile; log", "Backend=k8s-experimental", "nobackend=k8s-experimental",
      "backend=k8s-experimental/x"],
 )
-def test_an_unknown_debug_backend_is_400_and_reaches_nobody(site, value):
+def test_an_unknown_debug_backend_is_400_and_reaches_no_upstream(site, value):
     w = site(ALL_LEGACY)
     response = w.get(host="en.wikipedia.org", fields=[("X-Wikimedia-Debug", value)])
     assert response.status == 400

@@ -1,4 +1,4 @@
-"""The split of 1 September 2023, through the running proxy: conf/edge.yaml as it is, but for addresses.
+"""The split of 1 September 2023 through the running proxy: conf/edge.yaml with only its addresses changed.
 
 WEIR_TEST_CLIENTS sets how many distinct clients are counted (default 20,000; the promise is made for
 100,000), and the tolerance follows: ± 0.3 % from there on, five standard deviations below."""
@@ -104,7 +104,7 @@ def test_four_percent_of_the_clients_of_other_wikis_are_on_k8s(edge, ask):
     assert abs(on_k8s - 0.04 * CLIENTS) <= tolerance(CLIENTS, 0.04)
 
 
-def test_raising_the_share_under_load_moves_nobody_back_and_fails_nothing(edge, leaf):
+def test_raising_the_share_under_load_moves_no_client_back_and_fails_no_request(edge, leaf):
     per_client = CLIENTS // 100
     before = [None] * 100
     trouble = []

@@ -45,7 +45,7 @@ def test_signals_without_a_meaning_do_not_end_the_process(weir, upstream, number
     assert w.get().status == 200
 
 
-def test_sigusr2_says_that_it_has_no_effect(weir, upstream):
+def test_sigusr2_is_logged_and_has_no_effect(weir, upstream):
     w = weir(upstream())
     w.signal(signal.SIGUSR2)
     w.wait_for_log("signal_ignored.*SIGUSR2")

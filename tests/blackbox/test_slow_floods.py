@@ -157,7 +157,7 @@ def test_a_thousand_slow_readers_cost_little_and_no_neighbour(weir, spring):
 
 @pytest.mark.parametrize("limit, least, most", [("64KiB", 0, 320), ("1MiB", 448, 2048)])
 def test_what_the_kernel_takes_unsent_can_be_set(weir, spring, limit, least, most):
-    """A little of an answer that nobody reads; once somebody has, between half and all of what was set."""
+    """The kernel holds little of an unread response, and between half and all of the limit once the client has read."""
     w = weir(spring, listener={"limits": {"max_unsent_bytes": limit}})
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -209,7 +209,7 @@ def test_a_client_that_leaves_in_the_handshake_does_no_harm(weir, upstream):
     assert w.get().status == 200
 
 
-def test_an_orderly_end_says_close_notify(weir, upstream, ca):
+def test_an_orderly_close_sends_close_notify(weir, upstream, ca):
     client = weir(upstream(), tls=True).connect(tls=ca.client_context())
     client.sock.suppress_ragged_eofs = False
     assert client.request(fields=[("Connection", "close")]).status == 200

@@ -1,4 +1,4 @@
-"""What clients may not do to a TLS listener: renegotiate, change keys for ever, stand in front of others with
+"""Attacks on a TLS listener: renegotiation, floods of key updates, and delaying other clients with
 expensive handshakes."""
 
 import os
@@ -14,7 +14,7 @@ V12 = ssl.TLSVersion.TLSv1_2
 
 
 class Interactive:
-    """openssl s_client at its prompt: one letter, one deed."""
+    """openssl s_client at its prompt, where each letter is a command."""
 
     def __init__(self, w, ca, *arguments):
         argv = ["openssl", "s_client", "-connect", "%s:%d" % w.address(), "-servername", "wiki.example", "-CAfile",
@@ -139,7 +139,7 @@ def test_resumed_and_ecdsa_handshakes_stay_on_the_worker(weir, upstream, ca):
 
 
 def hellos(ca, count):
-    """ClientHellos, each ready to be sent as it is."""
+    """ClientHellos as bytes."""
     context = ca.client_context(maximum=V12)
     for _ in range(count):
         out = ssl.MemoryBIO()
@@ -170,8 +170,8 @@ def test_more_handshakes_than_may_wait_are_refused_and_counted(weir, upstream, c
 
 
 def test_a_storm_of_handshakes_harms_no_neighbour(weir, upstream, ca):
-    """Far more full handshakes than anybody could sign; those who are connected, and those who come back with
-    a ticket, are served as ever."""
+    """Far more full handshakes than weir can sign: connected clients, and clients that come back with
+    a ticket, are served as before."""
     w = weir(upstream(), listener=rsa(ca), top={"handshake_queue": 32})
     context = ca.client_context()
     steady = [w.connect(), w.connect_h2(), w.connect()]

@@ -1,5 +1,5 @@
-"""Client certificates: who is asked, who gets in, what the application hears of it, and that neither a ticket
-nor another name on the same connection is a way around."""
+"""Client certificates: which clients are asked, which are accepted, what the application gets, and that neither a ticket
+nor another name on the same connection bypasses the check."""
 
 import hashlib
 import ssl
@@ -65,7 +65,7 @@ def test_an_optional_certificate_is_optional(weir, upstream, ca, leaf, shown):
     assert fields_seen(up)["x-client-cert-verified"] == "true"
 
 
-def test_the_application_hears_who_it_was(weir, upstream, ca, leaf, shown):
+def test_the_application_gets_the_client_certificate(weir, upstream, ca, leaf, shown):
     up = upstream()
     w = weir(up, listener=asking(ca, leaf))
     context = ca.client_context(shows=shown)
@@ -86,7 +86,7 @@ def test_the_application_hears_who_it_was(weir, upstream, ca, leaf, shown):
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
-def test_nobody_else_can_say_who_it_was(weir, upstream, tls):
+def test_client_certificate_fields_of_clients_are_removed(weir, upstream, tls):
     up = upstream()
     w = weir(up, tls=tls, trusted=True)
     forged = [("X-Client-Cert-%s" % name, "forged") for name in ("Verified", "Subject", "San", "Fingerprint")]
@@ -229,7 +229,7 @@ def test_without_sni_a_guarded_name_stays_closed(weir, upstream, ca, leaf):
         assert client.request(host="secret.wiki.example").status == 421
 
 
-def test_the_client_is_told_whose_certificates_count(weir, upstream, ca, leaf):
+def test_the_certificate_request_names_the_authorities(weir, upstream, ca, leaf):
     w = weir(upstream(), listener=asking(ca, leaf, "optional"))
     out = s_client(w.address(), "-servername", "wiki.example", "-CAfile", ca.file).stdout
     names = out[out.index("Acceptable client certificate CA names") :]

@@ -1,4 +1,4 @@
-"""What a client's hello may do: the name it asks for counts in every hello of a handshake."""
+"""The server name counts in every ClientHello of a handshake."""
 
 import pytest
 
@@ -36,7 +36,7 @@ NAMES = ["open.wiki.example", "wiki.example", "modern.wiki.example", "unknown.ex
 @pytest.mark.parametrize("second", NAMES)
 @pytest.mark.parametrize("first", NAMES)
 def test_a_second_hello_must_ask_for_the_same_name(guarded, first, second):
-    """RFC 8446 section 4.1.2: after a HelloRetryRequest the name is not among what may change."""
+    """RFC 8446 section 4.1.2: the name must not change after a HelloRetryRequest."""
     expected = "hello" if first == second else ILLEGAL_PARAMETER
     assert two_hellos(guarded, first, second) == expected
 

@@ -1,4 +1,4 @@
-"""Plain HTTP on a TLS port: a person who forgot the "s" gets an answer in words."""
+"""Plain HTTP on a TLS port is answered with a page that explains the mistake."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def plain(w):
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS", "PROPFIND", "get"])
-def test_plain_http_is_answered_with_400_in_words(weir, upstream, method):
+def test_plain_http_on_a_tls_port_is_answered_with_400_and_an_explanation(weir, upstream, method):
     up = upstream()
     w = weir(up, tls=True)
     client = plain(w)
@@ -58,7 +58,7 @@ def test_what_is_no_text_gets_no_text(weir, upstream, data):
     assert w.metrics().reason("plain_http") == 0
 
 
-def test_the_listener_goes_on(weir, upstream):
+def test_plain_http_does_not_harm_a_tls_listener(weir, upstream):
     w = weir(upstream(), tls=True)
     for _ in range(10):
         client = plain(w)

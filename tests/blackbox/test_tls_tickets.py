@@ -99,7 +99,7 @@ def test_ticket_keys_are_kept_out_of_dumps(weir, upstream):
 # --- early data --------------------------------------------------------------------------------------
 
 
-def test_early_data_is_refused_and_the_handshake_goes_on(weir, upstream, ca, tmp_path):
+def test_early_data_is_refused_and_the_handshake_completes(weir, upstream, ca, tmp_path):
     up = upstream()
     w = weir(up, tls=True)
     arguments = ("-servername", "wiki.example", "-CAfile", ca.file, "-tls1_3", "-ign_eof")
@@ -138,7 +138,7 @@ def test_an_old_response_is_not_sent(weir, upstream, ca, leaf):
 
 
 def test_a_response_that_does_not_fit_is_a_warning_and_not_sent(weir, upstream, ca, leaf, tmp_path):
-    """It is renewed by other means than the certificate, so it must not block a reload."""
+    """An OCSP response is renewed separately from the certificate, so it must not block a reload."""
     other = ca.leaf("other.example")
     rubbish = tmp_path / "rubbish"
     rubbish.write_bytes(b"rubbish")

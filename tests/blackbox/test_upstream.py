@@ -1,4 +1,4 @@
-"""Upstreams that are well, ill, late or gone."""
+"""Upstreams that work, fail, are slow, or disappear."""
 
 import threading
 import time
@@ -76,7 +76,7 @@ def test_an_upstream_that_says_close_is_not_reused(weir, upstream):
 
 
 def test_surplus_bytes_after_a_response_end_the_connection(weir, upstream):
-    """What a backend sends unasked must never answer somebody else's request."""
+    """Unrequested bytes of a backend must never become the response to another client's request."""
     surplus = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL"
     up = upstream(o.raw(o.head(200, [("Content-Length", "2")]) + b"ok" + surplus, close=False))
     w = weir(up)
@@ -163,7 +163,7 @@ def test_retries_can_be_switched_off(weir, upstream):
 
 
 def check_failure(weir, up, status, reason, group=None, **options):
-    """One request fails that way; a trusted client learns why, the connection survives, it is counted."""
+    """One request fails that way. A trusted client gets the reason, the connection stays open, and the failure is counted."""
     w = weir(up, trusted=True, group=group, **options)
     client = w.connect()
     response = client.request()
@@ -292,7 +292,7 @@ def test_a_rubbish_response_is_502_and_the_connection_is_dropped(weir, upstream,
 
 
 def test_what_ends_with_the_connection_never_looks_whole_when_it_is_cut(weir, upstream):
-    """HTTP/1.0 knows no chunks: only a reset tells a client that this is not all."""
+    """HTTP/1.0 has no chunks, so only a reset shows a client that the response is incomplete."""
     def handler(conn, request):
         conn.send(OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
         go_on.wait(10)

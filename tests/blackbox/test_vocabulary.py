@@ -1,4 +1,4 @@
-"""The access log, the metrics, the configuration status and `weir route` call things by the same names."""
+"""The access log, the metrics, the configuration status and `weir route` use the same names."""
 
 import json
 
@@ -127,7 +127,7 @@ def test_a_failed_connection_says_what_went_wrong(site):
 
 
 def test_a_second_and_different_failure_is_logged_at_once(weir, upstream, ca, other_ca):
-    """A repeated line is held back for a second; another cause is not."""
+    """A repeated line is suppressed for a second; a line with another cause is not."""
     unknown = upstream(tls=other_ca.server_context(other_ca.leaf("wiki.example")))
     wrong = upstream(tls=ca.server_context(ca.leaf("other.example")))
     tls = {"ca": ca.file, "server_name": "wiki.example"}

@@ -70,7 +70,7 @@ class Endpoint:
         assert self.process.stdout.readline() == b"listening\n"
 
     def kill(self):
-        """The process vanishes, as with the kernel's OOM killer: its sockets close, what was in work is lost."""
+        """The process is killed, as by the kernel's OOM killer: its sockets close, and requests in flight are lost."""
         self.process.kill()
         self._reap()
 

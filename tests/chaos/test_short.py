@@ -1,4 +1,4 @@
-"""What may happen on an ordinary day, under load: the short form of the suite, a few seconds each."""
+"""Ordinary events under load: the short form of the suite, a few seconds each."""
 
 import time
 
@@ -33,7 +33,7 @@ def test_a_group_that_changes_its_endpoints_loses_nothing(edge, endpoints, load)
 
 
 def test_killed_endpoint_costs_no_read(edge, endpoints, load):
-    """Writes that were in work on the endpoint are lost: whether it has acted on them cannot be known."""
+    """Writes in flight on the endpoint are lost: the proxy cannot know whether they took effect."""
     first, second = endpoints(2)
     weir = edge([first, second], retries=2)
     with load(weir) as steady:

@@ -1,4 +1,4 @@
-"""A raw HTTP/1.1 client: sends exactly what it is told, parses strictly what comes back."""
+"""A raw HTTP/1.1 client: sends exactly the given bytes, and parses responses strictly."""
 
 import socket
 import time

@@ -12,7 +12,7 @@ SILENT = -1
 
 
 class Zone:
-    """What is said of the names that end in a suffix."""
+    """The answers for the names that end in a suffix."""
 
     def __init__(self, a=(), aaaa=(), rcode_a=OK, rcode_aaaa=OK, ttl=1):
         self.addresses = {A: list(a), AAAA: list(aaaa)}

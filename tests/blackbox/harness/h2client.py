@@ -143,7 +143,7 @@ class H2Client:
         return True
 
     def _on_frame(self, frame):
-        """python-h2 takes a GOAWAY for the end of everything; here the streams that began go on."""
+        """python-h2 ends all streams after a GOAWAY; here the open streams continue."""
         for event in self.conn.receive_data(frame):
             self._on_event(event)
         if frame[3] == GOAWAY and self.goaway.error_code == 0:

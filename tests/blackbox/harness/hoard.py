@@ -248,7 +248,7 @@ class Uploads:
 
 
 class Hoarder:
-    """A client that says its part, and reads nothing but what opens its windows."""
+    """A client that sends its part, and reads only what opens its windows."""
 
     def __init__(self, address, says, context=None, alpn=None, streams=0):
         self.sock = socket.socket()

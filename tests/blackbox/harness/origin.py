@@ -261,7 +261,7 @@ def echo(name="echo", fields=()):
 
 
 def raw(data, close=True, read_body=True):
-    """Exactly these bytes, valid or not."""
+    """Exactly these bytes, also when they are invalid."""
 
     def handler(conn, request):
         if read_body:

@@ -1,4 +1,4 @@
-"""Ports that nobody else takes meanwhile.
+"""Ports that no other test process uses.
 
 weir listens with SO_REUSEPORT, so two of them on one port would not notice each other. A lock in the
 abstract socket name space makes a port ours among all test processes of the machine; the range is below

@@ -161,7 +161,7 @@ def router(rng):
 
 
 def listener(rng):
-    """What a listener says of the fields of clients."""
+    """The settings of a listener for the fields of clients."""
     made = {}
     if rng.random() < 0.5:
         made["trusted_proxies"] = ["127.0.0.0/8"]

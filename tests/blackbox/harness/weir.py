@@ -180,7 +180,7 @@ class Weir:
         return self.exit_code
 
     def stop(self):
-        """Ends weir politely and checks how it went: exit code 0, no sanitizer's report."""
+        """Ends weir with SIGTERM and checks for exit code 0 and no report of a sanitizer."""
         for client in self.clients:
             client.close()
         if self.exit_code is None:
@@ -198,7 +198,7 @@ class Weir:
         assert self.exit_code == 0, "weir ended with %d" % self.exit_code
 
     def reload(self, config=None, good=True):
-        """New configuration, SIGHUP, and waits until weir has said what it thinks of it."""
+        """Writes a new configuration, sends SIGHUP, and waits for the result of the reload."""
         before = self.metrics()
         if config is not None:
             self.write(config)

@@ -130,7 +130,7 @@ def framing(fields):
 
 
 class Message:
-    """A request or response; the body of a request is read when somebody asks for it."""
+    """A request or response; the body of a request is read on first use."""
 
     def __init__(self, reader):
         self.reader = reader
@@ -296,7 +296,7 @@ def is_closed(sock):
 
 
 def shut(sock):
-    """Closes a socket whatever state it is in."""
+    """Closes a socket in any state."""
     try:
         sock.shutdown(socket.SHUT_RDWR)
     except OSError:
