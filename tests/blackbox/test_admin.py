@@ -1,6 +1,7 @@
 """The admin port: valid metrics, and correct health and readiness."""
 
 import copy
+import json
 import shutil
 import socket
 import subprocess
@@ -155,6 +156,14 @@ def test_an_unknown_host_is_refused(weir, upstream, host):
 def test_addresses_and_localhost_are_served(weir, upstream, host):
     w = weir(upstream())
     assert ask_as(w, host.replace("%d", str(w.admin_port)), "/metrics")[0] == 200
+
+
+def test_the_status_says_which_workers_do_not_answer(weir, upstream):
+    w = weir(upstream(), top={"workers": 2})
+    assert json.loads(w.admin("/config/status")[1])["stuck_workers"] == []
+    _, page, _ = w.admin("/metrics")
+    for worker in range(2):
+        assert f'weir_worker_stuck{{worker="{worker}"}} 0\n' in page
 
 
 def test_our_own_names_come_from_the_configuration(weir, upstream):
