@@ -86,7 +86,7 @@ static void pages_are_where_the_index_says(void **state UNUSED)
     assert_int_equal(get("127.0.0.1:9901", "/metrics/").status, 404);
 }
 
-static void not_ready_is_503_with_words(void **state UNUSED)
+static void not_ready_is_503_with_the_reason(void **state UNUSED)
 {
     struct asked asked = ask(METHOD_GET, "127.0.0.1", "/ready", false, "127.0.0.1:9901");
 
@@ -154,7 +154,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_are_where_the_index_says),
-        cmocka_unit_test(not_ready_is_503_with_words),
+        cmocka_unit_test(not_ready_is_503_with_the_reason),
         cmocka_unit_test(nothing_is_changed_by_any_method),
         cmocka_unit_test(a_name_of_a_stranger_is_refused),
         cmocka_unit_test(on_a_unix_socket_any_name_will_do),

@@ -89,7 +89,7 @@ static void a_pool_gives_back_what_was_not_needed_for_a_while(void **state UNUSE
     buf_pool_deinit(&pool);
 }
 
-static void long_waiting_bytes_keep_no_buffer_that_is_mostly_gone(void **state UNUSED)
+static void waiting_bytes_do_not_keep_a_mostly_unused_buffer(void **state UNUSED)
 {
     struct buf_pool pool;
     struct bufq q;
@@ -124,7 +124,7 @@ int main(void)
         cmocka_unit_test(slices_that_follow_one_another_become_one_segment),
         cmocka_unit_test(slabs_of_both_sizes_come_back_to_their_shelf),
         cmocka_unit_test(a_pool_gives_back_what_was_not_needed_for_a_while),
-        cmocka_unit_test(long_waiting_bytes_keep_no_buffer_that_is_mostly_gone),
+        cmocka_unit_test(waiting_bytes_do_not_keep_a_mostly_unused_buffer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

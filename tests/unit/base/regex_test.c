@@ -41,7 +41,7 @@ static void no_byte_hides_from_a_dot(void **state UNUSED)
     regex_free(end);
 }
 
-static void a_pattern_tells_how_its_texts_begin(void **state UNUSED)
+static void a_pattern_that_cannot_begin_with_a_slash_is_found(void **state UNUSED)
 {
     static const char *const may[] = {"/",        "/.*",       ".*x",         "(?i)/W.*", "^/a$",
                                       "(/a|b).*", "[^a]+[.]x", "(?=.*x)/a.*", "/?x?",     "\\/.+"};
@@ -97,7 +97,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_pattern_matches_the_whole_text),
         cmocka_unit_test(no_byte_hides_from_a_dot),
-        cmocka_unit_test(a_pattern_tells_how_its_texts_begin),
+        cmocka_unit_test(a_pattern_that_cannot_begin_with_a_slash_is_found),
         cmocka_unit_test(a_text_that_takes_too_long_is_no_match),
         cmocka_unit_test(a_pattern_may_be_freed_on_another_thread),
     };

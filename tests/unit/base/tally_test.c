@@ -16,7 +16,7 @@ static uint64_t key_of(uint64_t n)
     return hash_sip13((struct hash_key){1, 2}, &n, sizeof(n));
 }
 
-static void a_peer_gets_its_limit_and_no_more(void **state UNUSED)
+static void a_peer_gets_at_most_its_limit(void **state UNUSED)
 {
     struct tally *tally = tally_new(100);
 
@@ -30,7 +30,7 @@ static void a_peer_gets_its_limit_and_no_more(void **state UNUSED)
     tally_free(tally);
 }
 
-static void who_has_gone_leaves_room(void **state UNUSED)
+static void released_entries_make_room(void **state UNUSED)
 {
     struct tally *tally = tally_new(4);
     uint64_t taken = 0;
@@ -123,8 +123,8 @@ static void too_many_peers_push_out_the_one_with_least_to_lose(void **state UNUS
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_peer_gets_its_limit_and_no_more),
-        cmocka_unit_test(who_has_gone_leaves_room),
+        cmocka_unit_test(a_peer_gets_at_most_its_limit),
+        cmocka_unit_test(released_entries_make_room),
         cmocka_unit_test(nothing_is_lost_between_threads),
         cmocka_unit_test(a_bucket_gives_its_burst_and_then_its_rate),
         cmocka_unit_test(too_many_peers_push_out_the_one_with_least_to_lose),

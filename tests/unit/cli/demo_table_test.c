@@ -32,7 +32,7 @@ static char *printed(struct demo_table *table, void (*print)(struct demo_table *
     return text;
 }
 
-static void observed_and_expected_are_told_apart(void **state UNUSED)
+static void observed_and_expected_shares_have_separate_columns(void **state UNUSED)
 {
     struct demo_table table = {0};
 
@@ -95,7 +95,7 @@ static void more_names_than_there_is_room_for_are_not_shown(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(observed_and_expected_are_told_apart),
+        cmocka_unit_test(observed_and_expected_shares_have_separate_columns),
         cmocka_unit_test(a_line_comes_only_with_news),
         cmocka_unit_test(a_table_is_drawn_over_the_one_before),
         cmocka_unit_test(more_names_than_there_is_room_for_are_not_shown),

@@ -292,7 +292,7 @@ static const struct {
      "t:3:10: cannot read \"/nonexistent/y\": No such file or directory"},
 };
 
-static void every_mistake_is_told_with_its_place(void **state UNUSED)
+static void every_error_has_its_place(void **state UNUSED)
 {
     size_t failed = 0;
 
@@ -311,7 +311,7 @@ static void every_mistake_is_told_with_its_place(void **state UNUSED)
     assert_int_equal(failed, 0);
 }
 
-static void all_mistakes_are_told_at_once_in_their_order(void **state UNUSED)
+static void all_errors_are_reported_at_once_in_file_order(void **state UNUSED)
 {
     static const char text[] = TOP("admin: { bind: nowhere }\n"
                                    "workers: many\n"
@@ -585,8 +585,8 @@ static void deep_nesting_is_refused(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_mistake_is_told_with_its_place),
-        cmocka_unit_test(all_mistakes_are_told_at_once_in_their_order),
+        cmocka_unit_test(every_error_has_its_place),
+        cmocka_unit_test(all_errors_are_reported_at_once_in_file_order),
         cmocka_unit_test(one_cause_is_reported_once),
         cmocka_unit_test(what_is_only_odd_is_a_note),
         cmocka_unit_test(rules_that_can_match_are_not_complained_about),

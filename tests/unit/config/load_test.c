@@ -400,7 +400,7 @@ static void two_lists_that_disagree_name_both_lines(void **state UNUSED)
     complaints_deinit(&complaints);
 }
 
-static void an_unknown_wiki_in_a_list_is_told_with_its_line(void **state UNUSED)
+static void an_unknown_wiki_in_a_list_is_reported_with_its_line(void **state UNUSED)
 {
     struct complaints complaints;
     char line[2048], want[512];
@@ -527,7 +527,7 @@ int main(void)
         cmocka_unit_test(a_key_in_two_files_names_both),
         cmocka_unit_test(lists_by_database_name_cover_the_wiki_and_name_their_line),
         cmocka_unit_test(two_lists_that_disagree_name_both_lines),
-        cmocka_unit_test(an_unknown_wiki_in_a_list_is_told_with_its_line),
+        cmocka_unit_test(an_unknown_wiki_in_a_list_is_reported_with_its_line),
         cmocka_unit_test(the_version_follows_every_file),
         cmocka_unit_test(a_missing_file_or_a_directory_is_an_error),
     };

@@ -246,7 +246,7 @@ static void assert_address(size_t i, const char *ip)
 
 /* --- promises -------------------------------------------------------------------------------- */
 
-static void all_addresses_of_a_name_are_told(void **state UNUSED)
+static void all_addresses_of_a_name_are_reported(void **state UNUSED)
 {
     dns_has("127.0.0.3", "127.0.0.2");
     resolver_watch(w.resolver, &w.config);
@@ -259,7 +259,7 @@ static void all_addresses_of_a_name_are_told(void **state UNUSED)
     assert_address(1, "127.0.0.3");
 }
 
-static void only_changes_are_told(void **state UNUSED)
+static void only_changes_are_reported(void **state UNUSED)
 {
     w.dns.ttl_s = 0; /* the shortest time, 50 ms, counts */
     dns_has("127.0.0.2", "127.0.0.3");
@@ -274,7 +274,7 @@ static void only_changes_are_told(void **state UNUSED)
     assert_address(0, "127.0.0.9");
 }
 
-static void the_ttl_says_when_to_ask_again(void **state UNUSED)
+static void the_ttl_decides_when_to_look_up_again(void **state UNUSED)
 {
     w.dns.ttl_s = 1;
     dns_has("127.0.0.2", NULL);
@@ -302,7 +302,7 @@ static void a_failure_keeps_the_last_good_answer(void **state UNUSED)
     assert_int_equal(resolver_figures(w.resolver).stale, 0);
 }
 
-static void a_name_that_is_gone_keeps_its_addresses_and_says_so(void **state UNUSED)
+static void a_nonexistent_name_keeps_its_addresses_and_is_marked(void **state UNUSED)
 {
     w.dns.ttl_s = 0;
     dns_has("127.0.0.2", NULL);
@@ -513,7 +513,7 @@ static void addresses_of_two_candidates_are_not_mixed(void **state UNUSED)
     assert_address(0, "127.0.0.2");
 }
 
-static void a_name_that_never_resolved_is_told_as_empty(void **state UNUSED)
+static void a_name_that_never_resolved_is_reported_as_empty(void **state UNUSED)
 {
     dns_says(RCODE_NXDOMAIN);
     resolver_watch(w.resolver, &w.config);
@@ -555,7 +555,7 @@ static void a_reload_asks_again_what_was_on_its_way(void **state UNUSED)
     assert_address(0, "127.0.0.2");
 }
 
-static void a_worker_that_comes_late_is_told_everything(void **state UNUSED)
+static void a_late_worker_gets_all_endpoint_sets(void **state UNUSED)
 {
     dns_has("127.0.0.2", NULL);
     w.dns.ttl_s = 60;
@@ -607,11 +607,11 @@ static void letters_of_another_thread_arrive(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(all_addresses_of_a_name_are_told),
-        TEST(only_changes_are_told),
-        TEST(the_ttl_says_when_to_ask_again),
+        TEST(all_addresses_of_a_name_are_reported),
+        TEST(only_changes_are_reported),
+        TEST(the_ttl_decides_when_to_look_up_again),
         TEST(a_failure_keeps_the_last_good_answer),
-        TEST(a_name_that_is_gone_keeps_its_addresses_and_says_so),
+        TEST(a_nonexistent_name_keeps_its_addresses_and_is_marked),
         TEST(each_family_keeps_its_last_good_answer),
         TEST(a_family_that_has_no_data_loses_its_addresses),
         TEST(one_family_does_not_wait_for_the_other),
@@ -624,10 +624,10 @@ int main(void)
         TEST(a_search_domain_that_fails_does_not_stop_the_search),
         TEST(a_failure_of_a_known_candidate_does_not_go_on_to_the_next),
         TEST(addresses_of_two_candidates_are_not_mixed),
-        TEST(a_name_that_never_resolved_is_told_as_empty),
+        TEST(a_name_that_never_resolved_is_reported_as_empty),
         TEST(a_reload_keeps_what_is_known_and_forgets_the_rest),
         TEST(a_reload_asks_again_what_was_on_its_way),
-        TEST(a_worker_that_comes_late_is_told_everything),
+        TEST(a_late_worker_gets_all_endpoint_sets),
         TEST(localhost_needs_no_server),
         TEST(letters_of_another_thread_arrive),
     };

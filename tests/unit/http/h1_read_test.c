@@ -470,7 +470,7 @@ static const struct last_case {
     {"GET / HTTP/1.0\r\nHost: a\r\nKeep-Alive: timeout=5\r\n\r\n", true},
 };
 
-static void persistence_is_what_version_and_connection_say(void **state UNUSED)
+static void persistence_depends_on_version_and_connection(void **state UNUSED)
 {
     for (size_t i = 0; i < ARRAY_LEN(last_cases); i++) {
         if (request(last_cases[i].text)->is_last != last_cases[i].is_last)
@@ -834,7 +834,7 @@ int main(void)
         cmocka_unit_test(a_request_becomes_its_parts),
         cmocka_unit_test(an_absolute_target_is_taken_apart),
         cmocka_unit_test(framing_of_requests_is_by_length_or_chunked),
-        cmocka_unit_test(persistence_is_what_version_and_connection_say),
+        cmocka_unit_test(persistence_depends_on_version_and_connection),
         cmocka_unit_test(only_a_plain_websocket_request_is_an_upgrade),
         cmocka_unit_test(expect_counts_only_where_a_body_follows),
         cmocka_unit_test(what_follows_the_head_is_not_looked_at),

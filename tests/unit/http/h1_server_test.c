@@ -322,7 +322,7 @@ static void the_user_may_ask_for_the_end(void **state UNUSED)
     peer_free(p);
 }
 
-static void the_last_of_max_requests_says_close(void **state UNUSED)
+static void the_last_of_max_requests_has_connection_close(void **state UNUSED)
 {
     struct session_limits limits = peer_limits;
 
@@ -856,7 +856,7 @@ static void a_head_that_takes_too_long_gets_408(void **state UNUSED)
     peer_free(p);
 }
 
-static void an_idle_connection_expires_without_a_word(void **state UNUSED)
+static void an_idle_connection_expires_without_a_response(void **state UNUSED)
 {
     struct peer *p = new_server();
 
@@ -899,7 +899,7 @@ int main(void)
         cmocka_unit_test(a_body_ends_where_its_length_says_and_the_next_request_begins),
         cmocka_unit_test(the_client_may_ask_for_the_end),
         cmocka_unit_test(the_user_may_ask_for_the_end),
-        cmocka_unit_test(the_last_of_max_requests_says_close),
+        cmocka_unit_test(the_last_of_max_requests_has_connection_close),
         cmocka_unit_test(a_body_without_length_is_chunked),
         cmocka_unit_test(head_204_and_304_are_sent_without_body),
         cmocka_unit_test(the_framing_of_a_response_is_ours_alone),
@@ -931,7 +931,7 @@ int main(void)
         cmocka_unit_test(draining_ends_an_idle_connection_at_once),
         cmocka_unit_test(draining_lets_the_current_request_finish_with_close),
         cmocka_unit_test(a_head_that_takes_too_long_gets_408),
-        cmocka_unit_test(an_idle_connection_expires_without_a_word),
+        cmocka_unit_test(an_idle_connection_expires_without_a_response),
         cmocka_unit_test(expiry_does_not_touch_an_open_stream),
     };
 

@@ -201,7 +201,7 @@ static void expect_continue_is_recognised(void **state UNUSED)
 
 /* --- what is refused ------------------------------------------------------------------------- */
 
-static void malformed_requests_are_reset_and_nobody_hears_of_them(void **state UNUSED)
+static void malformed_requests_are_reset_and_make_no_stream(void **state UNUSED)
 {
     static const struct {
         const char *what;
@@ -279,7 +279,7 @@ static void upper_case_names_are_malformed(void **state UNUSED)
     rig_stop(rig);
 }
 
-static void unwelcome_requests_are_answered_in_words(void **state UNUSED)
+static void refused_requests_get_a_response_with_an_explanation(void **state UNUSED)
 {
     struct session_limits limits = {
         .max_uri_bytes = 100, .max_body_bytes = 1000, .max_line_bytes = 300};
@@ -845,7 +845,7 @@ static void two_downloads_share_the_connection(void **state UNUSED)
 
 /* --- ends ------------------------------------------------------------------------------------ */
 
-static void a_reset_by_the_client_is_told_once(void **state UNUSED)
+static void a_reset_by_the_client_is_reported_once(void **state UNUSED)
 {
     struct rig *rig = server();
     int32_t id = ask(rig, "GET", "/");
@@ -892,7 +892,7 @@ static void an_early_answer_ends_the_upload_without_an_error(void **state UNUSED
     rig_stop(rig);
 }
 
-static void our_reset_says_why(void **state UNUSED)
+static void our_reset_has_the_error_code(void **state UNUSED)
 {
     static const struct {
         enum reason reason;
@@ -969,7 +969,7 @@ static void the_last_request_of_a_session_drains_it(void **state UNUSED)
     rig_stop(rig);
 }
 
-static void expire_says_goaway(void **state UNUSED)
+static void expire_sends_goaway(void **state UNUSED)
 {
     struct rig *rig = server();
 
@@ -1301,9 +1301,9 @@ int main(void)
         cmocka_unit_test(host_stands_in_for_a_missing_authority),
         cmocka_unit_test(host_may_spell_the_same_authority_differently),
         cmocka_unit_test(expect_continue_is_recognised),
-        cmocka_unit_test(malformed_requests_are_reset_and_nobody_hears_of_them),
+        cmocka_unit_test(malformed_requests_are_reset_and_make_no_stream),
         cmocka_unit_test(upper_case_names_are_malformed),
-        cmocka_unit_test(unwelcome_requests_are_answered_in_words),
+        cmocka_unit_test(refused_requests_get_a_response_with_an_explanation),
         cmocka_unit_test(connect_is_refused),
         cmocka_unit_test(field_limits_are_inclusive_and_crumbs_count),
         cmocka_unit_test(heads_of_all_open_streams_together_have_a_bound),
@@ -1326,14 +1326,14 @@ int main(void)
         cmocka_unit_test(closed_streams_give_their_window_back),
         cmocka_unit_test(one_stalled_stream_does_not_stop_the_others),
         cmocka_unit_test(two_downloads_share_the_connection),
-        cmocka_unit_test(a_reset_by_the_client_is_told_once),
+        cmocka_unit_test(a_reset_by_the_client_is_reported_once),
         cmocka_unit_test(giving_up_resets_with_cancel),
         cmocka_unit_test(an_early_answer_ends_the_upload_without_an_error),
-        cmocka_unit_test(our_reset_says_why),
+        cmocka_unit_test(our_reset_has_the_error_code),
         cmocka_unit_test(drain_loses_no_request_and_ends_once),
         cmocka_unit_test(an_idle_session_drains_at_once),
         cmocka_unit_test(the_last_request_of_a_session_drains_it),
-        cmocka_unit_test(expire_says_goaway),
+        cmocka_unit_test(expire_sends_goaway),
         cmocka_unit_test(a_dead_connection_resets_every_stream),
         cmocka_unit_test(users_may_leave_in_any_callback),
         cmocka_unit_test(the_session_may_be_freed_when_it_wants_to_close),

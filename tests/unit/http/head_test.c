@@ -106,7 +106,7 @@ static void methods_are_case_sensitive(void **state UNUSED)
     assert_int_equal(method_lookup(STR("")), METHOD_OTHER);
 }
 
-static void idempotent_is_what_rfc_9110_says(void **state UNUSED)
+static void idempotent_methods_are_those_of_rfc_9110(void **state UNUSED)
 {
     assert_true(method_is_idempotent(METHOD_PUT) && method_is_idempotent(METHOD_DELETE));
     assert_false(method_is_idempotent(METHOD_POST) || method_is_idempotent(METHOD_PATCH) ||
@@ -672,7 +672,7 @@ int main(void)
         cmocka_unit_test(every_known_name_is_found_in_any_case),
         cmocka_unit_test(a_near_miss_is_another_name),
         cmocka_unit_test(methods_are_case_sensitive),
-        cmocka_unit_test(idempotent_is_what_rfc_9110_says),
+        cmocka_unit_test(idempotent_methods_are_those_of_rfc_9110),
         cmocka_unit_test(every_status_of_a_reason_has_a_phrase),
         cmocka_unit_test(heads_and_bodiless_statuses_have_no_body),
         cmocka_unit_test(fields_are_found_by_id_and_by_name),

@@ -125,7 +125,7 @@ static void send_all(int fd, const void *bytes, size_t len)
 
 /* --- promises -------------------------------------------------------------------------------- */
 
-static void bytes_come_back_and_the_slab_goes_home(void **state UNUSED)
+static void bytes_are_echoed_and_the_slab_is_returned(void **state UNUSED)
 {
     struct loop *loop = loop_new();
     struct watcher w = {.echo = true, .stop_at = 5};
@@ -290,7 +290,8 @@ static void a_pause_in_on_data_keeps_the_rest_and_the_end(void **state UNUSED)
     loop_free(loop);
 }
 
-static void a_slow_reader_fills_the_queue_and_is_told_when_it_drains(void **state UNUSED)
+static void
+a_slow_reader_fills_the_queue_and_on_writable_is_called_when_it_drains(void **state UNUSED)
 {
     struct loop *loop = loop_new();
     struct watcher w = {.use_max = SIZE_MAX};
@@ -343,7 +344,7 @@ static void a_reader_that_stops_meets_the_write_deadline(void **state UNUSED)
     loop_free(loop);
 }
 
-static void closing_says_the_last_words_and_waits_for_the_peer(void **state UNUSED)
+static void closing_sends_queued_bytes_and_waits_for_the_peer(void **state UNUSED)
 {
     struct loop *loop = loop_new();
     struct watcher w = {.use_max = SIZE_MAX};
@@ -518,7 +519,7 @@ static void connections_work_over_every_family(void **state UNUSED)
     both_ends_in_one_loop(unix_path);
 }
 
-static void a_refused_connect_is_told_from_the_loop(void **state UNUSED)
+static void a_refused_connect_is_reported_from_the_loop(void **state UNUSED)
 {
     struct loop *loop = loop_new();
     struct addr addr;
@@ -534,7 +535,7 @@ static void a_refused_connect_is_told_from_the_loop(void **state UNUSED)
     loop_free(loop);
 }
 
-static void a_reset_is_told_as_one(void **state UNUSED)
+static void a_reset_is_reported_as_a_reset(void **state UNUSED)
 {
     struct loop *loop = loop_new();
     struct addr addr;
@@ -596,7 +597,7 @@ static struct listener_sock *listen_anywhere(struct acceptor *a, struct addr *ad
     return listener_start(a->loop, fd, took, a, figures);
 }
 
-static void a_process_without_descriptors_refuses_and_goes_on(void **state UNUSED)
+static void a_process_without_descriptors_refuses_and_keeps_running(void **state UNUSED)
 {
     struct loop *loop = loop_new();
     struct addr addr;
@@ -681,24 +682,24 @@ static void a_live_unix_socket_is_not_replaced_and_a_stale_one_is(void **state U
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bytes_come_back_and_the_slab_goes_home),
+        cmocka_unit_test(bytes_are_echoed_and_the_slab_is_returned),
         cmocka_unit_test(unused_bytes_are_offered_again_with_new_ones_behind),
         cmocka_unit_test(a_handler_that_uses_nothing_is_bounded),
         cmocka_unit_test(a_paused_connection_reads_nothing_until_resumed),
         cmocka_unit_test(a_loop_that_takes_long_reads_less_of_each),
         cmocka_unit_test(a_pause_in_on_data_keeps_the_rest_and_the_end),
-        cmocka_unit_test(a_slow_reader_fills_the_queue_and_is_told_when_it_drains),
+        cmocka_unit_test(a_slow_reader_fills_the_queue_and_on_writable_is_called_when_it_drains),
         cmocka_unit_test(a_reader_that_stops_meets_the_write_deadline),
-        cmocka_unit_test(closing_says_the_last_words_and_waits_for_the_peer),
+        cmocka_unit_test(closing_sends_queued_bytes_and_waits_for_the_peer),
         cmocka_unit_test(lingering_ends_after_too_many_bytes),
         cmocka_unit_test(a_half_closed_peer_still_gets_its_answer),
         cmocka_unit_test(aborting_inside_a_callback_is_safe),
         cmocka_unit_test(the_loop_closes_what_is_left),
         cmocka_unit_test(connections_work_over_every_family),
-        cmocka_unit_test(a_refused_connect_is_told_from_the_loop),
-        cmocka_unit_test(a_reset_is_told_as_one),
+        cmocka_unit_test(a_refused_connect_is_reported_from_the_loop),
+        cmocka_unit_test(a_reset_is_reported_as_a_reset),
         cmocka_unit_test(stopping_a_listener_hands_over_its_backlog),
-        cmocka_unit_test(a_process_without_descriptors_refuses_and_goes_on),
+        cmocka_unit_test(a_process_without_descriptors_refuses_and_keeps_running),
         cmocka_unit_test(the_last_descriptors_are_not_for_clients),
         cmocka_unit_test(a_live_unix_socket_is_not_replaced_and_a_stale_one_is),
     };

@@ -81,7 +81,7 @@ static void tasks_run_in_order_once_and_memory_goes_after_all_of_them(void **sta
     assert_string_equal(trace, "abcABC");
 }
 
-static void what_is_deferred_is_not_lost_when_the_loop_goes(void **state UNUSED)
+static void deferred_frees_run_when_the_loop_is_freed(void **state UNUSED)
 {
     struct loop *other = loop_new();
     struct step a = {.name = 'a'};
@@ -174,7 +174,7 @@ int main(void)
 #define LOOP_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         LOOP_TEST(tasks_run_in_order_once_and_memory_goes_after_all_of_them),
-        LOOP_TEST(what_is_deferred_is_not_lost_when_the_loop_goes),
+        LOOP_TEST(deferred_frees_run_when_the_loop_is_freed),
         LOOP_TEST(another_thread_wakes_the_loop),
         LOOP_TEST(a_deadline_fires_in_the_loop_and_not_early),
         LOOP_TEST(a_foreign_descriptor_is_watched),

@@ -69,7 +69,7 @@ static void a_whole_entry_has_every_key(void **state UNUSED)
     assert_int_equal(got.len, expected.len);
 }
 
-static void an_empty_entry_says_dash(void **state UNUSED)
+static void an_empty_entry_has_dashes(void **state UNUSED)
 {
     const struct access_entry entry = {.version = 1};
     struct str got = json(&entry);
@@ -160,7 +160,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_whole_entry_has_every_key),
-        cmocka_unit_test(an_empty_entry_says_dash),
+        cmocka_unit_test(an_empty_entry_has_dashes),
         cmocka_unit_test(whatever_a_peer_chose_is_escaped),
         cmocka_unit_test(a_byte_is_escaped_alike_wherever_it_stands),
         cmocka_unit_test(a_line_that_does_not_fit_is_none),

@@ -154,7 +154,7 @@ static bool page_has(struct metrics *const *workers, size_t count, const char *t
     return has;
 }
 
-static void figures_of_a_group_that_has_gone_stay_for_one_more_page(void **state UNUSED)
+static void figures_of_a_removed_group_are_on_one_more_page(void **state UNUSED)
 {
     struct metrics *workers[2] = {metrics_new(), metrics_new()};
     struct group_metrics *old[2];
@@ -182,7 +182,7 @@ static void figures_of_a_group_that_has_gone_stay_for_one_more_page(void **state
     }
 }
 
-static void figures_that_nobody_asks_for_go_too(void **state UNUSED)
+static void figures_of_a_removed_group_expire_without_a_page(void **state UNUSED)
 {
     struct metrics *worker = metrics_new();
     struct group_metrics *old = metrics_group(worker, STR("old"), "-");
@@ -219,8 +219,8 @@ static void figures_of_a_group_that_comes_back_go_on(void **state UNUSED)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(figures_of_a_group_that_has_gone_stay_for_one_more_page),
-        cmocka_unit_test(figures_that_nobody_asks_for_go_too),
+        cmocka_unit_test(figures_of_a_removed_group_are_on_one_more_page),
+        cmocka_unit_test(figures_of_a_removed_group_expire_without_a_page),
         cmocka_unit_test(figures_of_a_group_that_comes_back_go_on),
         cmocka_unit_test(buckets_are_contiguous_and_narrow),
         cmocka_unit_test(cumulative_counts_never_promise_too_much),

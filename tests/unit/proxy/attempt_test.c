@@ -160,7 +160,7 @@ static void a_refusal_is_returned_and_not_called_back(void **state UNUSED)
     assert_int_equal(failures, 0);
 }
 
-static void a_lease_that_fails_says_why(void **state UNUSED)
+static void a_failed_lease_has_a_reason(void **state UNUSED)
 {
     start();
     fake.lease->error = "no route";
@@ -170,7 +170,7 @@ static void a_lease_that_fails_says_why(void **state UNUSED)
     assert_true(str_eq(attempt.error, STR("no route")));
 }
 
-static void a_stream_that_breaks_says_why(void **state UNUSED)
+static void a_broken_stream_has_a_reason(void **state UNUSED)
 {
     fake.is_held = true;
     start();
@@ -227,8 +227,8 @@ int main(void)
         TEST(the_head_is_sent_when_the_lease_is_ready),
         TEST(host_names_the_endpoint_where_that_is_wanted),
         TEST(a_refusal_is_returned_and_not_called_back),
-        TEST(a_lease_that_fails_says_why),
-        TEST(a_stream_that_breaks_says_why),
+        TEST(a_failed_lease_has_a_reason),
+        TEST(a_broken_stream_has_a_reason),
         TEST(an_interim_response_is_no_answer),
         TEST(the_next_attempt_begins_without_the_interim_response_of_the_last),
         TEST(the_end_of_an_attempt_tells_whether_the_endpoint_answered),

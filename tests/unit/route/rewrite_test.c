@@ -130,7 +130,7 @@ static void purge_names_a_page_in_one_way(void **state UNUSED)
         check(&wants[i]);
 }
 
-static void what_does_not_fit_is_told(void **state UNUSED)
+static void a_rewrite_that_does_not_fit_is_reported(void **state UNUSED)
 {
     struct facts facts = {
         .method = STR("GET"), .host = STR("en.org"), .path = STR("/api/rest_v1/page/html/A")};
@@ -159,7 +159,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_and_hosts_change_as_rules_say),
         cmocka_unit_test(purge_names_a_page_in_one_way),
-        cmocka_unit_test(what_does_not_fit_is_told),
+        cmocka_unit_test(a_rewrite_that_does_not_fit_is_reported),
         cmocka_unit_test(the_debug_cookie_is_decoded),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

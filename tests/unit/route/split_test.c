@@ -278,7 +278,7 @@ static struct built build_edge(void)
     return build(config);
 }
 
-static void every_configuration_of_conf_loads_without_a_word(void **state UNUSED)
+static void every_configuration_of_conf_loads_without_warnings(void **state UNUSED)
 {
     static const char *const files[] = {"edge.yaml", "sidecar.yaml", "demo.yaml"};
 
@@ -378,7 +378,7 @@ int main(void)
         cmocka_unit_test(long_keys_count_as_a_whole),
         cmocka_unit_test(the_brake_overrides_every_share),
         cmocka_unit_test(a_hundred_thousand_hosts_are_found),
-        cmocka_unit_test(every_configuration_of_conf_loads_without_a_word),
+        cmocka_unit_test(every_configuration_of_conf_loads_without_warnings),
         cmocka_unit_test(every_row_of_september_2023_is_served_as_it_was),
         cmocka_unit_test(the_edge_knows_the_exceptions_of_september_2023),
     };

@@ -276,7 +276,7 @@ static struct conn *kept_client(struct world *w, int *fd)
     return conn;
 }
 
-static void a_helper_without_a_core_is_for_those_who_would_wait(void **state UNUSED)
+static void a_helper_without_a_core_is_used_only_while_clients_wait(void **state UNUSED)
 {
     struct world w;
     struct conn *served, *kept;
@@ -311,7 +311,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(a_connection_may_go_while_a_helper_has_its_stream),
         cmocka_unit_test(without_helpers_the_worker_signs_in_turns),
-        cmocka_unit_test(a_helper_without_a_core_is_for_those_who_would_wait),
+        cmocka_unit_test(a_helper_without_a_core_is_used_only_while_clients_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -731,7 +731,7 @@ static void what_clients_may_not_like_is_a_warning(void **state UNUSED)
     pem_free(&soon);
 }
 
-static void a_check_tells_all_mistakes_and_what_expires_soon(void **state UNUSED)
+static void a_check_reports_all_errors_and_certificates_that_expire_soon(void **state UNUSED)
 {
     struct pem a = self_signed("a.example"), soon = rsa_signed("soon.example", 3);
     struct certificate_conf certs[] = {conf_of(&a), conf_of(&soon), conf_of(&a)};
@@ -773,7 +773,7 @@ int main(void)
         cmocka_unit_test(plaintext_before_the_handshake_is_an_error),
         cmocka_unit_test(what_does_not_fit_is_explained),
         cmocka_unit_test(what_clients_may_not_like_is_a_warning),
-        cmocka_unit_test(a_check_tells_all_mistakes_and_what_expires_soon),
+        cmocka_unit_test(a_check_reports_all_errors_and_certificates_that_expire_soon),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

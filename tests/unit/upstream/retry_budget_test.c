@@ -39,7 +39,7 @@ static void earn(struct retry_budget *budget, const struct retry_budget_conf *co
         retry_budget_earn(budget, conf);
 }
 
-static void an_outage_from_the_start_sees_the_share_and_no_more(void **state UNUSED)
+static void an_outage_from_the_start_gets_only_the_share_of_retries(void **state UNUSED)
 {
     static const struct {
         int requests, retries;
@@ -140,7 +140,7 @@ static void a_smaller_ceiling_holds_from_the_next_request_on(void **state UNUSED
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_outage_from_the_start_sees_the_share_and_no_more),
+        cmocka_unit_test(an_outage_from_the_start_gets_only_the_share_of_retries),
         cmocka_unit_test(at_no_moment_is_it_more_than_the_floor_ahead),
         cmocka_unit_test(a_healthy_time_saves_up_to_the_ceiling),
         cmocka_unit_test(a_quiet_group_may_retry_each_request),

@@ -371,7 +371,7 @@ static void a_connection_the_origin_closes_is_dropped(void **state UNUSED)
     close(origin);
 }
 
-static void bytes_nobody_asked_for_close_an_idle_connection(void **state UNUSED)
+static void unrequested_bytes_close_an_idle_connection(void **state UNUSED)
 {
     int origin = origin_open(0);
 
@@ -489,7 +489,7 @@ static void an_address_that_is_listed_twice_is_one_endpoint(void **state UNUSED)
     close(origin);
 }
 
-static void who_waits_too_long_is_told(void **state UNUSED)
+static void a_request_that_waits_too_long_fails(void **state UNUSED)
 {
     struct call first = {0}, second = {0};
     int origin = origin_open(0);
@@ -615,7 +615,7 @@ static void a_reload_keeps_what_each_group_has_saved_for_retries(void **state UN
     assert_int_equal(spend_retries(0), 3);
 }
 
-static void a_failing_endpoint_fails_only_those_who_wait_for_it(void **state UNUSED)
+static void a_failing_endpoint_fails_only_requests_that_wait_for_it(void **state UNUSED)
 {
     struct call bad = {0}, good = {0};
 
@@ -689,7 +689,7 @@ static void a_reload_keeps_warm_connections(void **state UNUSED)
     close(other);
 }
 
-static void an_endpoint_that_is_gone_finishes_its_requests(void **state UNUSED)
+static void a_removed_endpoint_finishes_its_requests(void **state UNUSED)
 {
     struct call call = {.releases_inside = true};
     int origin = origin_open(0);
@@ -711,7 +711,7 @@ static void an_endpoint_that_is_gone_finishes_its_requests(void **state UNUSED)
     close(other);
 }
 
-static void a_target_that_is_gone_finishes_its_requests(void **state UNUSED)
+static void a_removed_target_finishes_its_requests(void **state UNUSED)
 {
     struct call call = {.releases_inside = true}, waiting = {0};
     int origin = origin_open(0);
@@ -733,7 +733,7 @@ static void a_target_that_is_gone_finishes_its_requests(void **state UNUSED)
     close(origin);
 }
 
-static void who_waits_for_an_endpoint_that_a_reload_removes_is_told(void **state UNUSED)
+static void requests_that_wait_for_a_removed_endpoint_fail(void **state UNUSED)
 {
     struct call call = {0};
     int origin = origin_open(0);
@@ -749,7 +749,7 @@ static void who_waits_for_an_endpoint_that_a_reload_removes_is_told(void **state
     close(origin);
 }
 
-static void without_groups_everything_goes(void **state UNUSED)
+static void without_groups_all_connections_close(void **state UNUSED)
 {
     int origin = origin_open(0);
 
@@ -833,7 +833,7 @@ static void tell_set(const char *const *ips, size_t count, bool is_gone)
     run_for(20);
 }
 
-static void a_name_that_is_gone_keeps_its_addresses_unless_the_group_drops_them(void **state UNUSED)
+static void a_nonexistent_name_keeps_its_addresses_unless_the_group_drops_them(void **state UNUSED)
 {
     static const char *const ips[] = {"127.0.0.1"};
     struct call kept = {0}, dropped = {0};
@@ -877,7 +877,7 @@ static void a_group_uses_the_addresses_of_its_family_only(void **state UNUSED)
     close(origin);
 }
 
-static void nobody_waits_for_a_name_for_ever(void **state UNUSED)
+static void waiting_for_a_name_has_a_deadline(void **state UNUSED)
 {
     struct call call = {0};
 
@@ -899,30 +899,30 @@ int main(void)
         TEST(a_lease_may_be_released_inside_the_last_callback),
         TEST(a_fresh_lease_never_gets_a_used_connection),
         TEST(a_connection_the_origin_closes_is_dropped),
-        TEST(bytes_nobody_asked_for_close_an_idle_connection),
+        TEST(unrequested_bytes_close_an_idle_connection),
         TEST(bytes_behind_an_answer_close_the_connection),
         TEST(a_post_is_not_sent_on_a_connection_just_closed),
         TEST(limits_end_connections),
         TEST(requests_beyond_the_limit_wait_their_turn),
         TEST(an_address_that_is_listed_twice_is_one_endpoint),
-        TEST(who_waits_too_long_is_told),
+        TEST(a_request_that_waits_too_long_fails),
         TEST(a_cancelled_wait_leaves_its_connection_to_others),
         TEST(a_cancelled_request_closes_its_connection),
         TEST(a_refused_connection_fails_its_request_by_name),
         TEST(a_retry_goes_to_another_endpoint),
         TEST(a_reload_keeps_what_each_group_has_saved_for_retries),
-        TEST(a_failing_endpoint_fails_only_those_who_wait_for_it),
+        TEST(a_failing_endpoint_fails_only_requests_that_wait_for_it),
         TEST(a_connection_that_breaks_resets_its_request),
         TEST(a_reload_keeps_warm_connections),
-        TEST(an_endpoint_that_is_gone_finishes_its_requests),
-        TEST(a_target_that_is_gone_finishes_its_requests),
-        TEST(who_waits_for_an_endpoint_that_a_reload_removes_is_told),
-        TEST(without_groups_everything_goes),
+        TEST(a_removed_endpoint_finishes_its_requests),
+        TEST(a_removed_target_finishes_its_requests),
+        TEST(requests_that_wait_for_a_removed_endpoint_fail),
+        TEST(without_groups_all_connections_close),
         TEST(a_request_waits_for_the_first_answer),
         TEST(a_name_that_has_no_address_fails_requests),
-        TEST(a_name_that_is_gone_keeps_its_addresses_unless_the_group_drops_them),
+        TEST(a_nonexistent_name_keeps_its_addresses_unless_the_group_drops_them),
         TEST(a_group_uses_the_addresses_of_its_family_only),
-        TEST(nobody_waits_for_a_name_for_ever),
+        TEST(waiting_for_a_name_has_a_deadline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
