@@ -1,12 +1,14 @@
-/* Which path gets which page, and who may ask. A web page somewhere can make its reader's browser
- * send requests to 127.0.0.1 under a name of its own (DNS rebinding): so a Host that is a foreign
- * name is refused, and nothing here changes anything. */
+/* Routes, and who may ask for them. A web page can make its reader's browser send requests to 127.0.0.1
+ * under a host name of its own (DNS rebinding). Therefore a Host that is an unknown name is refused. */
 #include "admin/admin.h"
 
 #include "observe/process.h"
 #include "route/route.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+enum { ALLOW_MAX = 64 };
 
 /* One address that it serves on. */
 struct admin_door {
@@ -20,68 +22,175 @@ struct admin {
     struct loop *loop; /* borrows */
     struct admin_source source;
     struct admin_door *doors; /* owns */
+    struct route {
+        struct admin_route route;
+        char allow[ALLOW_MAX]; /* the methods of the path, for a 405 */
+    } * routes;                /* owns; in the order of the list of pages */
+    size_t route_count;
 };
 
-/* --- pages ----------------------------------------------------------------------------------- */
+/* --- metrics --------------------------------------------------------------------------------- */
 
-static void metrics_page(const struct admin_source *source, struct page_reply *reply)
+/* The page is made in pieces, because it grows with the number of groups. */
+struct metrics_body {
+    struct page_body body;
+    const struct admin_source *source; /* borrows */
+    struct metrics_page page;
+    bool has_begun;
+};
+
+static struct metrics_body *metrics_body_of(struct page_body *body)
 {
-    size_t count;
-    struct metrics *const *workers = source->metrics(source->arg, &count);
-
-    reply->type = STR("text/plain; version=0.0.4; charset=utf-8");
-    text_add_metric(&reply->body, METRIC_BUILD_INFO);
-    text_add_sample(&reply->body, METRIC_BUILD_INFO, &STR(WEIR_VERSION), 1);
-    metrics_print(workers, count, &reply->body);
-    source->print_metrics(source->arg, &reply->body);
-    process_metrics_print(&reply->body);
+    return CONTAINER_OF(body, struct metrics_body, body);
 }
 
-static void health_page(const struct admin_source *source UNUSED, struct page_reply *reply)
+static enum page_next metrics_next(struct page_body *body, struct text *out)
+{
+    struct metrics_body *metrics = metrics_body_of(body);
+    const struct admin_source *source = metrics->source;
+
+    if (!metrics->has_begun) {
+        size_t count;
+        struct metrics *const *workers = source->metrics(source->arg, &count);
+        metrics->has_begun = true;
+        text_add_metric(out, METRIC_BUILD_INFO);
+        text_add_sample(out, METRIC_BUILD_INFO, &STR(WEIR_VERSION), 1);
+        metrics_page_begin(&metrics->page, workers, count, out);
+        return PAGE_MORE;
+    }
+    if (metrics_page_next(&metrics->page, out))
+        return PAGE_MORE;
+    source->print_metrics(source->arg, out);
+    process_metrics_print(out);
+    return PAGE_END;
+}
+
+static void metrics_free_body(struct page_body *body)
+{
+    struct metrics_body *metrics = metrics_body_of(body);
+
+    metrics_page_deinit(&metrics->page);
+    free(metrics);
+}
+
+static void metrics_page(void *arg, const struct head *request UNUSED, struct page_reply *reply)
+{
+    static const struct page_body_ops ops = {.next = metrics_next, .free = metrics_free_body};
+    struct admin *admin = arg;
+    struct metrics_body *metrics = mem_new(sizeof(*metrics));
+
+    metrics->body.ops = &ops;
+    metrics->source = &admin->source;
+    metrics_page_init(&metrics->page);
+    reply->type = STR("text/plain; version=0.0.4; charset=utf-8");
+    reply->stream = &metrics->body;
+}
+
+/* --- other pages ----------------------------------------------------------------------------- */
+
+static void health_page(void *arg UNUSED, const struct head *request UNUSED,
+                        struct page_reply *reply)
 {
     text_add_str(&reply->body, STR("OK\n"));
 }
 
-static void ready_page(const struct admin_source *source, struct page_reply *reply)
+static void ready_page(void *arg, const struct head *request UNUSED, struct page_reply *reply)
 {
+    const struct admin *admin = arg;
     const char *words;
 
-    if (!source->is_ready(source->arg, &words))
+    if (!admin->source.is_ready(admin->source.arg, &words))
         reply->status = 503;
     text_add(&reply->body, "%s\n", words);
 }
 
-static void config_page(const struct admin_source *source, struct page_reply *reply)
+static void config_page(void *arg, const struct head *request UNUSED, struct page_reply *reply)
 {
+    const struct admin *admin = arg;
+
     reply->type = STR("application/json");
-    source->print_config_status(source->arg, &reply->body);
+    admin->source.print_config_status(admin->source.arg, &reply->body);
 }
 
-static void index_page(const struct admin_source *source, struct page_reply *reply);
+static void index_page(void *arg, const struct head *request UNUSED, struct page_reply *reply)
+{
+    const struct admin *admin = arg;
 
-static const struct {
-    struct str path, about;
-    void (*page)(const struct admin_source *source, struct page_reply *reply);
-} pages[] = {
-    {STR_INIT("/"), STR_INIT("this list"), index_page},
-    {STR_INIT("/healthz"), STR_INIT("200 while the process runs"), health_page},
-    {STR_INIT("/ready"), STR_INIT("200 while new traffic may come, else 503 and why"), ready_page},
-    {STR_INIT("/metrics"), STR_INIT("counters in Prometheus text format"), metrics_page},
-    {STR_INIT("/stats/prometheus"), STR_INIT("the same"), metrics_page},
-    {STR_INIT("/config/status"), STR_INIT("which configuration runs, and how the last reload went"),
-     config_page},
+    text_add_str(&reply->body, STR("weir " WEIR_VERSION "\n\n"));
+    for (size_t i = 0; i < admin->route_count; i++) {
+        const struct admin_route *route = &admin->routes[i].route;
+        text_add(&reply->body, "%-20.*s %.*s\n", STR_FMT(route->path), STR_FMT(route->help));
+    }
+}
+
+/* --- routes ---------------------------------------------------------------------------------- */
+
+/* The routes that admin has by itself; `arg` is the admin. */
+static const struct admin_route own_routes[] = {
+    {STR_INIT("/"), METHOD_GET, SCOPE_READ, index_page, NULL, STR_INIT("this list")},
+    {STR_INIT("/healthz"), METHOD_GET, SCOPE_READ, health_page, NULL,
+     STR_INIT("200 while the process runs")},
+    {STR_INIT("/ready"), METHOD_GET, SCOPE_READ, ready_page, NULL,
+     STR_INIT("200 while weir accepts new traffic, otherwise 503 and the reason")},
+    {STR_INIT("/metrics"), METHOD_GET, SCOPE_READ, metrics_page, NULL,
+     STR_INIT("metrics in Prometheus text format")},
+    {STR_INIT("/stats/prometheus"), METHOD_GET, SCOPE_READ, metrics_page, NULL,
+     STR_INIT("the same as /metrics")},
+    {STR_INIT("/config/status"), METHOD_GET, SCOPE_READ, config_page, NULL,
+     STR_INIT("the configuration in force, and the result of the last reload")},
 };
 
-static void index_page(const struct admin_source *source UNUSED, struct page_reply *reply)
+static const char *allow_word(enum method method)
 {
-    text_add_str(&reply->body, STR("weir " WEIR_VERSION "\n\n"));
-    for (size_t i = 0; i < ARRAY_LEN(pages); i++)
-        text_add(&reply->body, "%-20s %s\n", pages[i].path.ptr, pages[i].about.ptr);
+    switch (method) {
+    case METHOD_GET:
+        return "GET, HEAD";
+    case METHOD_POST:
+        return "POST";
+    case METHOD_PUT:
+        return "PUT";
+    case METHOD_DELETE:
+        return "DELETE";
+    case METHOD_OTHER:
+    case METHOD_HEAD:
+    case METHOD_OPTIONS:
+    case METHOD_TRACE:
+    case METHOD_PATCH:
+    case METHOD_PURGE:
+    case METHOD_CONNECT:
+        break;
+    }
+    UNREACHABLE("a route has no such method");
+}
+
+static void list_methods(const struct admin *admin, struct route *of)
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < admin->route_count; i++) {
+        const struct admin_route *route = &admin->routes[i].route;
+        if (!str_eq(route->path, of->route.path))
+            continue;
+        len += (size_t)snprintf(of->allow + len, sizeof(of->allow) - len, "%s%s",
+                                len > 0 ? ", " : "", allow_word(route->method));
+        ASSERT(len < sizeof(of->allow));
+    }
+}
+
+void admin_register(struct admin *admin, const struct admin_route *route)
+{
+    for (size_t i = 0; i < admin->route_count; i++)
+        ASSERT(admin->routes[i].route.method != route->method ||
+               !str_eq(admin->routes[i].route.path, route->path));
+    admin->routes = mem_resize(admin->routes, (admin->route_count + 1) * sizeof(admin->routes[0]));
+    admin->routes[admin->route_count++] = (struct route){.route = *route};
+    for (size_t i = 0; i < admin->route_count; i++)
+        list_methods(admin, &admin->routes[i]);
 }
 
 /* --- who may ask ----------------------------------------------------------------------------- */
 
-/* Is the name that the client used one that no stranger's DNS can have pointed here? */
+/* Is the Host a name that cannot come from somebody else's DNS? */
 static bool is_own_host(const struct admin_source *source, const struct addr *bound,
                         const struct head *request)
 {
@@ -90,9 +199,9 @@ static bool is_own_host(const struct admin_source *source, const struct addr *bo
     struct addr addr;
 
     if (addr_is_unix(bound))
-        return true; /* no browser can be made to connect to it */
+        return true; /* browsers do not connect to unix sockets */
     if (request->authority.len == 0)
-        return request->version == HTTP_1_0; /* a plain probe; browsers always name the host */
+        return request->version == HTTP_1_0; /* a simple probe; browsers always send Host */
     if (host_canonical(request->authority, canonical, sizeof(canonical), &host) < 0)
         return false;
     return str_eq(host, STR("localhost")) || addr_parse_ip(host, 0, &addr) == 0 ||
@@ -113,34 +222,45 @@ static struct str path_without_query(struct str target)
     return path;
 }
 
-void admin_answer(const struct admin_source *source, const struct addr *bound,
-                  const struct head *request, struct page_reply *reply)
+static bool has_method(const struct admin_route *route, enum method method)
 {
-    if (!is_own_host(source, bound, request)) {
+    return route->method == method || (route->method == METHOD_GET && method == METHOD_HEAD);
+}
+
+void admin_answer(struct admin *admin, const struct addr *bound, const struct head *request,
+                  struct page_reply *reply)
+{
+    struct str path = path_without_query(request->path);
+    const struct route *same_path = NULL;
+
+    if (!is_own_host(&admin->source, bound, request)) {
         refuse(reply, 403,
                "this Host is not served here: use an IP address, localhost or one of admin.hosts");
         return;
     }
-    if (request->method != METHOD_GET && request->method != METHOD_HEAD) {
-        page_reply_add_field(reply, STR("allow"), STR("GET, HEAD"));
-        refuse(reply, 405, "only GET is answered here: this port changes nothing");
-        return;
-    }
-    struct str path = path_without_query(request->path);
-    for (size_t i = 0; i < ARRAY_LEN(pages); i++) {
-        if (str_eq(pages[i].path, path)) {
-            pages[i].page(source, reply);
+    for (size_t i = 0; i < admin->route_count; i++) {
+        const struct admin_route *route = &admin->routes[i].route;
+        if (!str_eq(route->path, path))
+            continue;
+        if (has_method(route, request->method)) {
+            route->answer(route->arg, request, reply);
             return;
         }
+        same_path = &admin->routes[i];
     }
-    refuse(reply, 404, "no such page; / lists them");
+    if (same_path == NULL) {
+        refuse(reply, 404, "no such page; / lists the pages");
+        return;
+    }
+    page_reply_add_field(reply, STR("allow"), str_of(same_path->allow));
+    refuse(reply, 405, "this page does not have this method");
 }
 
 static void answer(void *arg, const struct head *request, struct page_reply *reply)
 {
     const struct admin_door *door = arg;
 
-    admin_answer(&door->admin->source, &door->bound, request, reply);
+    admin_answer(door->admin, &door->bound, request, reply);
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -151,6 +271,11 @@ struct admin *admin_new(struct loop *loop, const struct admin_source *source)
 
     admin->loop = loop;
     admin->source = *source;
+    for (size_t i = 0; i < ARRAY_LEN(own_routes); i++) {
+        struct admin_route route = own_routes[i];
+        route.arg = admin;
+        admin_register(admin, &route);
+    }
     return admin;
 }
 
@@ -194,5 +319,6 @@ void admin_free(struct admin *admin)
         return;
     while (admin->doors != NULL)
         close_first(&admin->doors);
+    free(admin->routes);
     free(admin);
 }

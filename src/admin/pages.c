@@ -1,5 +1,6 @@
-/* See pages.h. A client is a connection, its h1 session, and the request it is at; the session says
- * what the connection has to do, and the connection's callbacks are passed on to the session. */
+/* See pages.h. A client is a connection with its HTTP/1 session and the current request. Callbacks of
+ * the connection are passed on to the session, and the session asks the connection to write, read and
+ * close. A body in pieces is made while the write queue has room: see pump. */
 #include "admin/pages.h"
 
 #include "http/session.h"
@@ -21,12 +22,15 @@ struct page_server {
     size_t client_count;
 };
 
-struct client {
+struct page_client {
     struct list node;
     struct page_server *server; /* borrows */
     struct conn *conn;          /* owns */
     struct session *session;    /* owns */
     const struct head *request; /* in the stream's arena; NULL between requests */
+    struct stream *stream;      /* borrows; while `body` is sent */
+    struct page_body *body;     /* owns; NULL unless a body in pieces is sent */
+    struct text piece;          /* the last piece */
     struct deadline deadline;
     struct reap reap;
 };
@@ -35,23 +39,35 @@ struct client {
 
 static void client_free(struct reap *reap)
 {
-    struct client *client = CONTAINER_OF(reap, struct client, reap);
+    struct page_client *client = CONTAINER_OF(reap, struct page_client, reap);
 
     session_free(client->session);
+    text_free(&client->piece);
     free(client);
 }
 
-/* The connection has gone, or goes now. */
-static void client_end(struct client *client, enum reason reason)
+static void free_body(struct page_client *client)
 {
-    session_fail(client->session, reason); /* an open stream hears on_reset, and closes */
+    struct page_body *body = client->body;
+
+    client->body = NULL;
+    client->stream = NULL;
+    if (body != NULL)
+        body->ops->free(body);
+}
+
+/* The connection closed, or closes now. */
+static void client_end(struct page_client *client, enum reason reason)
+{
+    session_fail(client->session, reason); /* resets an open stream, which frees the body */
+    free_body(client);
     deadline_deinit(&client->deadline);
     list_remove(&client->node);
     client->server->client_count--;
     loop_reap(client->server->loop, &client->reap, client_free);
 }
 
-static void client_abort(struct client *client, enum reason reason)
+static void client_abort(struct page_client *client, enum reason reason)
 {
     client_end(client, reason);
     conn_abort(client->conn);
@@ -72,34 +88,89 @@ static void send_reply(struct stream *stream, const struct page_reply *reply)
     struct head head;
 
     head_init_response(&head, stream->arena, reply->status);
-    head.content_length = (int64_t)reply->body.len;
+    head.content_length = reply->stream != NULL ? CONTENT_LENGTH_NONE : (int64_t)reply->body.len;
     head_add_id(&head, HEADER_CONTENT_TYPE, reply->type);
     head_add_id(&head, HEADER_CACHE_CONTROL, STR("no-store"));
     for (size_t i = 0; i < reply->field_count; i++)
         head_add(&head, reply->fields[i].name, reply->fields[i].value);
 
     stream_send_head(stream, &head, MORE);
-    stream_send_body(stream, (struct slice){.ptr = reply->body.ptr, .len = reply->body.len}, END);
+    if (reply->stream == NULL)
+        stream_send_body(stream, (struct slice){.ptr = reply->body.ptr, .len = reply->body.len},
+                         END);
+}
+
+/* Makes and sends pieces until the write queue is full, the body has nothing to add now, or it ends. */
+static void pump(struct page_client *client)
+{
+    while (client->body != NULL) {
+        client->piece.len = 0;
+        enum page_next next = client->body->ops->next(client->body, &client->piece);
+        struct slice piece = {.ptr = client->piece.ptr, .len = client->piece.len};
+
+        if (next == PAGE_END) {
+            struct stream *stream = client->stream;
+            free_body(client);
+            stream_send_body(stream, piece, END);
+            stream_close(stream);
+            return;
+        }
+        /* A body that waits has no deadline. The connection still limits the time of a write. */
+        if (next == PAGE_WAIT)
+            deadline_clear(&client->deadline);
+        else
+            deadline_set(client->server->loop, &client->deadline, client->server->limits.idle_ms);
+        if (piece.len > 0 && stream_send_body(client->stream, piece, MORE) == STREAM_FULL)
+            return;
+        if (next == PAGE_WAIT)
+            return;
+    }
+}
+
+void page_body_wake(struct page_body *body)
+{
+    if (body->client != NULL && body->client->body == body)
+        pump(body->client);
+}
+
+/* HEAD gets the head alone, however long the body would be. */
+static void start_body(struct page_client *client, struct stream *stream, struct page_body *body)
+{
+    client->stream = stream;
+    client->body = body;
+    body->client = client;
+    if (client->request->method == METHOD_HEAD) {
+        free_body(client);
+        stream_send_body(stream, (struct slice){0}, END);
+        stream_close(stream);
+    } else {
+        pump(client);
+    }
 }
 
 static void answer_request(struct stream *stream)
 {
-    struct client *client = stream->arg;
+    struct page_client *client = stream->arg;
     struct page_reply reply = {.status = 200, .type = STR("text/plain; charset=utf-8")};
 
     client->server->answer(client->server->arg, client->request, &reply);
     send_reply(stream, &reply);
     text_free(&reply.body);
-    client->request = NULL;
-    stream_close(stream);
+    if (reply.stream != NULL) {
+        start_body(client, stream, reply.stream);
+        client->request = NULL;
+    } else {
+        client->request = NULL;
+        stream_close(stream);
+    }
 }
 
 static void on_head(struct stream *stream, struct head *head, enum end end)
 {
-    struct client *client = stream->arg;
+    struct page_client *client = stream->arg;
 
     client->request = head;
-    if (end == END || head->upgrade.len > 0) { /* nobody here switches protocols */
+    if (end == END || head->upgrade.len > 0) { /* Upgrade is not supported */
         answer_request(stream);
         return;
     }
@@ -112,7 +183,7 @@ static void on_head(struct stream *stream, struct head *head, enum end end)
 
 static void on_body(struct stream *stream, struct slice data UNUSED, enum end end)
 {
-    struct client *client = stream->arg;
+    struct page_client *client = stream->arg;
 
     deadline_set(client->server->loop, &client->deadline, client->server->limits.idle_ms);
     if (end == END)
@@ -124,16 +195,19 @@ static void on_trailers(struct stream *stream, struct field *fields UNUSED, size
     answer_request(stream);
 }
 
-static void on_stream_writable(struct stream *stream UNUSED)
+static void on_stream_writable(struct stream *stream)
 {
-    /* A reply is queued as a whole; the page is the bound. */
+    struct page_client *client = stream->arg;
+
+    pump(client); /* a reply that was complete at once is in the queue as a whole */
 }
 
 static void on_reset(struct stream *stream, enum reason reason UNUSED)
 {
-    struct client *client = stream->arg;
+    struct page_client *client = stream->arg;
 
     client->request = NULL;
+    free_body(client);
     stream_close(stream);
 }
 
@@ -155,21 +229,21 @@ static void on_stream(struct session *session, struct stream *stream)
 
 static void want_write(struct session *session)
 {
-    struct client *client = session->owner_arg;
+    struct page_client *client = session->owner_arg;
 
     conn_flush_later(client->conn);
 }
 
 static void want_input(struct session *session)
 {
-    struct client *client = session->owner_arg;
+    struct page_client *client = session->owner_arg;
 
     conn_kick(client->conn);
 }
 
 static void set_reading(struct session *session, bool reading)
 {
-    struct client *client = session->owner_arg;
+    struct page_client *client = session->owner_arg;
 
     if (reading)
         conn_resume(client->conn);
@@ -179,7 +253,7 @@ static void set_reading(struct session *session, bool reading)
 
 static void want_close(struct session *session, enum reason reason UNUSED)
 {
-    struct client *client = session->owner_arg;
+    struct page_client *client = session->owner_arg;
 
     deadline_clear(&client->deadline); /* the connection has its own for last words */
     conn_close(client->conn);
@@ -187,7 +261,7 @@ static void want_close(struct session *session, enum reason reason UNUSED)
 
 static void on_phase(struct session *session)
 {
-    struct client *client = session->owner_arg;
+    struct page_client *client = session->owner_arg;
     const struct page_limits *limits = &client->server->limits;
     uint32_t wait_ms = session->phase == SESSION_HEAD ? limits->head_ms : limits->idle_ms;
 
@@ -205,7 +279,7 @@ static const struct session_owner session_owner = {
 
 static void on_deadline(struct deadline *deadline)
 {
-    struct client *client = CONTAINER_OF(deadline, struct client, deadline);
+    struct page_client *client = CONTAINER_OF(deadline, struct page_client, deadline);
 
     switch (client->session->phase) {
     case SESSION_IDLE:
@@ -228,21 +302,21 @@ static void on_open(struct conn *conn UNUSED)
 
 static size_t on_data(struct conn *conn, struct slice data)
 {
-    struct client *client = conn_arg(conn);
+    struct page_client *client = conn_arg(conn);
 
     return session_feed(client->session, data);
 }
 
 static void on_eof(struct conn *conn)
 {
-    struct client *client = conn_arg(conn);
+    struct page_client *client = conn_arg(conn);
 
     session_eof(client->session);
 }
 
 static void on_conn_writable(struct conn *conn)
 {
-    struct client *client = conn_arg(conn);
+    struct page_client *client = conn_arg(conn);
 
     session_drained(client->session);
 }
@@ -276,7 +350,7 @@ static void on_accepted(void *arg, int fd, const struct addr *peer UNUSED)
         close(fd);
         return;
     }
-    struct client *client = mem_new(sizeof(*client));
+    struct page_client *client = mem_new(sizeof(*client));
     client->server = server;
     client->conn = conn_accepted(server->loop, fd, &conn_handler, client,
                                  (struct conn_limits){.write_ms = WRITE_MS});
@@ -310,6 +384,6 @@ void page_server_free(struct page_server *server)
         return;
     listener_stop(server->listener);
     LIST_EACH(node, &server->clients)
-    client_abort(CONTAINER_OF(node, struct client, node), REASON_DRAINING);
+    client_abort(CONTAINER_OF(node, struct page_client, node), REASON_DRAINING);
     free(server);
 }
