@@ -30,9 +30,9 @@ static int wrong_share(const char *share)
 
     if (share_suggest(str_of(share), better))
         return cli_usage_error("import",
-                               "share must be 0%% to 100%%, got \"%s\" (did you mean \"%s\"?)",
+                               "invalid share: \"%s\"; expected 0%% to 100%%; did you mean \"%s\"?",
                                share, better);
-    return cli_usage_error("import", "share must be 0%% to 100%%, got \"%s\"", share);
+    return cli_usage_error("import", "invalid share: \"%s\"; expected 0%% to 100%%", share);
 }
 
 static int fail(const struct err *err)

@@ -124,7 +124,7 @@ static void trace_debug(const struct trace *trace)
     put_place(trace, backend->place);
 }
 
-/* --- datacentre ------------------------------------------------------------------------------ */
+/* --- datacenter ------------------------------------------------------------------------------ */
 
 static const char *role_of(const struct datacenters_conf *datacenters, int index)
 {
@@ -168,7 +168,7 @@ static void trace_datacenter(const struct trace *trace)
 
     if (decision->group < 0 || decision->datacenter < 0)
         return;
-    fprintf(trace->out, "  datacentre  %.*s%s: ", STR_FMT(datacenters->names[decision->datacenter]),
+    fprintf(trace->out, "  datacenter  %.*s%s: ", STR_FMT(datacenters->names[decision->datacenter]),
             role_of(datacenters, decision->datacenter));
     if (decision->dc_rule < 0) {
         fprintf(trace->out, "%s\n", datacenter_reason(decision->dc_why));

@@ -36,8 +36,8 @@ static int load_expected(struct loader *loader, const struct node *node, enum ex
     if (what != EXPECT_SHARE || str_eq(*value, STR("none")))
         return 0;
     if (share_parse(node->text, &share) < 0)
-        return complain(loader, node, "share must be 0%% to 100%%, got \"%s\"%s", node->text.ptr,
-                        suggestion_words(loader, node->text, share_suggest));
+        return complain(loader, node, "invalid share: \"%s\"; expected 0%% to 100%%%s",
+                        node->text.ptr, suggestion_words(loader, node->text, share_suggest));
     *value = arena_str(loader->arena, str_of(share_format(share, text)));
     return 0;
 }
@@ -71,7 +71,7 @@ static int find_word(struct loader *loader, const struct node *key)
             return i;
         guess_try(&guess, str_of(words[i]));
     }
-    return complain(loader, key, "unknown expectation \"%s\"%s", key->text.ptr,
+    return complain(loader, key, "unknown expectation: \"%s\"%s", key->text.ptr,
                     guess_words(loader, &guess));
 }
 

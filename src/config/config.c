@@ -1,5 +1,5 @@
 /* The doors: a file or a text becomes a configuration or a list of complaints. Sections are loaded
- * in the order in which they refer to each other, whatever their order in the file: datacentres,
+ * in the order in which they refer to each other, whatever their order in the file: datacenters,
  * groups, the table of wikis, routers, listeners. */
 #include "config/config.h"
 

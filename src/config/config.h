@@ -216,7 +216,7 @@ enum target_use {
     TARGET_RW,         /* those that go to the primary: the -rw name */
 };
 
-/* A group in one datacentre (or everywhere): what requests are balanced over. */
+/* A group in one datacenter (or everywhere): what requests are balanced over. */
 struct target_conf {
     struct place place;
     struct str name; /* "mw-web.svc.eqiad.wmnet:4450", for logs and `weir route` */
@@ -314,7 +314,7 @@ struct wiki_conf {
 struct datacenters_conf {
     struct str *names;
     size_t count;
-    int local, primary; /* indices; -1 when no datacentres are configured */
+    int local, primary; /* indices; -1 when no datacenters are configured */
 };
 
 /* What is done when memory, descriptors or connections run short, or the loops lag behind. */

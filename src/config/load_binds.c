@@ -5,8 +5,9 @@
 
 enum { ALL_FAMILIES = 2 }; /* addresses that ":443" stands for */
 
-static const char expectation[] = "expected address:port (0.0.0.0:443, [::]:443), a port for all "
-                                  "addresses (:443, *:443, 443) or unix:/path, got \"%s\"";
+static const char expectation[] =
+    "invalid value: \"%s\"; expected address:port (0.0.0.0:443, [::]:443), "
+    "a port for all addresses (:443, *:443, 443) or unix:/path";
 
 /* An IPv4 address in IPv6 clothes is that IPv4 address: sockets for IPv6 are for IPv6 only. */
 static void unmap(struct addr *addr)

@@ -1,4 +1,4 @@
-/* Loads the conditions of rules and of datacentre rules:
+/* Loads the conditions of rules and of datacenter rules:
  *
  *     host: [www.example.org, "*.example.org"]
  *     path: [/w/api.php, "/api/rest_v1/…", "=/healthz"]
@@ -24,9 +24,10 @@ static int load_host_or_pattern(struct loader *loader, const struct node *node, 
 
     if (node->kind == NODE_SCALAR && strpbrk(node->text.ptr, "()[]|\\^$+?") != NULL &&
         node->text.ptr[0] != '~' && node->text.ptr[0] != '[')
-        return complain(loader, node,
-                        "expected a host name or *.name, got \"%s\" (a pattern begins with \"~\")",
-                        node->text.ptr);
+        return complain(
+            loader, node,
+            "invalid value: \"%s\"; expected a host name or *.name (a pattern begins with \"~\")",
+            node->text.ptr);
     if (node->kind != NODE_SCALAR || !str_starts(node->text, STR("~")))
         return load_host_match(loader, node, out);
     if (!expect_scalar(loader, node, "a pattern"))
@@ -49,7 +50,7 @@ int load_host_match(struct loader *loader, const struct node *node, void *out)
     if (match->is_suffix)
         name = str_skip(name, 2);
     if (!is_host_name(name))
-        return complain(loader, node, "expected a host name or *.name, got \"%s\"%s",
+        return complain(loader, node, "invalid value: \"%s\"; expected a host name or *.name%s",
                         node->text.ptr,
                         str_find_char(name, ':') >= 0 ? " (ports are not part of it)" : "");
     match->name = canonical_host(loader->arena, name);
@@ -68,7 +69,7 @@ static int load_method(struct loader *loader, const struct node *node, void *out
         return complain(loader, node, "\"%s\" is not a method", method.ptr);
     for (size_t i = 0; i < ARRAY_LEN(known); i++) {
         if (str_eq_nocase(method, str_of(known[i])) && !str_eq(method, str_of(known[i])))
-            return complain(loader, node, "unknown method \"%s\" (did you mean \"%s\"?)",
+            return complain(loader, node, "unknown method: \"%s\"; did you mean \"%s\"?",
                             method.ptr, known[i]);
     }
     *(struct str *)out = arena_str(loader->arena, method);
@@ -137,7 +138,8 @@ static int load_field_value(struct loader *loader, const struct node *node, stru
         if (match->kind == TEXT_PREFIX)
             *out = arena_str_lower(loader->arena, value);
         else if (match->kind == TEXT_EQUAL && !is_host_name(value))
-            return complain(loader, node, "Host is compared as a name without port, got \"%s\"",
+            return complain(loader, node,
+                            "invalid value: \"%s\"; Host is compared as a name without port",
                             node->text.ptr);
         else
             *out = canonical_host(loader->arena, value);

@@ -1,10 +1,10 @@
 /* `datacenters` and `groups`: where requests can go. A group says either `hosts` (names by
- * datacentre, with one `port`) or `endpoints` (addresses and names with ports, the same
+ * datacenter, with one `port`) or `endpoints` (addresses and names with ports, the same
  * everywhere). */
 #include "config/loader_impl.h"
 #include "config/units.h"
 
-/* --- datacentres ----------------------------------------------------------------------------- */
+/* --- datacenters ----------------------------------------------------------------------------- */
 
 /* The index of `node`'s name, added when it is new. */
 static int datacenter_index(struct loader *loader, struct datacenters_conf *datacenters,
@@ -15,7 +15,7 @@ static int datacenter_index(struct loader *loader, struct datacenters_conf *data
     if (load_str(loader, node, &name) < 0)
         return -1;
     if (!is_token(name))
-        return complain(loader, node, "\"%s\" cannot be the name of a datacentre", node->text.ptr);
+        return complain(loader, node, "\"%s\" cannot be the name of a datacenter", node->text.ptr);
     for (size_t i = 0; i < datacenters->count; i++) {
         if (str_eq(datacenters->names[i], name))
             return (int)i;
@@ -76,7 +76,8 @@ static int load_host(struct loader *loader, const struct node *node, uint16_t de
     bool has_port = str_cut(text, ':', &name, &port_text);
     if (!is_host_name(name) || name.ptr[0] == '[' ||
         (has_port && (str_to_u64(port_text, &port) < 0 || port == 0 || port > 65535)))
-        return complain(loader, node, "expected name:port, address:port or unix:/path, got \"%s\"",
+        return complain(loader, node,
+                        "invalid value: \"%s\"; expected name:port, address:port or unix:/path",
                         text.ptr);
     if (port == 0)
         return complain(loader, node, "\"%s\" needs a port (there is no \"port\" in this group)",
@@ -148,7 +149,7 @@ static int load_hosts(struct loader *loader, const struct node *node, uint16_t p
 {
     int result = 0;
 
-    if (!expect_map(loader, node, "hosts by datacentre, or under any, ro and rw"))
+    if (!expect_map(loader, node, "hosts by datacenter, or under any, ro and rw"))
         return -1;
     if (node->count == 0)
         return complain(loader, node, "at least one host is needed");
@@ -278,8 +279,8 @@ static int load_retries(struct loader *loader, const struct node *node, void *ou
     if (load_count_or_none(loader, node, &retries) < 0)
         return -1;
     if (retries > RETRIES_MAX)
-        return complain(loader, node, "expected a number from 0 to %d, got \"%s\"", RETRIES_MAX,
-                        node->text.ptr);
+        return complain(loader, node, "invalid value: \"%s\"; expected a number from 0 to %d",
+                        node->text.ptr, RETRIES_MAX);
     *(uint32_t *)out = retries;
     return 0;
 }
@@ -291,7 +292,7 @@ static int load_retry_body_bytes(struct loader *loader, const struct node *node,
     if (load_bytes_or_none(loader, node, &bytes) < 0)
         return -1;
     if (bytes > RETRY_BODY_BYTES_MAX)
-        return complain(loader, node, "must be 0 to 1MiB, got \"%s\"", node->text.ptr);
+        return complain(loader, node, "invalid value: \"%s\"; expected 0 to 1MiB", node->text.ptr);
     *(uint32_t *)out = bytes;
     return 0;
 }

@@ -124,7 +124,8 @@ static int load_sni_name(struct loader *loader, const struct node *node, void *o
     bool is_wild = str_starts(text, STR("*."));
     host = canonical_host(loader->arena, is_wild ? str_skip(text, 2) : text);
     if (host.len == 0 || host.len > 253 || !is_host_name(host))
-        return complain(loader, node, "expected a host name or *.host, got \"%s\"", node->text.ptr);
+        return complain(loader, node, "invalid value: \"%s\"; expected a host name or *.host",
+                        node->text.ptr);
     *name = is_wild ? arena_join(loader->arena, STR("*."), host) : host;
     return 0;
 }
@@ -216,8 +217,8 @@ static void warn_host_bits(struct loader *loader, const struct node *node, const
 
     if (cidr_without_host_bits(cidr, network) > 0)
         warn_place(loader, node->place,
-                   "network \"%s\" has bits set behind its prefix: it means %s (did you mean "
-                   "\"%.*s\"?)",
+                   "network \"%s\" has bits set behind its prefix, so it means %s; did you mean "
+                   "\"%.*s\"?",
                    node->text.ptr, network, (int)strcspn(node->text.ptr, "/"), node->text.ptr);
 }
 
@@ -237,9 +238,10 @@ static int load_cidrs(struct loader *loader, const struct node *node, struct cid
         else if (cidr_parse(items[i]->text, &(*cidrs)[*cidr_count]) == 0)
             warn_host_bits(loader, items[i], &(*cidrs)[(*cidr_count)++]);
         else
-            result = complain(loader, items[i],
-                              "expected a network such as 10.0.0.0/8 or 2001:db8::/32, got \"%s\"",
-                              items[i]->text.ptr);
+            result = complain(
+                loader, items[i],
+                "invalid value: \"%s\"; expected a network such as 10.0.0.0/8 or 2001:db8::/32",
+                items[i]->text.ptr);
     }
     return result;
 }
@@ -400,7 +402,8 @@ static int load_held_bytes(struct loader *loader, const struct node *node, void 
     if (load_bytes(loader, node, bytes) < 0)
         return -1;
     if (*bytes < LEAST)
-        return complain(loader, node, "must be 64KiB to 1GiB, got \"%s\"", node->text.ptr);
+        return complain(loader, node, "invalid value: \"%s\"; expected 64KiB to 1GiB",
+                        node->text.ptr);
     return 0;
 }
 
@@ -413,7 +416,7 @@ static int load_small_count(struct loader *loader, const struct node *node, void
     if (load_count(loader, node, count) < 0)
         return -1;
     if (*count > MOST)
-        return complain(loader, node, "must be 1 to %d, got %u", MOST, *count);
+        return complain(loader, node, "invalid value: \"%u\"; expected 1 to %d", *count, MOST);
     return 0;
 }
 

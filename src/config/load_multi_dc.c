@@ -1,4 +1,4 @@
-/* `multi_dc`: which requests may stay in the local datacentre, and which must go to the primary. */
+/* `multi_dc`: which requests may stay in the local datacenter, and which must go to the primary. */
 #include "config/loader_impl.h"
 
 #include <stdlib.h>

@@ -23,7 +23,8 @@ static int load_rate(struct loader *loader, const struct node *node, void *out)
             return 0;
         }
     }
-    return complain(loader, node, "expected a rate such as 100/s, 600/m or 1000/h, got \"%s\"",
+    return complain(loader, node,
+                    "invalid value: \"%s\"; expected a rate such as 100/s, 600/m or 1000/h",
                     node->text.ptr);
 }
 
@@ -48,7 +49,8 @@ static int load_rate_key(struct loader *loader, const struct node *node, void *o
             return 0;
         }
     }
-    return complain(loader, node, "expected client-ip, header:NAME or cookie:NAME, got \"%s\"",
+    return complain(loader, node,
+                    "invalid value: \"%s\"; expected client-ip, header:NAME or cookie:NAME",
                     node->text.ptr);
 }
 

@@ -1,4 +1,4 @@
-/* `routers`: services, rules, debug, stickiness. The split and the datacentres have files of their
+/* `routers`: services, rules, debug, stickiness. The split and the datacenters have files of their
  * own. */
 #include "config/loader_impl.h"
 #include "config/units.h"
@@ -108,7 +108,7 @@ static int find_service(struct loader *loader, const struct node *node)
     }
     if (loader->reader->is_incomplete)
         return -1;
-    return complain(loader, node, "unknown service \"%s\"%s", node->text.ptr,
+    return complain(loader, node, "unknown service: \"%s\"%s", node->text.ptr,
                     guess_words(loader, &guess));
 }
 
@@ -288,7 +288,7 @@ static int load_backend_group(struct loader *loader, const struct node *node, vo
     return index < 0 ? -1 : 0;
 }
 
-/* A backend that is pinned to a datacentre needs a target of its group there. */
+/* A backend that is pinned to a datacenter needs a target of its group there. */
 static int check_backend(struct loader *loader, const struct node *node,
                          const struct debug_backend_conf *backend)
 {
@@ -299,7 +299,7 @@ static int check_backend(struct loader *loader, const struct node *node,
         if (group->targets[i].datacenter == backend->datacenter)
             return 0;
     }
-    return complain(loader, node, "group \"%s\" has no hosts in datacentre \"%s\"", group->name.ptr,
+    return complain(loader, node, "group \"%s\" has no hosts in datacenter \"%s\"", group->name.ptr,
                     loader->config->datacenters.names[backend->datacenter].ptr);
 }
 
@@ -402,9 +402,10 @@ static int load_sticky_key(struct loader *loader, const struct node *node,
     else if (has_name && str_eq(kind, STR("header")) && is_token(name))
         key->kind = STICKY_HEADER;
     else
-        return complain(loader, node,
-                        "expected cookie:NAME, header:NAME, client-ip or none, got \"%s\"",
-                        node->text.ptr);
+        return complain(
+            loader, node,
+            "invalid value: \"%s\"; expected cookie:NAME, header:NAME, client-ip or none",
+            node->text.ptr);
     key->name = key->kind == STICKY_HEADER ? arena_str_lower(loader->arena, name)
                                            : arena_str(loader->arena, name);
     return 0;

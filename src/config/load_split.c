@@ -47,7 +47,7 @@ static int load_share_of_service(struct loader *loader, const struct node *key,
     }
     if (loader->reader->is_incomplete)
         return -1;
-    return complain(loader, key, "unknown service \"%s\"%s", key->text.ptr,
+    return complain(loader, key, "unknown service: \"%s\"%s", key->text.ptr,
                     guess_words(loader, &guess));
 }
 
@@ -126,7 +126,7 @@ static int complain_wiki(struct loader *loader, struct place place, struct str n
     bool is_worth_it = loader->complaints->error_count < GUESSES_MAX; /* each looks at all wikis */
     for (size_t i = 0; is_worth_it && i < loader->config->wiki_count; i++)
         guess_try(&guess, loader->config->wikis[i].name);
-    return complain_place(loader, place, "unknown wiki \"%.*s\"%s", STR_FMT(name),
+    return complain_place(loader, place, "unknown wiki: \"%.*s\"%s", STR_FMT(name),
                           guess_words(loader, &guess));
 }
 

@@ -67,7 +67,7 @@ const char *guess_words(struct loader *loader, const struct guess *guess)
 {
     if (guess->best.len == 0)
         return "";
-    return arena_printf(&loader->complaints->arena, " (did you mean \"%.*s\"?)",
+    return arena_printf(&loader->complaints->arena, "; did you mean \"%.*s\"?",
                         STR_FMT(guess->best))
         .ptr;
 }
@@ -78,7 +78,7 @@ const char *suggestion_words(struct loader *loader, struct str text, suggest_fn 
 
     if (!suggest(text, better))
         return "";
-    return arena_printf(&loader->complaints->arena, " (did you mean \"%s\"?)", better).ptr;
+    return arena_printf(&loader->complaints->arena, "; did you mean \"%s\"?", better).ptr;
 }
 
 /* --- collections ----------------------------------------------------------------------------- */
@@ -131,7 +131,7 @@ bool expect_map(struct loader *loader, const struct node *node, const char *what
     else if (node->is_null)
         complain(loader, node, "expected %s, got nothing", what);
     else
-        complain(loader, node, "expected %s, got \"%s\"", what, node->text.ptr);
+        complain(loader, node, "invalid value: \"%s\"; expected %s", node->text.ptr, what);
     return false;
 }
 
@@ -154,7 +154,7 @@ static const struct key *key_guess(struct loader *loader, const struct node *map
 
     for (size_t i = 0; i < count; i++)
         guess_try(&guess, str_of(keys[i].key));
-    complain(loader, key, "unknown key \"%s\"%s", key->text.ptr, guess_words(loader, &guess));
+    complain(loader, key, "unknown key: \"%s\"%s", key->text.ptr, guess_words(loader, &guess));
     bool is_typo = guess.best.len > 0 && guess.distance <= TYPO_DISTANCE_MAX &&
                    2 * guess.distance < key->text.len;
     if (!is_typo || node_find(map, guess.best.ptr) != NULL)
@@ -254,8 +254,8 @@ int load_bool(struct loader *loader, const struct node *node, void *out)
     if (!expect_scalar(loader, node, "true or false"))
         return -1;
     if (bool_parse(node->text, out) < 0)
-        return complain(loader, node, "expected true or false, got \"%s\"%s", node->text.ptr,
-                        suggestion_words(loader, node->text, bool_suggest));
+        return complain(loader, node, "invalid value: \"%s\"; expected true or false%s",
+                        node->text.ptr, suggestion_words(loader, node->text, bool_suggest));
     return 0;
 }
 
@@ -275,7 +275,7 @@ int load_word(struct loader *loader, const struct node *node, const char *const 
                 sizeof(list) - strlen(list) - 1);
         strncat(list, words[i], sizeof(list) - strlen(list) - 1);
     }
-    return complain(loader, node, "expected %s, got \"%s\"%s", list, node->text.ptr,
+    return complain(loader, node, "invalid value: \"%s\"; expected %s%s", node->text.ptr, list,
                     guess_words(loader, &guess));
 }
 
@@ -297,9 +297,10 @@ int load_ms_or_none(struct loader *loader, const struct node *node, void *out)
     if (!expect_scalar(loader, node, "a duration"))
         return -1;
     if (duration_parse(node->text, out) < 0)
-        return complain(loader, node,
-                        "expected a duration such as 250ms, 4.5s, 60s or 1h, got \"%s\"%s",
-                        node->text.ptr, suggestion_words(loader, node->text, duration_suggest));
+        return complain(
+            loader, node,
+            "invalid value: \"%s\"; expected a duration such as 250ms, 4.5s, 60s or 1h%s",
+            node->text.ptr, suggestion_words(loader, node->text, duration_suggest));
     return 0;
 }
 
@@ -308,7 +309,7 @@ int load_ms(struct loader *loader, const struct node *node, void *out)
     if (load_ms_or_none(loader, node, out) < 0)
         return -1;
     if (*(uint32_t *)out == 0)
-        return complain(loader, node, "this wait needs an end: must be at least 1ms, got \"%s\"",
+        return complain(loader, node, "invalid value: \"%s\"; the timeout cannot be 0",
                         node->text.ptr);
     return 0;
 }
@@ -318,7 +319,8 @@ int load_bytes64(struct loader *loader, const struct node *node, void *out)
     if (!expect_scalar(loader, node, "a size"))
         return -1;
     if (size_parse(node->text, out) < 0)
-        return complain(loader, node, "expected a size such as 512B, 64KiB or 1MiB, got \"%s\"%s",
+        return complain(loader, node,
+                        "invalid value: \"%s\"; expected a size such as 512B, 64KiB or 1MiB%s",
                         node->text.ptr, suggestion_words(loader, node->text, size_suggest));
     return 0;
 }
@@ -330,7 +332,7 @@ int load_bytes(struct loader *loader, const struct node *node, void *out)
     if (load_bytes64(loader, node, &bytes) < 0)
         return -1;
     if (bytes < 1 || bytes > (1u << 30))
-        return complain(loader, node, "must be 1B to 1GiB, got \"%s\"", node->text.ptr);
+        return complain(loader, node, "invalid value: \"%s\"; expected 1B to 1GiB", node->text.ptr);
     *(uint32_t *)out = (uint32_t)bytes;
     return 0;
 }
@@ -342,7 +344,7 @@ int load_bytes_or_none(struct loader *loader, const struct node *node, void *out
     if (load_bytes64(loader, node, &bytes) < 0)
         return -1;
     if (bytes > (1u << 30))
-        return complain(loader, node, "must be 0 to 1GiB, got \"%s\"", node->text.ptr);
+        return complain(loader, node, "invalid value: \"%s\"; expected 0 to 1GiB", node->text.ptr);
     *(uint32_t *)out = (uint32_t)bytes;
     return 0;
 }
@@ -354,8 +356,8 @@ int load_number(struct loader *loader, const struct node *node, uint64_t min, ui
         return -1;
     if (str_to_u64(node->text, value) < 0 || *value < min || *value > max)
         return complain(loader, node,
-                        "expected a number from %" PRIu64 " to %" PRIu64 ", got \"%s\"", min, max,
-                        node->text.ptr);
+                        "invalid value: \"%s\"; expected a number from %" PRIu64 " to %" PRIu64,
+                        node->text.ptr, min, max);
     return 0;
 }
 
@@ -441,9 +443,10 @@ int load_share(struct loader *loader, const struct node *node, void *out)
     if (!expect_scalar(loader, node, "a share"))
         return -1;
     if (share_parse(node->text, out) < 0)
-        return complain(loader, node,
-                        "share must be 0%% to 100%% (or 0 to 1) in steps of 0.001%%, got \"%s\"%s",
-                        node->text.ptr, suggestion_words(loader, node->text, share_suggest));
+        return complain(
+            loader, node,
+            "invalid share: \"%s\"; expected 0%% to 100%% (or 0 to 1) in steps of 0.001%%%s",
+            node->text.ptr, suggestion_words(loader, node->text, share_suggest));
     return 0;
 }
 
@@ -520,7 +523,7 @@ static int complain_section(struct loader *loader, const struct node *node, cons
     if (*is_known)
         return -1;
     *is_known = true;
-    return complain(loader, node, "unknown %s \"%s\": the configuration has no \"%s\"", what,
+    return complain(loader, node, "unknown %s: \"%s\"; the configuration has no \"%s\"", what,
                     node->text.ptr, section);
 }
 
@@ -539,7 +542,7 @@ int find_group(struct loader *loader, const struct node *node)
     if (loader->reader->is_incomplete ||
         (config->group_count == 0 && loader->complaints->error_count > 0)) /* reported */
         return -1;
-    return complain(loader, node, "unknown group \"%s\"%s", node->text.ptr,
+    return complain(loader, node, "unknown group: \"%s\"%s", node->text.ptr,
                     guess_words(loader, &guess));
 }
 
@@ -548,7 +551,7 @@ int find_datacenter(struct loader *loader, const struct node *node)
     const struct datacenters_conf *datacenters = &loader->config->datacenters;
     struct guess guess = guess_for(node->text);
 
-    if (!expect_scalar(loader, node, "the name of a datacentre"))
+    if (!expect_scalar(loader, node, "the name of a datacenter"))
         return -1;
     for (size_t i = 0; i < datacenters->count; i++) {
         if (str_eq(datacenters->names[i], node->text))
@@ -558,9 +561,9 @@ int find_datacenter(struct loader *loader, const struct node *node)
     if (loader->reader->is_incomplete)
         return -1;
     if (datacenters->count == 0)
-        return complain_section(loader, node, "datacentre", "datacenters",
+        return complain_section(loader, node, "datacenter", "datacenters",
                                 &loader->has_no_datacenters);
-    return complain(loader, node, "unknown datacentre \"%s\"%s", node->text.ptr,
+    return complain(loader, node, "unknown datacenter: \"%s\"%s", node->text.ptr,
                     guess_words(loader, &guess));
 }
 
@@ -580,6 +583,6 @@ int find_router(struct loader *loader, const struct node *node)
         return -1;
     if (config->router_count == 0)
         return complain_section(loader, node, "router", "routers", &loader->has_no_routers);
-    return complain(loader, node, "unknown router \"%s\"%s", node->text.ptr,
+    return complain(loader, node, "unknown router: \"%s\"%s", node->text.ptr,
                     guess_words(loader, &guess));
 }

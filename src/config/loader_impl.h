@@ -51,7 +51,7 @@ struct guess {
 };
 struct guess guess_for(struct str want);
 void guess_try(struct guess *guess, struct str name);
-/* ` (did you mean "x"?)` or "". */
+/* `; did you mean "x"?` or "". */
 const char *guess_words(struct loader *loader, const struct guess *guess);
 
 /* The same for a value in a form that is not understood: see the functions of units.h. */
@@ -107,7 +107,7 @@ int load_word(struct loader *loader, const struct node *node, const char *const 
 bool is_token(struct str text);
 struct str canonical_host(struct arena *arena, struct str text);
 
-/* A group, datacentre or router by name: its index, or -1 after a complaint. */
+/* A group, datacenter or router by name: its index, or -1 after a complaint. */
 int find_group(struct loader *loader, const struct node *node);
 int find_datacenter(struct loader *loader, const struct node *node);
 int find_router(struct loader *loader, const struct node *node);

@@ -1,7 +1,7 @@
 /* The routing part of a configuration, as plain data; see config.h for what that means.
  *
  * A request meets, in this order: the rules (which service?), the debug header (which backend, if
- * the client asks for one), the datacentre (primary or local), the split (legacy or k8s). */
+ * the client asks for one), the datacenter (primary or local), the split (legacy or k8s). */
 #pragma once
 
 #include "base/base.h"
@@ -243,7 +243,7 @@ struct sticky_conf {
     struct str salt; /* default: the router's name */
 };
 
-/* --- datacentres ----------------------------------------------------------------------------- */
+/* --- datacenters ----------------------------------------------------------------------------- */
 
 enum dc_mode { DC_PRIMARY, DC_LOCAL, DC_LOCAL_ANON };
 

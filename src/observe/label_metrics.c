@@ -1,4 +1,4 @@
-/* Decisions about datacentres, by what the configuration calls their causes. A worker links a
+/* Decisions about datacenters, by what the configuration calls their causes. A worker links a
  * counter in when it meets a cause for the first time; they stay, and are as many as routers and
  * rules have had names. */
 #include "observe/metrics.h"

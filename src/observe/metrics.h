@@ -78,7 +78,7 @@ struct metrics *metrics_new(void);
 void metrics_free(struct metrics *metrics);
 
 /* The worker's own thread: finds or makes the counter of requests that a router sends to a
- * datacentre for `why`, and for the rule of primary_if named `rule` ("-": none). Cold: call once
+ * datacenter for `why`, and for the rule of primary_if named `rule` ("-": none). Cold: call once
  * and keep it. Lives as long as `metrics`. */
 metric *metrics_datacenter(struct metrics *metrics, struct str router, struct str why,
                            struct str rule);

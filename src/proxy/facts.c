@@ -87,7 +87,7 @@ void exchange_facts(const struct exchange *x, struct facts *facts)
         debug_cookie_facts(router, head->arena, facts);
 }
 
-/* A listener that has one group needs no router: the target of this datacentre, or the only one. */
+/* A listener that has one group needs no router: the target of this datacenter, or the only one. */
 static struct decision decide_direct(const struct exchange *x)
 {
     const struct config *config = x->serving->config;

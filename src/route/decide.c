@@ -1,4 +1,4 @@
-/* One request, one decision: rule, debug backend, datacentre, side, in this order. Everything
+/* One request, one decision: rule, debug backend, datacenter, side, in this order. Everything
  * stands on the stack; nothing here can fail, wait or allocate. */
 #include "route/route_impl.h"
 #include "route/weights_impl.h"
@@ -77,7 +77,7 @@ static bool backend_allows(const struct debug_backend_conf *backend, struct str 
     return backend->host_count == 0;
 }
 
-/* The group's target in the backend's datacentre, else the one that stands for all. */
+/* The group's target in the backend's datacenter, else the one that stands for all. */
 static int backend_target(const struct router *router, const struct debug_backend_conf *backend)
 {
     const struct group_conf *group = &router->config->groups[backend->group];
@@ -241,7 +241,7 @@ static int choose(const struct choice_conf *choice, uint32_t bucket)
     return choice->weights[choice->count - 1].group;
 }
 
-/* --- datacentre ------------------------------------------------------------------------------ */
+/* --- datacenter ------------------------------------------------------------------------------ */
 
 /* GET, HEAD, OPTIONS, TRACE */
 static bool is_read(struct shape shape)

@@ -1,4 +1,4 @@
-/* The brain: which group, in which datacentre, serves a request, and why. Pure: no I/O, no clock,
+/* The brain: which group, in which datacenter, serves a request, and why. Pure: no I/O, no clock,
  * no dice, no allocation; what it decides on is handed in as `struct facts`. The same function
  * answers the proxy, `weir route` and the tests. Any thread; a router is immutable after it is
  * built. What changes without a new configuration are the weights, which come beside it. */
@@ -39,9 +39,9 @@ enum why {
 #undef X
         WHY_COUNT
 };
-/* Why a request stays in the local datacentre, or goes to the primary. */
+/* Why a request stays in the local datacenter, or goes to the primary. */
 #define DC_WHYS(X)                                                                                 \
-    X(NONE, "-")          /* the service is always local, or there is no datacentre to choose */   \
+    X(NONE, "-")          /* the service is always local, or there is no datacenter to choose */   \
     X(LOCAL, "local")     /* nothing sends it to the primary */                                    \
     X(MODE, "mode")       /* the host's mode is primary */                                         \
     X(METHOD, "method")   /* not a reading method, and there is no primary_if */                   \

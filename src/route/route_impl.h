@@ -283,13 +283,13 @@ void host_table_deinit(struct host_table *table);
 struct group_route {
     int16_t local, primary;       /* index of the target */
     int16_t debug;                /* of one that was asked for by name: `any` first */
-    int16_t local_dc, primary_dc; /* index of the datacentre that this is; -1 */
+    int16_t local_dc, primary_dc; /* index of the datacenter that this is; -1 */
 };
 
 struct router {
     const struct config *config;    /* borrows */
     const struct router_conf *conf; /* borrows */
-    struct host_table hosts;        /* exact names: split, rules and datacentre modes */
+    struct host_table hosts;        /* exact names: split, rules and datacenter modes */
     struct host_table suffixes;     /* what stands behind "*." in rules */
     uint16_t *suffix_lengths;       /* owns: that they have, the longest first, each once */
     size_t suffix_length_count;
@@ -306,7 +306,7 @@ struct router {
     uint32_t *sticky_bits;   /* owns: one for each of sticky.keys; 0: not a cookie */
     struct weights *weights; /* shares: those of the configuration */
     struct hash_key salt;    /* of the split */
-    struct hash_key dc_salt; /* of the sampled move between datacentres */
+    struct hash_key dc_salt; /* of the sampled move between datacenters */
 };
 
 /* Fills in the candidates of every host and suffix that a rule names; they are in the tables

@@ -9,7 +9,7 @@
 
 /* --- groups ---------------------------------------------------------------------------------- */
 
-/* How well a target suits requests that are sent to datacentre `datacenter`, reached through
+/* How well a target suits requests that are sent to datacenter `datacenter`, reached through
  * `name`. */
 static int target_rank(const struct target_conf *target, int datacenter, enum target_use name)
 {
@@ -336,7 +336,7 @@ static void hosts_compile(struct router *router)
         host_table_add(&router->hosts, conf->split.aliases[i].mobile)->alias = (int32_t)i;
 }
 
-/* --- datacentres, stickiness ----------------------------------------------------------------- */
+/* --- datacenters, stickiness ----------------------------------------------------------------- */
 
 /* A rule for some hosts by name does not bother the others. */
 static struct test dc_test_of(struct router *router, const struct match_conf *match,

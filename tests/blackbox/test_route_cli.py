@@ -133,7 +133,7 @@ def test_answers_come_while_the_pipe_is_open():
         assert process.wait(10) == 0
 
 
-def test_a_wiki_by_its_name_in_another_datacentre():
+def test_a_wiki_by_its_name_in_another_datacenter():
     trace = h.run("route", "-c", EDGE, "-w", "aawiki", "-d", "eqiad", "/wiki/X").stdout
     assert trace.startswith("GET aa.wikipedia.org/wiki/X\n")
     assert "eqiad (local and primary)" in trace and "is in list" in trace and "closed.txt:" in trace

@@ -13,7 +13,7 @@ SAME = ["service", "side", "group", "datacenter", "rule", "why", "dc_why", "prim
 
 @pytest.fixture
 def site(weir, upstream):
-    """Two sides in two datacentres; the group "down" refuses connections."""
+    """Two sides in two datacenters; the group "down" refuses connections."""
 
     def start(split=None, multi_dc=None, rules=None):
         up, down = upstream(), upstream(listening=False)

@@ -81,7 +81,7 @@ static const struct {
      "a",
      "t:1:1: UTF-16 text; the file must be saved as UTF-8"},
     {"&a [*a]", "t:1:1: an alias inside its own anchor"},
-    {"42", "t:1:1: expected a mapping, got \"42\""},
+    {"42", "t:1:1: invalid value: \"42\"; expected a mapping"},
     {"{}", "t:1:1: \"listeners\" is missing"},
     {TOP("admin: { <<: x }"), "t:3:14: \"<<\" merges a mapping or a list of mappings"},
     {TOP("admin: { <<: [{ enabled: true }, [x]] }"),
@@ -92,21 +92,22 @@ static const struct {
     {TOP("admin: { <<: { enabled: true }, bind: a, bind: b }"),
      "t:3:42: \"bind\" is given twice, first at t:3:33"},
     {TOP("admin:\n  <<: { enabled: true,\n        enbled: true }"),
-     "t:5:9: unknown key \"enbled\" (did you mean \"enabled\"?)"},
+     "t:5:9: unknown key: \"enbled\"; did you mean \"enabled\"?"},
     {TOP("admin: &a { <<: *a }"), "t:3:8: an alias inside its own anchor"},
     {TOP("? [a]\n: b"), "t:3:3: a key must be a plain text"},
 
     {ROUTER("    rules: [{ host: '(de|en).a.org', group: old }]\n"),
-     "t:7:21: expected a host name or *.name, got \"(de|en).a.org\" (a pattern begins with \"~\")"},
+     "t:7:21: invalid value: \"(de|en).a.org\"; expected a host name or *.name (a pattern begins "
+     "with \"~\")"},
 
     /* names */
-    {TOP("lisener: 1"), "t:3:1: unknown key \"lisener\" (did you mean \"listeners\"?)"},
-    {TOP("zzzzzzzzzzzz: 1"), "t:3:1: unknown key \"zzzzzzzzzzzz\""},
+    {TOP("lisener: 1"), "t:3:1: unknown key: \"lisener\"; did you mean \"listeners\"?"},
+    {TOP("zzzzzzzzzzzz: 1"), "t:3:1: unknown key: \"zzzzzzzzzzzz\""},
     {TOP("admin: off\nadmin: off"), "t:4:1: \"admin\" is given twice, first at t:3:1"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: gg }"),
-     "t:3:44: unknown group \"gg\" (did you mean \"g\"?)"},
+     "t:3:44: unknown group: \"gg\"; did you mean \"g\"?"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', router: x }"),
-     "t:3:45: unknown router \"x\": the configuration has no \"routers\""},
+     "t:3:45: unknown router: \"x\"; the configuration has no \"routers\""},
 
     /* listeners */
     {LISTENER("{ name: a, bind: '127.0.0.1:0' }"),
@@ -117,27 +118,28 @@ static const struct {
               "answer: 404 }] } }"),
      "t:3:5: a listener needs one of \"router\" and \"group\", not both"},
     {LISTENER("{ name: a, bind: localhost, group: g }"),
-     "t:3:22: expected address:port (0.0.0.0:443, [::]:443), a port for all addresses (:443, "
-     "*:443, "
-     "443) or unix:/path, got \"localhost\""},
+     "t:3:22: invalid value: \"localhost\"; expected address:port (0.0.0.0:443, [::]:443), a port "
+     "for all addresses (:443, *:443, 443) or unix:/path"},
     {LISTENER("{ name: a, bind: [], group: g }"), "t:3:22: at least one address is needed"},
     {LISTENER("{ bind: '127.0.0.1:0', group: g }"), "t:3:5: \"name\" is missing"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, trusted_proxies: [10.0.0.0/33] }"),
-     "t:3:65: expected a network such as 10.0.0.0/8 or 2001:db8::/32, got \"10.0.0.0/33\""},
+     "t:3:65: invalid value: \"10.0.0.0/33\"; expected a network such as 10.0.0.0/8 or "
+     "2001:db8::/32"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, keep_untrusted: [X-Real-IPs] }"),
-     "t:3:64: \"X-Real-IPs\" is not a forwarding field, so it is kept anyway (did you mean "
-     "\"x-real-ip\"?)"},
+     "t:3:64: \"X-Real-IPs\" is not a forwarding field, so it is kept anyway; did you mean "
+     "\"x-real-ip\"?"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, client_ip: apend }"),
-     "t:3:58: expected set, append or off, got \"apend\" (did you mean \"append\"?)"},
+     "t:3:58: invalid value: \"apend\"; expected set, append or off; did you mean \"append\"?"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, timeouts: { idle: 60 } }"),
-     "t:3:65: expected a duration such as 250ms, 4.5s, 60s or 1h, got \"60\" (did you mean "
-     "\"60s\"?)"},
+     "t:3:65: invalid value: \"60\"; expected a duration such as 250ms, 4.5s, 60s or 1h"
+     "; did you mean \"60s\"?"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, timeouts: { idle: 0s } }"),
-     "t:3:65: this wait needs an end: must be at least 1ms, got \"0s\""},
+     "t:3:65: invalid value: \"0s\"; the timeout cannot be 0"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, limits: { max_uri_bytes: 8KB } }"),
-     "t:3:72: expected a size such as 512B, 64KiB or 1MiB, got \"8KB\" (did you mean \"8KiB\"?)"},
+     "t:3:72: invalid value: \"8KB\"; expected a size such as 512B, 64KiB or 1MiB; did you mean "
+     "\"8KiB\"?"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, show_group: maybe }"),
-     "t:3:59: expected true or false, got \"maybe\""},
+     "t:3:59: invalid value: \"maybe\"; expected true or false"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, tls: {} }"),
      "t:3:52: \"certificates\" is missing"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, tls: { certificates: { chain: x } } }"),
@@ -159,9 +161,8 @@ static const struct {
     {LISTENER("{ name: a, bind: '127.0.0.1:81', group: g }\nadmin: { bind: [82, '0.0.0.0:82'] }"),
      "t:4:21: address bound twice: \"0.0.0.0:82\"; the admin port has it"},
     {LISTENER("{ name: a, bind: ':0', group: g }"),
-     "t:3:22: expected address:port (0.0.0.0:443, [::]:443), a port for all addresses (:443, "
-     "*:443, "
-     "443) or unix:/path, got \":0\""},
+     "t:3:22: invalid value: \":0\"; expected address:port (0.0.0.0:443, [::]:443), a port "
+     "for all addresses (:443, *:443, 443) or unix:/path"},
     {LISTENER("{ name: a, bind: { address: 'unix:/x', mode: 0888 }, group: g }"),
      "t:3:50: bad mode: \"0888\"; expected an octal number from 0 to 0777, such as 0660"},
     {LISTENER("{ name: a, bind: { address: 'unix:/x', mode: 01777 }, group: g }"),
@@ -181,17 +182,17 @@ static const struct {
     {GROUP("{ endpoints: [nowhere] }"),
      "t:3:20: \"nowhere\" needs a port (there is no \"port\" in this group)"},
     {GROUP("{ endpoints: ['a:99999'] }"),
-     "t:3:20: expected name:port, address:port or unix:/path, got \"a:99999\""},
+     "t:3:20: invalid value: \"a:99999\"; expected name:port, address:port or unix:/path"},
     {GROUP("{ hosts: { eqiad: a }, port: 1 }"),
-     "t:3:17: unknown datacentre \"eqiad\": the configuration has no \"datacenters\""},
+     "t:3:17: unknown datacenter: \"eqiad\"; the configuration has no \"datacenters\""},
     {TOP("datacenters: { local: codfw, primary: eqiad }\ndatacentres: x"),
-     "t:4:1: unknown key \"datacentres\" (did you mean \"datacenters\"?)"},
+     "t:4:1: unknown key: \"datacentres\"; did you mean \"datacenters\"?"},
     {GROUP("{ hosts: { eqaid: a }, port: 1 }\ndatacenters: { local: codfw, primary: eqiad }"),
-     "t:3:17: unknown datacentre \"eqaid\" (did you mean \"eqiad\"?)"},
+     "t:3:17: unknown datacenter: \"eqaid\"; did you mean \"eqiad\"?"},
     {GROUP("{ endpoints: ['a:1'], protocol: h3 }"),
-     "t:3:38: expected h1, h2 or auto, got \"h3\" (did you mean \"h1\"?)"},
+     "t:3:38: invalid value: \"h3\"; expected h1, h2 or auto; did you mean \"h1\"?"},
     {GROUP("{ endpoints: ['a:1'], tls: { verify: no } }"),
-     "t:3:43: expected true or false, got \"no\" (did you mean \"false\"?)"},
+     "t:3:43: invalid value: \"no\"; expected true or false; did you mean \"false\"?"},
     {GROUP("{ endpoints: ['a:1'], max_response_header_bytes: 0 }"),
      "t:3:55: \"0\": this limit bounds memory and cannot be switched off; expected at least 1"},
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, limits: { max_streams: 0 } }"),
@@ -201,35 +202,35 @@ static const struct {
     {TOP("max_connections: 0"),
      "t:3:18: \"0\": this limit bounds memory and cannot be switched off; expected at least 1"},
     {GROUP("{ endpoints: ['a:1'], retries: 101 }"),
-     "t:3:37: expected a number from 0 to 100, got \"101\""},
+     "t:3:37: invalid value: \"101\"; expected a number from 0 to 100"},
     {"listeners: [{ name: a, bind: '127.0.0.1:0', group: " NAME_63 " }]\n"
      "groups: { " NAME_63 ": { endpoints: ['a:1'] }, " NAME_63 "x: { endpoints: ['a:1'] } }\n",
      "t:2:100: the name of a group has at most 63 bytes"},
-    {TOP("workers: 257"), "t:3:10: expected a number from 1 to 256, got \"257\""},
-    {TOP("handshake_threads: 65"), "t:3:20: expected a number from 0 to 64, got \"65\""},
+    {TOP("workers: 257"), "t:3:10: invalid value: \"257\"; expected a number from 1 to 256"},
+    {TOP("handshake_threads: 65"), "t:3:20: invalid value: \"65\"; expected a number from 0 to 64"},
     {GROUP("{ endpoints: ['a:1'], retry_budget: 120% }"),
-     "t:3:42: share must be 0% to 100% (or 0 to 1) in steps of 0.001%, got \"120%\""},
+     "t:3:42: invalid share: \"120%\"; expected 0% to 100% (or 0 to 1) in steps of 0.001%"},
     {GROUP("{ endpoints: ['a:1'], retry_floor: few }"),
-     "t:3:41: expected a number from 0 to 1000000000, got \"few\""},
+     "t:3:41: invalid value: \"few\"; expected a number from 0 to 1000000000"},
     {GROUP("{ endpoints: ['a:1'], retry_ceiling: 0 }"),
-     "t:3:43: expected a number from 1 to 1000000000, got \"0\""},
+     "t:3:43: invalid value: \"0\"; expected a number from 1 to 1000000000"},
     {GROUP("{ endpoints: ['a:1'], retry_floor: 200 }"),
      "t:3:41: group \"g\" has a \"retry_floor\" of 200 above its \"retry_ceiling\" of 100"},
     {GROUP("{ endpoints: ['a:1'], retry_ceiling: 9 }"),
      "t:3:43: group \"g\" has a \"retry_floor\" of 10 above its \"retry_ceiling\" of 9"},
     {GROUP("{ endpoints: ['a:1'], retry_budge: 1% }"),
-     "t:3:28: unknown key \"retry_budge\" (did you mean \"retry_budget\"?)"},
+     "t:3:28: unknown key: \"retry_budge\"; did you mean \"retry_budget\"?"},
 
     /* routers */
     {ROUTER("    services: { web: { legacy: old, k8s: nwe } }\n    rules: [{ service: web }]\n"),
-     "t:7:42: unknown group \"nwe\" (did you mean \"new\"?)"},
+     "t:7:42: unknown group: \"nwe\"; did you mean \"new\"?"},
     {ROUTER("    services: { web: { legacy: old } }\n    rules: [{ service: web }]\n"),
      "t:7:22: service \"web\" needs \"legacy\" and \"k8s\", or \"group\", or \"groups\""},
     {ROUTER("    services: { web: { groups: { old: 50%, new: 49% } } }\n    rules: [{ service: web "
             "}]\n"),
      "t:7:32: the shares add up to 99%, not to 100%"},
     {ROUTER("    services: { web: old }\n    rules: [{ service: wbe }]\n"),
-     "t:8:24: unknown service \"wbe\" (did you mean \"web\"?)"},
+     "t:8:24: unknown service: \"wbe\"; did you mean \"web\"?"},
     {ROUTER("    rules: [{ host: a }]\n"),
      "t:7:13: a rule needs one of \"service\", \"group\" and \"answer\""},
     {ROUTER("    rules: [{ group: old, path: w }]\n"),
@@ -240,26 +241,27 @@ static const struct {
      "t:7:33: path \"/a/../b\" has an empty segment, \".\" or \"..\", which no request has after "
      "normalising"},
     {ROUTER("    rules: [{ group: old, method: post }]\n"),
-     "t:7:35: unknown method \"post\" (did you mean \"POST\"?)"},
+     "t:7:35: unknown method: \"post\"; did you mean \"POST\"?"},
     {ROUTER("    rules: [{ group: old, host: 'a:80' }]\n"),
-     "t:7:33: expected a host name or *.name, got \"a:80\" (ports are not part of it)"},
+     "t:7:33: invalid value: \"a:80\"; expected a host name or *.name (ports are not part of it)"},
     {ROUTER("    rules: [{ answer: 99 }]\n"),
-     "t:7:23: expected a number from 200 to 599, got \"99\""},
+     "t:7:23: invalid value: \"99\"; expected a number from 200 to 599"},
     {ROUTER("    debug: { backends: { x: mw-debug } }\n" RULES),
-     "t:7:29: unknown group \"mw-debug\""},
+     "t:7:29: unknown group: \"mw-debug\""},
     {ROUTER("    sticky: { key: [cooky:A] }\n" RULES),
-     "t:7:21: expected cookie:NAME, header:NAME, client-ip or none, got \"cooky:A\""},
+     "t:7:21: invalid value: \"cooky:A\"; expected cookie:NAME, header:NAME, client-ip or none"},
     {ROUTER("    multi_dc: { mode: locale }\n" RULES),
-     "t:7:23: expected primary, local or local-anon, got \"locale\" (did you mean \"local\"?)"},
+     "t:7:23: invalid value: \"locale\"; expected primary, local or local-anon; did you mean "
+     "\"local\"?"},
     {ROUTER("    multi_dc: { mode: local, primary_if: [{ name: x }] }\n" RULES),
      "t:7:43: a rule without a condition would send everything to the primary: that is \"mode: "
      "primary\""},
 
     /* shares */
     {ROUTER("    split: { default: 140% }\n" RULES),
-     "t:7:23: share must be 0% to 100% (or 0 to 1) in steps of 0.001%, got \"140%\""},
+     "t:7:23: invalid share: \"140%\"; expected 0% to 100% (or 0 to 1) in steps of 0.001%"},
     {ROUTER("    split: { default: 0.0005% }\n" RULES),
-     "t:7:23: share must be 0% to 100% (or 0 to 1) in steps of 0.001%, got \"0.0005%\""},
+     "t:7:23: invalid share: \"0.0005%\"; expected 0% to 100% (or 0 to 1) in steps of 0.001%"},
     {ROUTER("    split: { wikis: [{ hosts: [a.org], k8s: 0% }, { hosts: [a.org], k8s: 100% }] "
             "}\n" RULES),
      "t:7:61: \"a.org\" has two different shares: 100% here, 0% at t:7:32"},
@@ -273,7 +275,7 @@ static const struct {
      "t:7:30: cannot read \"/nonexistent/x\": No such file or directory"},
     {ROUTER("    split: { wikis: [{ hosts: [a.org] }] }\n" RULES), "t:7:22: \"k8s\" is missing"},
     {ROUTER("    split: { default: { default: 4%, wbe: 10% } }\n" RULES),
-     "t:7:38: unknown service \"wbe\" (did you mean \"web\"?)"},
+     "t:7:38: unknown service: \"wbe\"; did you mean \"web\"?"},
 
     /* a list where a mapping should be */
     {ROUTER("    split: [a]\n" RULES), "t:7:12: expected a mapping, got a list"},
@@ -386,12 +388,13 @@ static const struct {
 
     /* networks */
     {LISTENER("{ name: a, bind: '127.0.0.1:0', group: g, trusted_proxies: [10.1.2.3/8] }"),
-     "t:3:65: warning: network \"10.1.2.3/8\" has bits set behind its prefix: it means 10.0.0.0/8 "
-     "(did you mean \"10.1.2.3\"?)"},
+     "t:3:65: warning: network \"10.1.2.3/8\" has bits set behind its prefix, so it means "
+     "10.0.0.0/8"
+     "; did you mean \"10.1.2.3\"?"},
     {LISTENER(
          "{ name: a, bind: '127.0.0.1:0', group: g, per_client: { exempt: '2001:db8::1/33' } }"),
-     "t:3:69: warning: network \"2001:db8::1/33\" has bits set behind its prefix: it means "
-     "2001:db8::/33 (did you mean \"2001:db8::1\"?)"},
+     "t:3:69: warning: network \"2001:db8::1/33\" has bits set behind its prefix, so it means "
+     "2001:db8::/33; did you mean \"2001:db8::1\"?"},
 
     /* shares that never apply */
     {ROUTER("    rules: [{ group: old }]\n    split: { default: 4% }\n"),
@@ -428,7 +431,7 @@ static const struct {
     {"listeners: [{ name: a, bind: '127.0.0.1:0', router: r }]\n"
      "grups: { old: { endpoints: ['127.0.0.1:1'] }, new: { endpoints: ['127.0.0.1:2'] } }\n"
      "routers:\n  r:\n" RULES,
-     "t:2:1: unknown key \"grups\" (did you mean \"groups\"?)"},
+     "t:2:1: unknown key: \"grups\"; did you mean \"groups\"?"},
     {"listeners: [{ name: a, bind: '127.0.0.1:0', router: r }]\n"
      "groups: []\n"
      "routers:\n  r:\n" RULES,
@@ -441,13 +444,13 @@ static const struct {
      "routers:\n  r:\n" RULES,
      "t:2:20: cannot read \"/nonexistent/groups.yaml\": No such file or directory"},
     {GROUP("{ endpoint: ['127.0.0.1:1'] }"),
-     "t:3:8: unknown key \"endpoint\" (did you mean \"endpoints\"?)"},
+     "t:3:8: unknown key: \"endpoint\"; did you mean \"endpoints\"?"},
     {ROUTER("    servces: { web: { legacy: old, k8s: new } }\n    rules: [{ service: web }]\n"),
-     "t:7:5: unknown key \"servces\" (did you mean \"services\"?)"},
+     "t:7:5: unknown key: \"servces\"; did you mean \"services\"?"},
     {ROUTER("    services: { web: { legacy: old, k8s: new } }\n    rules: [{ servise: web }]\n"),
-     "t:8:15: unknown key \"servise\" (did you mean \"service\"?)"},
+     "t:8:15: unknown key: \"servise\"; did you mean \"service\"?"},
     {ROUTER("    services: { web: { legcy: old, k8s: new } }\n    rules: [{ service: web }]\n"),
-     "t:7:24: unknown key \"legcy\" (did you mean \"legacy\"?)"},
+     "t:7:24: unknown key: \"legcy\"; did you mean \"legacy\"?"},
     {ROUTER(RULES "    split: { wikis: [{ wikis: [aawiki, abwiki, acwiki], k8s: 100% }] }\n"),
      "t:9:32: \"aawiki\" is a database name (a host has a dot), and there is no \"wikis: FILE\" "
      "that says which host it stands for (of 3 names in all)"},
@@ -455,16 +458,16 @@ static const struct {
                   "wikis: /nonexistent/wikis.txt\n"),
      "t:10:8: cannot read \"/nonexistent/wikis.txt\": No such file or directory"},
     {GROUP("{ hosts: { eqiad: a, codfw: b }, port: 1 }"),
-     "t:3:17: unknown datacentre \"eqiad\": the configuration has no \"datacenters\""},
+     "t:3:17: unknown datacenter: \"eqiad\"; the configuration has no \"datacenters\""},
     {"listeners: [{ name: a, bind: '127.0.0.1:0', router: r }, { name: b, bind: '127.0.0.1:1', "
      "router: r }]\ngroups: { g: { endpoints: ['127.0.0.1:1'] } }\n",
-     "t:1:53: unknown router \"r\": the configuration has no \"routers\""},
+     "t:1:53: unknown router: \"r\"; the configuration has no \"routers\""},
     {ROUTER(RULES "    split: { default: 20 }\n"),
-     "t:9:23: share must be 0% to 100% (or 0 to 1) in steps of 0.001%, got \"20\" (did you mean "
-     "\"20%\"?)"},
+     "t:9:23: invalid share: \"20\"; expected 0% to 100% (or 0 to 1) in steps of 0.001%"
+     "; did you mean \"20%\"?"},
     {"listeners: [{ name: a, bind: '127.0.0.1:0', group: g }]\n"
      "groups: { g: &g { endpoints: ['127.0.0.1:1'], retries: x }, h: *g }\n",
-     "t:2:56: expected a number from 0 to 1000000000, got \"x\""},
+     "t:2:56: invalid value: \"x\"; expected a number from 0 to 1000000000"},
 };
 
 static void one_cause_is_reported_once(void **state UNUSED)

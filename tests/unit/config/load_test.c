@@ -126,7 +126,7 @@ static void what_is_written_arrives(void **state UNUSED)
     config_free(config);
 }
 
-static void hosts_become_targets_by_datacentre(void **state UNUSED)
+static void hosts_become_targets_by_datacenter(void **state UNUSED)
 {
     struct config *config =
         load("datacenters: { local: codfw, primary: eqiad, others: [esams] }\n"
@@ -416,7 +416,7 @@ static void an_unknown_wiki_in_a_list_is_reported_with_its_line(void **state UNU
                             "    split: { wikis: [{ list: closed.txt, k8s: 100% }] }\n");
     assert_null(load_main(&complaints));
     snprintf(want, sizeof(want),
-             "%s/closed.txt:2:3: unknown wiki \"aawikki\" (did you mean \"aawiki\"?)", directory);
+             "%s/closed.txt:2:3: unknown wiki: \"aawikki\"; did you mean \"aawiki\"?", directory);
     assert_string_equal(complaint_line(&complaints.items[0], line, sizeof(line)), want);
     complaints_deinit(&complaints);
 }
@@ -518,7 +518,7 @@ int main(void)
         cmocka_unit_test(a_unix_socket_may_have_rights),
         cmocka_unit_test(defaults_are_those_of_the_header),
         cmocka_unit_test(what_is_written_arrives),
-        cmocka_unit_test(hosts_become_targets_by_datacentre),
+        cmocka_unit_test(hosts_become_targets_by_datacenter),
         cmocka_unit_test(zero_switches_a_limit_off),
         cmocka_unit_test(merge_keys_give_what_is_not_written),
         cmocka_unit_test(aliases_and_variables_are_filled_in),

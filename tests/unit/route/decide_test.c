@@ -1,4 +1,4 @@
-/* Decisions: rules, debug, datacentre, split, in this order, as tables. */
+/* Decisions: rules, debug, datacenter, split, in this order, as tables. */
 #include "route/route.h"
 
 #include <linux/seccomp.h>
@@ -286,7 +286,7 @@ static void debug_beats_everything_but_the_rule(void **state UNUSED)
     check_all(wants, ARRAY_LEN(wants));
 }
 
-static void the_datacentre_comes_before_the_side(void **state UNUSED)
+static void the_datacenter_comes_before_the_side(void **state UNUSED)
 {
     static const struct want wants[] = {
         {"GET", "on.org", "/", .target = "web.codfw:4450", .rule = "web", .side = SIDE_K8S,
@@ -440,7 +440,7 @@ int main(void)
         cmocka_unit_test(a_pattern_that_takes_too_long_fails_closed),
         cmocka_unit_test(a_bad_host_is_answered_and_no_host_is_legacy),
         cmocka_unit_test(debug_beats_everything_but_the_rule),
-        cmocka_unit_test(the_datacentre_comes_before_the_side),
+        cmocka_unit_test(the_datacenter_comes_before_the_side),
         cmocka_unit_test(an_exact_host_beats_the_folded_one),
         cmocka_unit_test(services_may_have_shares_of_their_own),
         cmocka_unit_test(fixed_weights_are_kept),
