@@ -1,4 +1,4 @@
-# weir on Debian 13, or on what BASE names (Debian 12 works too):
+# weir on Debian 13, or on another BASE (Debian 12 works as well):
 #   docker build -t weir . && docker run -v /etc/weir:/etc/weir:ro -p 443:443 weir
 # tests/proofs/dockerfile.sh builds it without a container engine.
 ARG BASE=debian:trixie-slim
@@ -7,7 +7,7 @@ FROM ${BASE} AS build
 WORKDIR /src
 COPY . .
 RUN ./dev build && DESTDIR=/out cmake --install build --component program --prefix /usr --strip
-# The packages of the libraries that the program loads, by name: they differ between releases of Debian.
+# The packages of the libraries that the program loads. Their names differ between releases of Debian.
 RUN ldd /out/usr/bin/weir | sed -n 's/.* => .*\/\(lib[^ ]*\) .*/\1/p' \
     | while read -r library; do dpkg -S "*/$library"; done \
     | sed 's/:.*//' | sort -u > /out/packages

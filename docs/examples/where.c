@@ -1,4 +1,4 @@
-/* where: asks libweir-route where a URL would go. Built by CMake as an example, and by hand with
+/* where: prints the decision of libweir-route for a URL. CMake builds it as an example. By hand:
  *
  *     cc where.c $(pkg-config --cflags --libs weir-route) -o where
  *     ./where edge.yaml en.wikipedia.org /wiki/Earth

@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # Sourced by the proofs: makes, enters and takes down bare Debian trees. Needs root and debootstrap.
 #
-# Everything about where packages come from is read from this machine's own apt configuration, so the
-# proofs work behind whatever mirror or proxy it uses.
+# The sources of packages are those of this machine's apt configuration, so the proofs use the same
+# mirror or proxy.
 
 proof_die() {
     echo "proof: $*" >&2
@@ -40,7 +40,7 @@ make_tree() {
     cp -L /etc/hosts "$tree/etc/hosts"
 }
 
-# What a shell in a tree needs of the kernel; leave_tree takes all of it away again, in any state.
+# Mounts what a shell in a tree needs. leave_tree unmounts it, also after a partial failure.
 enter_tree() {
     mount -t proc proc "$1/proc"
     mount --rbind /dev "$1/dev"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Proof: testssl.sh finds nothing above LOW on conf/edge.yaml, but what comes from the surroundings here.
+# Proof: testssl.sh has no finding from LOW upwards on conf/edge.yaml, except those caused by this test.
 #   tests/proofs/testssl.sh [BINARY]
 # Runs weir on a copy of conf/ with other ports, and each part of testssl.sh against its edge listener;
 # prints the findings from LOW upwards and states the time. Needs openssl and testssl.sh (Debian).
@@ -8,8 +8,8 @@ set -eu
 weir=${1:-build/weir}
 conf=$(cd "$(dirname "$0")/../../conf" && pwd)
 port=${WEIR_PROOF_PORT:-28500}
-# The certificates of this proof are signed by nobody and name no authority to ask; and there is no
-# application behind, whose fields (HSTS, Content-Security-Policy and so on) would be looked at.
+# The certificates of this proof are self-signed, and there is no application that would set HSTS,
+# Content-Security-Policy and the like.
 surroundings='"(cert_chain_of_trust|cert_revocation|security_headers)[ "]'
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/weir-proof-testssl.XXXXXX")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What stands in a table is kept: every reason is given somewhere, every counter and gauge is counted
+# Tables and their users agree: every reason is given somewhere, every counter and gauge is counted
 # somewhere, every configuration key is in a man page, and the variables of the shipped configurations
 # are documented and cannot be set by accident. Prints every name that breaks the promise.
 set -u
