@@ -31,7 +31,7 @@ void workers_order(struct workers *workers, struct order_round *round);
 
 /* Ends all workers; the control loop need not run. False when one has not ended after
  * WORKERS_END_MS, which was reported: it may still use everything that was shared with it. */
-enum { WORKERS_END_MS = 5000 };
+enum { WORKERS_END_MS = 10000 };
 bool workers_stop(struct workers *workers);
 void workers_deinit(struct workers *workers);
 

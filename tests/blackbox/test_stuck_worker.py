@@ -67,7 +67,7 @@ def test_a_stuck_worker_does_not_keep_the_process_from_ending(weir, upstream):
     w = weir(upstream(), top={"workers": 2, "drain_timeout": "500ms"})
     stopped = Stopped(w.pid, "worker-1")
     w.terminate()
-    stopped.wait_for_exit(seconds=15)
+    stopped.wait_for_exit(seconds=25)
     assert w.wait() == 1
     w.exit_code = 0  # the fixture expects it
     assert "worker_stuck worker=1 order=stop" in w.log
