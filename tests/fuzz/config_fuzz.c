@@ -1,5 +1,6 @@
-/* Any text as weir.yaml: it loads or it is complained about, at a place that exists. What loads
- * compiles, and decides. `include` and lists may name files: the fuzzer stays where nothing is. */
+/* Any text as a configuration: it loads, or it has errors at places that exist. A configuration
+ * that loads also compiles and decides. Includes and lists can name files, so the fuzzer runs in an
+ * empty directory. */
 #include "route/route.h"
 
 static void try_router(const struct config *config, size_t index)

@@ -106,7 +106,7 @@ static inline void h1_rig_feed(struct h1_rig *rig, struct str text, void (*after
     }
 }
 
-/* The peer says that it ends, or is lost for `reason`. */
+/* The peer ends the connection in an orderly way, or it fails with `reason`. */
 static inline void h1_rig_end(struct h1_rig *rig, enum reason reason)
 {
     if (rig->seed % 2 == 0)

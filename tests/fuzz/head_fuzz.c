@@ -1,6 +1,5 @@
-/* The message model on any fields: each line of the input "name: value" becomes one. What stays
- * after the hop-by-hop fields were taken out must hold none of them, and the look-ups must agree
- * with a plain search. */
+/* The message model on any fields: each line of the input "name: value" becomes one. After
+ * the removal of hop-by-hop fields there are none left, and look-ups agree with a plain search. */
 #include "http/head.h"
 
 static void check_lookups(const struct head *head)

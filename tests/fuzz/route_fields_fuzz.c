@@ -1,5 +1,6 @@
-/* Cookies, form parameters, hosts and paths: a first line that is looked for, and the rest in which
- * it is. What is found lies inside; what is in normal form stays so. */
+/* Cookies, form parameters, hosts and paths: the first line of the input is searched for in the
+ * rest. A result lies inside the input, and a normal form does not change when it is normalised
+ * again. */
 #include "base/path.h"
 #include "route/route_impl.h"
 

@@ -1,5 +1,5 @@
-/* Good answers of an upstream, so that what comes after them is reached. X-Was says which client
- * has asked, and for what: so the judge knows an answer again. */
+/* Valid responses of an upstream, so that the fuzzer reaches the code after them. X-Was names the
+ * client and its request, so the judge can assign a response. */
 #include "worker_answers_impl.h"
 
 #include <stdio.h>

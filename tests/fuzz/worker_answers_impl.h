@@ -1,8 +1,9 @@
-/* Answers that an upstream gives without fault. */
+/* Valid responses of an upstream. */
 #pragma once
 
 #include "worker_peer_impl.h"
 
-/* To the oldest request that has had none. In HTTP/1 that is the last or nobody: those before it
- * have been answered, if only by bytes of the input's own. `kind` chooses the answer. */
+/* Answers the oldest request without a response. In HTTP/1 only the last request can be without
+ * one: earlier ones have a response, or bytes of the input in its place. `kind` chooses the
+ * response. */
 void answer_oldest(struct peer *p, unsigned kind);

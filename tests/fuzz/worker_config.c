@@ -1,4 +1,4 @@
-/* Short times and low limits, so that a short input reaches them. */
+/* Short timeouts and low limits, so that a short input reaches them. */
 #include "worker_config_impl.h"
 
 #include "worker_judge_impl.h"
@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* %s is where our upstream listens; %s the protocol it speaks. */
+/* The first %s is the address of the upstream, the second its protocol. */
 static const char config_text[] =
     "max_connections: 64\n"
     "listeners:\n"

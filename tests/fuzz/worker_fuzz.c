@@ -1,21 +1,21 @@
 /* A whole worker between clients and an upstream that are both the fuzzer's: the real loop,
  * connections, sessions, router, exchanges and pools, on socket pairs, with a clock that only the
- * input moves. TLS and threads are left out. What is promised, whatever anybody sends:
+ * input moves. TLS and threads are not included. These promises hold for any input:
  *
- *   - no second request: what weir sends upstream, read again by worker_h1_reader and
- *     worker_h2_reader, is well-formed, and each request there is one that a client has sent, whole
- *     only if the client's was whole, with the same body; none comes twice but as a counted retry;
- *   - every request is answered or its connection closed: when nothing is in flight no client waits
- *     for anything, and when all fall silent the deadlines end everything;
- *   - an upstream connection is used again only after an answer that was whole, with nothing behind
- *     it, and that did not say it was the last;
- *   - the right client gets the right answer, in a form that the same readers accept, and all of
- * it;
- *   - nothing leaks: exchanges, leases, connections, buffers, quotas and descriptors are all back;
- *   - the loop comes to rest, and memory stays bounded.
+ *   - No request is invented. What weir sends upstream is well-formed for the strict parsers
+ *     worker_h1_reader and worker_h2_reader. Each request there was sent by a client, with the same
+ *     body. It is complete only if the client's was complete, and is sent twice only as a counted
+ *     retry.
+ *   - Every request is answered or its connection closed. When no request is in flight, no client
+ *     waits for a response. When all peers stop sending, the deadlines end all requests.
+ *   - An upstream connection is used again only after a complete response that had no bytes after
+ *     it and did not announce the end of the connection.
+ *   - Each client gets the response to its own request, complete and well-formed.
+ *   - Nothing leaks: exchanges, leases, connections, buffers, quotas and descriptors are released.
+ *   - The loop becomes idle, and memory is bounded.
  *
- * Here is the play: an input is a byte of settings and then act by act (enum act); worker_seeds.py
- * writes some. worker_world is where it is played, worker_judge*.c watches the promises. */
+ * An input is one byte of settings and a list of acts (enum act); worker_seeds.py writes some.
+ * worker_world has the worker and its peers, and worker_judge*.c check the promises. */
 #include "worker_answers_impl.h"
 #include "worker_judge_impl.h"
 
@@ -215,7 +215,7 @@ static void act(struct play *play)
 
 /* --- the end --------------------------------------------------------------------------------- */
 
-/* Everybody falls silent, and takes what there is to take: the deadlines do the rest. */
+/* All peers stop sending and read what they can. The deadlines must end the rest. */
 static void fall_silent(void)
 {
     enum { STEPS = 8, STEP_MS = 10000 };

@@ -1,4 +1,4 @@
-/* In the order of a message: how it ends, its first line, its fields, its body. */
+/* Parses a message: its framing, its first line, its fields, its body. */
 #include "worker_h1_reader_impl.h"
 
 #include <stdlib.h>

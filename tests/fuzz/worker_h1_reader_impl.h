@@ -1,8 +1,8 @@
 /* HTTP/1 as the RFCs write it, read a second time: a small reader that shares nothing with weir's
  * codecs, so that a mistake in those is not repeated here. It reads three things: what a client has
  * sent (anything that RFC 9112 allows), and what weir sends to either side (only the one form that
- * weir is meant to write, `canonical`). It never says what weir should answer; only where messages
- * begin and end, and what is in them; and of an upstream's answers, whether they were whole. */
+ * weir is meant to write, `canonical`). It does not judge the content of responses. It only finds
+ * where messages begin and end, their content, and whether an upstream's response is complete. */
 #pragma once
 
 #include "worker_message_impl.h"

@@ -1,4 +1,4 @@
-/* From the message to its head, to frames, to bytes: what is made up of the others comes last. */
+/* Parses bytes into frames, frames into heads, and heads into messages, in reverse order below. */
 #include "worker_h2_reader_impl.h"
 
 #include <stdlib.h>
@@ -110,7 +110,7 @@ static bool h2_field(struct h2_reader *r, struct message *m, const char *name, s
     return true;
 }
 
-/* Field by field into `m`; the table must be kept in step even when nobody wants them. */
+/* Decodes fields into `m`. The HPACK table must be updated even when the fields are not used. */
 static bool h2_inflate(struct h2_reader *r, struct message *m)
 {
     const uint8_t *in = r->block;

@@ -1,5 +1,5 @@
-/* The right answer, everybody is answered, all is given back; and for whoever reads a finding, who
- * has asked for what. */
+/* Each client gets the right response, each request is answered, and all resources are released.
+ * For a finding, the requests and responses are printed. */
 #include "worker_judge_impl.h"
 
 #include "net/loop_impl.h"
@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* --- for whoever reads a finding ------------------------------------------------------------- */
+/* --- printing a finding ---------------------------------------------------------------------- */
 
 static void show(const char *side, int index, const struct messages *list)
 {
@@ -78,7 +78,7 @@ void judge_answers(void)
         check_answers_to(&world.clients[i]);
 }
 
-/* --- everybody is answered ------------------------------------------------------------------- */
+/* --- each request is answered ---------------------------------------------------------------- */
 
 static bool is_answered_h1(const struct peer *p)
 {
@@ -125,10 +125,11 @@ static void check_upstreams_are_read(void)
             return;
     }
     for (size_t i = 0; i < world.upstream_count; i++)
-        expect(peer_unread_bytes(&world.upstreams[i]) == 0, "who is slow no more is sent the rest");
+        expect(peer_unread_bytes(&world.upstreams[i]) == 0,
+               "a client that reads again gets the rest");
 }
 
-/* Of an upstream of HTTP/1: no more is to be expected of it for what it has been asked. */
+/* Has an HTTP/1 upstream sent everything that it will send for its requests? */
 static bool has_said_all(const struct peer *p)
 {
     if (p->fd < 0 || p->has_shut || p->got_eof)
@@ -149,7 +150,7 @@ static void check_answers_are_passed_on(void)
         if (p->fd < 0 || p->got_eof || p->got1.messages.count == 0)
             continue;
         const struct message *last = messages_last(&p->got1.messages);
-        expect(!last->has_head || last->is_whole, "an answer that is whole is passed on whole");
+        expect(!last->has_head || last->is_whole, "a complete response is passed on completely");
     }
 }
 

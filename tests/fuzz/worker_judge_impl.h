@@ -1,5 +1,5 @@
-/* What is promised, whatever anybody sends. A promise that is broken ends the program, and says who
- * has asked for what and got what. */
+/* The promises that hold for any input. A broken promise aborts the program and prints the requests
+ * and responses of all peers. */
 #pragma once
 
 #include "worker_world_impl.h"
@@ -7,19 +7,19 @@
 void expect(bool holds, const char *why);
 __attribute__((noreturn)) void fail(const char *why, const char *more);
 
-/* On a connection that has just got more: was it fit for that? `asked_before` requests were there
- * already. */
+/* For a connection that has just got more requests: was it allowed to be used again? It had
+ * `asked_before` requests before. */
 void judge_reuse(const struct peer *p, size_t asked_before);
 
-/* At rest: which upstreams have said more than they were asked? Weir has written what it had to
- * write, and has chosen no connection that it would not choose now. Before, surplus bytes and the
- * next request may have crossed. */
+/* When the loop is idle: finds upstreams that have sent surplus bytes. Earlier, surplus bytes and
+ * the next request could have crossed on the connection. */
 void judge_surplus(void);
 
-/* At rest: nothing is in flight; then nobody who can be told may be waiting. */
+/* When the loop is idle and nothing is in flight: no client that can get a response waits for one.
+ * */
 void judge_waiting(void);
 
-/* At rest, when every client and every upstream reads. */
+/* When the loop is idle and every client and upstream reads. */
 void judge_silence(void);
 
 /* At the end: no second request; the right answers; connections, streams and quotas are back. */

@@ -1,6 +1,6 @@
-/* No second request: each request upstream is one that a client has sent, whole only if the
- * client's was whole, with the same body; none comes twice but as a counted retry. Many are alike:
- * in what order they look for their clients matters. */
+/* No request is invented: each request upstream was sent by a client, with the same body. It is
+ * complete only if the client's was complete, and is sent twice only as a counted retry. Many
+ * requests are alike, so the order in which they are matched matters. */
 #include "worker_judge_impl.h"
 
 #include <string.h>
@@ -14,8 +14,8 @@ bool judge_is_same_target(const char *up, const char *asked)
     return memcmp(up + up_len - len, asked + asked_len - len, len) == 0;
 }
 
-/* HTTP/2: as many bytes came as were announced, and then no end, or more: nobody can know
- * before. */
+/* HTTP/2: as many bytes arrived as Content-Length announced, and then no end of the stream, or more
+ * bytes. weir cannot know this in advance. */
 static bool has_all_announced(const struct message *up, const struct message *asked)
 {
     return asked->content_length >= 0 && up->body_bytes == (uint64_t)asked->content_length &&
@@ -109,7 +109,7 @@ static bool is_accounted_for(const char *id)
     return false;
 }
 
-/* Retries, and requests that a pooled connection was gone before it could read. */
+/* Retries, and requests on pooled connections that closed before they read them. */
 static uint64_t second_attempts(void)
 {
     const metric *counters = world.metrics->counters;
@@ -147,8 +147,8 @@ static void match_firsts(bool whole)
     }
 }
 
-/* Then the retries, which must not have the place of another's like request. Clients whom weir
- * trusts choose the id: theirs may be the same and no retry. */
+/* Then the retries, which must not be matched with an equal request of another client. Trusted
+ * clients choose the id of a request, so two of their requests can have the same id. */
 static void match_rest(void)
 {
     for (size_t i = 0; i < world.upstream_count; i++) {

@@ -1,9 +1,10 @@
-/* An upstream connection of HTTP/1 is used again only after an answer that was whole, with nothing
- * behind it, and that did not say it was the last. An upstream that answers what it has not read is
- * let go: which of its bytes are an answer nobody can tell. */
+/* An HTTP/1 upstream connection is used again only after a complete response that had no bytes
+ * after it and did not announce the end of the connection. The connection of an upstream that
+ * responds to a request that it has not read is closed, because its bytes cannot be assigned to a
+ * request. */
 #include "worker_judge_impl.h"
 
-/* May the connection carry another request behind the one of that index? */
+/* Can the connection carry another request after the one of that index? */
 static bool stays_open(const struct peer *p, size_t index)
 {
     const struct messages *answers = &p->sent1.messages;
@@ -26,14 +27,14 @@ void judge_reuse(const struct peer *p, size_t asked_before)
 {
     if (p->is_client || p->speaks != SPEAKS_ONE || p->is_blind)
         return;
-    expect(!is_raw_too_soon(p), "a wish to upgrade that was not granted is the last request");
+    expect(!is_raw_too_soon(p), "a refused upgrade is the last request");
     for (size_t i = MAX(asked_before, (size_t)1); i < p->got1.messages.count; i++) {
-        expect(stays_open(p, i - 1), "a connection is used again only after a whole answer");
-        expect(!p->is_spoiled, "a connection is used again only after nothing but the answer");
+        expect(stays_open(p, i - 1), "a connection is used again only after a complete response");
+        expect(!p->is_spoiled, "a connection is used again only without surplus bytes");
     }
 }
 
-/* An upstream has answered everything, and goes on speaking. */
+/* Does an upstream send bytes after it has answered all requests? */
 static bool says_too_much(const struct peer *p)
 {
     const struct h1_reader *said = &p->sent1;

@@ -1,4 +1,4 @@
-/* Words, lists and messages: how bytes are cut into them is for the two readers to say. */
+/* Tokens, lists and messages of both versions. The two readers split bytes into messages. */
 #include "worker_message_impl.h"
 
 #include <stdlib.h>

@@ -24,7 +24,7 @@ struct message {
     uint64_t length_hash; /* of the first content_length bytes, when they are there */
     unsigned interims;    /* 1xx before it */
     bool has_head, is_whole, is_bad, was_reset;
-    bool is_malformed; /* HTTP/2: nobody may act on it */
+    bool is_malformed; /* HTTP/2: must not be acted on */
     bool asks_upgrade, says_close, is_http10;
     bool is_matched, is_answered;
 };
@@ -68,5 +68,5 @@ bool strict_is_named(const char *text, size_t len, const char *name);
 /* Decimal digits only; -1 where it is no such number. */
 int64_t strict_number(const char *text, size_t len);
 
-/* Is it a field that belongs to one connection only, and of which weir says it in its own words? */
+/* Is it a field of one connection only, which weir replaces by its own? */
 bool strict_is_hop(const char *name, size_t len);

@@ -102,7 +102,7 @@ static void check_readers(const struct peer *p)
 
 static void read_got(struct peer *p, const uint8_t *data, size_t len)
 {
-    if (p->speaks == SPEAKS_NOTHING && !p->is_client) /* weir says its preface in one piece */
+    if (p->speaks == SPEAKS_NOTHING && !p->is_client) /* weir sends its preface in one piece */
         p->speaks = len >= H2_PREFACE_LEN && memcmp(data, h2_magic, H2_PREFACE_LEN) == 0
                         ? SPEAKS_TWO
                         : SPEAKS_ONE;

@@ -1,5 +1,5 @@
-/* The far end of one of the worker's connections, client or upstream, that says what the input
- * wants it to. Whatever passes, either way, is read by the strict readers at once. */
+/* The peer of one of the worker's connections, client or upstream. It sends what the input
+ * contains. The strict readers parse all bytes of both directions at once. */
 #pragma once
 
 #include "worker_h1_reader_impl.h"
@@ -30,20 +30,20 @@ void peer_init_client(struct peer *p, int fd, int index, bool has_proxy_header);
 void peer_init_upstream(struct peer *p, int fd, int index);
 void peer_deinit(struct peer *p);
 
-/* As far as the socket takes it now; nothing when the peer has gone or shut its side. */
+/* Sends as much as the socket accepts now; nothing when the peer has closed or shut its side. */
 void peer_say(struct peer *p, const void *data, size_t len);
 void peer_say_text(struct peer *p, const char *text);
 void peer_say_frame(struct peer *p, uint8_t type, uint8_t flags, uint32_t stream, const void *data,
                     size_t len);
 
-/* Did anything move? An upstream reads before it speaks: what it says is said in the knowledge of
- * that. */
+/* Return whether bytes were moved. An upstream reads before it sends, so its bytes can depend on
+ * what it has read. */
 bool peer_send(struct peer *p);
 bool peer_read(struct peer *p);
 
-/* It says no more, but listens; or it goes. */
+/* Shuts the sending side, or closes the connection. */
 void peer_shut(struct peer *p);
 void peer_close(struct peer *p);
 
-/* What it has said and weir has not read. */
+/* Bytes that it has sent and weir has not read. */
 size_t peer_unread_bytes(const struct peer *p);

@@ -1,5 +1,5 @@
-/* One worker and everybody it knows: the real loop and proxy, clients on socket pairs, an upstream
- * on a socket, and a clock that stands still but for world_pass(). The same in every run. */
+/* One worker and its peers: the real loop and proxy, clients on socket pairs, an upstream on a
+ * socket, and a clock that only world_pass() moves. Every run of an input is the same. */
 #pragma once
 
 #include "worker_config_impl.h"

@@ -36,6 +36,6 @@ struct oracle_chunks {
     uint32_t extension_max;
 };
 
-/* Takes the next step through `data`; *used says how far. */
+/* Parses the next part of `data`; *used is its length. */
 enum h1_chunk_news oracle_chunks_next(struct oracle_chunks *chunks, struct str data, size_t *used,
                                       struct str *payload);

@@ -1,6 +1,6 @@
-/* Chunked bodies, byte by byte where it matters: the size line is where smuggling lives, so every
- * byte of it is named by the grammar (RFC 9112 section 7.1) or the body is bad. Payload goes
- * through in one step. */
+/* Chunked bodies. Every byte of a size line must match the grammar (RFC 9112 section 7.1), because
+ * lenient size lines allow request smuggling; otherwise the body is bad. The payload is not checked
+ * byte by byte. */
 #include "h1_oracle.h"
 
 #include "http/chars_impl.h"
