@@ -122,7 +122,8 @@ static void an_address_of_another_process_is_not_shared(void **state UNUSED)
 static void an_address_twice_is_an_error(void **state UNUSED)
 {
     struct listener_conf listener;
-    struct addr addrs[2] = {address("127.0.0.1:34567"), address("127.0.0.1:34567")};
+    /* Below the ephemeral ports, which other connections can have in use. */
+    struct addr addrs[2] = {address("127.0.0.1:24567"), address("127.0.0.1:24567")};
     struct config config = config_of(&listener, addrs, 2);
     struct err err;
 
