@@ -2,17 +2,17 @@
  * have two. */
 #include "cli/log_line.h"
 
-#include "cli/json.h"
+#include "cli/scan.h"
 
 /* --- weir's JSON ----------------------------------------------------------------------------- */
 
 enum { TIME_BYTES = 34 }; /* {"time":"2023-09-01T00:00:00.000Z" */
 
-struct json_fields {
+struct log_fields {
     struct str method, host, path, client, why, bucket;
 };
 
-static struct str *field_of(struct json_fields *fields, struct str key)
+static struct str *field_of(struct log_fields *fields, struct str key)
 {
     switch (key.len) {
     case 3:
@@ -49,70 +49,70 @@ static struct str bucket_at_end(const char *line, size_t len)
     return str_make(line + start, end - start);
 }
 
-static bool has_all(const struct json_fields *fields)
+static bool has_all(const struct log_fields *fields)
 {
     return fields->method.ptr != NULL && fields->host.ptr != NULL && fields->path.ptr != NULL &&
            fields->client.ptr != NULL && fields->why.ptr != NULL && fields->bucket.ptr != NULL;
 }
 
 /* Takes `text` if it comes next. */
-static bool take(struct json *json, struct str text)
+static bool take(struct scan *scan, struct str text)
 {
-    if (!str_starts(str_make(json->at, (size_t)(json->end - json->at)), text))
+    if (!str_starts(str_make(scan->at, (size_t)(scan->end - scan->at)), text))
         return false;
-    json->at += text.len;
+    scan->at += text.len;
     return true;
 }
 
 /* The line as weir writes it: keys in their order, and nothing looked at that is not needed. A key
  * with its quotes cannot stand inside a string, where quotes are escaped. False when it is not so;
  * nothing has been changed by then, as a line with escapes is left alone. */
-static bool read_own_fields(char *line, size_t len, struct json_fields *fields)
+static bool read_own_fields(char *line, size_t len, struct log_fields *fields)
 {
     static const struct str why = STR_INIT(",\"why\":");
-    struct json json;
+    struct scan scan;
 
     if (len <= TIME_BYTES || fields->bucket.ptr == NULL || memchr(line, '\\', len) != NULL)
         return false;
-    json_init(&json, line + TIME_BYTES, len - TIME_BYTES);
-    if (!take(&json, STR(",\"client\":")) || !json_string(&json, &fields->client) ||
-        !take(&json, STR(",\"method\":")) || !json_string(&json, &fields->method) ||
-        !take(&json, STR(",\"host\":")) || !json_string(&json, &fields->host) ||
-        !take(&json, STR(",\"path\":")) || !json_string(&json, &fields->path))
+    scan_init(&scan, line + TIME_BYTES, len - TIME_BYTES);
+    if (!take(&scan, STR(",\"client\":")) || !scan_string(&scan, &fields->client) ||
+        !take(&scan, STR(",\"method\":")) || !scan_string(&scan, &fields->method) ||
+        !take(&scan, STR(",\"host\":")) || !scan_string(&scan, &fields->host) ||
+        !take(&scan, STR(",\"path\":")) || !scan_string(&scan, &fields->path))
         return false;
-    ptrdiff_t at = str_find(str_make(json.at, (size_t)(json.end - json.at)), why);
+    ptrdiff_t at = str_find(str_make(scan.at, (size_t)(scan.end - scan.at)), why);
     if (at < 0)
         return false;
-    json.at += (size_t)at + why.len;
-    return json_string(&json, &fields->why);
+    scan.at += (size_t)at + why.len;
+    return scan_string(&scan, &fields->why);
 }
 
-static int read_fields(char *line, size_t len, struct json_fields *fields)
+static int read_fields(char *line, size_t len, struct log_fields *fields)
 {
-    struct json json;
+    struct scan scan;
     struct str key;
 
-    *fields = (struct json_fields){.bucket = bucket_at_end(line, len)};
+    *fields = (struct log_fields){.bucket = bucket_at_end(line, len)};
     if (read_own_fields(line, len, fields))
         return 0;
-    *fields = (struct json_fields){.bucket = fields->bucket};
-    json_init(&json, line, len);
-    if (!json_enter(&json, JSON_OBJECT))
+    *fields = (struct log_fields){.bucket = fields->bucket};
+    scan_init(&scan, line, len);
+    if (!scan_enter(&scan, SCAN_OBJECT))
         return -1;
-    while (!has_all(fields) && json_next_key(&json, &key)) {
+    while (!has_all(fields) && scan_next_key(&scan, &key)) {
         struct str *field = field_of(fields, key);
-        enum json_kind kind = json_peek(&json);
+        enum scan_kind kind = scan_peek(&scan);
         bool is_read;
-        if (field != NULL && field != &fields->bucket && kind == JSON_STRING)
-            is_read = json_string(&json, field);
-        else if (field == &fields->bucket && kind == JSON_NUMBER)
-            is_read = json_number(&json, field);
+        if (field != NULL && field != &fields->bucket && kind == SCAN_STRING)
+            is_read = scan_string(&scan, field);
+        else if (field == &fields->bucket && kind == SCAN_NUMBER)
+            is_read = scan_number(&scan, field);
         else
-            is_read = json_skip(&json);
+            is_read = scan_skip(&scan);
         if (!is_read)
             return -1;
     }
-    return json.error == NULL && fields->path.ptr != NULL ? 0 : -1;
+    return scan.error == NULL && fields->path.ptr != NULL ? 0 : -1;
 }
 
 static bool is_known(struct str value)
@@ -123,7 +123,7 @@ static bool is_known(struct str value)
 static enum log_result read_json(char *line, size_t len, struct question *question,
                                  struct log_request *request)
 {
-    struct json_fields fields;
+    struct log_fields fields;
     uint64_t bucket;
 
     if (read_fields(line, len, &fields) < 0)

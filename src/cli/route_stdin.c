@@ -3,9 +3,9 @@
 #include "cli/route_stdin.h"
 
 #include "cli/answer.h"
-#include "cli/json.h"
 #include "cli/lines.h"
 #include "cli/log_line.h"
+#include "cli/scan.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -21,48 +21,48 @@ static bool is_host(struct str name)
     return name.len == 4 && str_eq_nocase(name, STR("host"));
 }
 
-static const char *read_text_field(struct question *question, struct json *json, struct str name)
+static const char *read_text_field(struct question *question, struct scan *scan, struct str name)
 {
     struct str value;
 
-    if (!json_string(json, &value))
-        return json->error;
+    if (!scan_string(scan, &value))
+        return scan->error;
     return question_add_field(question, name, value);
 }
 
 /* A string; a list of strings: the field once for each; null: none (of Host: really none). */
-static const char *read_field(struct question *question, struct json *json, struct str name)
+static const char *read_field(struct question *question, struct scan *scan, struct str name)
 {
     unsigned before = question->field_count;
     const char *error = NULL;
 
-    switch (json_peek(json)) {
-    case JSON_NULL:
+    switch (scan_peek(scan)) {
+    case SCAN_NULL:
         question->lacks_host = question->lacks_host || is_host(name);
-        return json_null(json) ? NULL : json->error;
-    case JSON_LIST:
-        json_enter(json, JSON_LIST);
-        while (error == NULL && json_next_item(json))
-            error = read_text_field(question, json, name);
+        return scan_null(scan) ? NULL : scan->error;
+    case SCAN_LIST:
+        scan_enter(scan, SCAN_LIST);
+        while (error == NULL && scan_next_item(scan))
+            error = read_text_field(question, scan, name);
         if (question->field_count == before && is_host(name))
             question->lacks_host = true;
         return error;
     default:
-        return read_text_field(question, json, name);
+        return read_text_field(question, scan, name);
     }
 }
 
-static const char *read_fields(struct question *question, struct json *json)
+static const char *read_fields(struct question *question, struct scan *scan)
 {
     const char *error = NULL;
     struct str name;
 
-    if (json_peek(json) == JSON_NULL)
-        return json_null(json) ? NULL : json->error;
-    if (!json_enter(json, JSON_OBJECT))
+    if (scan_peek(scan) == SCAN_NULL)
+        return scan_null(scan) ? NULL : scan->error;
+    if (!scan_enter(scan, SCAN_OBJECT))
         return "headers must be an object";
-    while (error == NULL && json_next_key(json, &name))
-        error = read_field(question, json, name);
+    while (error == NULL && scan_next_key(scan, &name))
+        error = read_field(question, scan, name);
     return error;
 }
 
@@ -82,28 +82,28 @@ static enum key key_of(struct str text)
     return (enum key)key;
 }
 
-static const char *read_trusted(struct question *question, struct json *json)
+static const char *read_trusted(struct question *question, struct scan *scan)
 {
     bool is_trusted;
 
-    if (!json_bool(json, &is_trusted))
-        return json->error;
+    if (!scan_bool(scan, &is_trusted))
+        return scan->error;
     question->trust = is_trusted ? TRUST_YES : TRUST_NO;
     return NULL;
 }
 
-static const char *read_value(struct question *question, struct json *json, enum key key)
+static const char *read_value(struct question *question, struct scan *scan, enum key key)
 {
     struct str text = {"", 0};
 
     if (key == KEY_HEADERS)
-        return read_fields(question, json);
-    if (json_peek(json) == JSON_NULL && key != KEY_URL)
-        return json_null(json) ? NULL : json->error;
+        return read_fields(question, scan);
+    if (scan_peek(scan) == SCAN_NULL && key != KEY_URL)
+        return scan_null(scan) ? NULL : scan->error;
     if (key == KEY_TRUSTED)
-        return read_trusted(question, json);
-    if (!json_string(json, &text))
-        return json->error;
+        return read_trusted(question, scan);
+    if (!scan_string(scan, &text))
+        return scan->error;
     switch (key) {
     case KEY_METHOD:
         return question_set_method(question, text);
@@ -119,26 +119,26 @@ static const char *read_value(struct question *question, struct json *json, enum
 
 const char *question_read_json(struct question *question, char *line, size_t len)
 {
-    struct json json;
+    struct scan scan;
     struct str text;
     unsigned seen = 0;
 
-    json_init(&json, line, len);
-    if (!json_enter(&json, JSON_OBJECT))
-        return json.error;
-    while (json_next_key(&json, &text)) {
+    scan_init(&scan, line, len);
+    if (!scan_enter(&scan, SCAN_OBJECT))
+        return scan.error;
+    while (scan_next_key(&scan, &text)) {
         enum key key = key_of(text);
         if (key == KEY_COUNT)
             return "unknown key (known: method, url, headers, client, trusted, http)";
         if ((seen & BIT(key)) != 0)
             return "a key is given twice";
         seen |= BIT(key);
-        const char *error = read_value(question, &json, key);
+        const char *error = read_value(question, &scan, key);
         if (error != NULL)
             return error;
     }
-    if (json.error != NULL || !json_ended(&json))
-        return json.error;
+    if (scan.error != NULL || !scan_ended(&scan))
+        return scan.error;
     return (seen & BIT(KEY_URL)) != 0 ? NULL : "there is no url";
 }
 

@@ -124,21 +124,27 @@ bool orders_is_stuck(const struct orders *orders, size_t index)
     return false;
 }
 
-void orders_print_status(const struct orders *orders, struct text *out)
+static struct doc *order_doc(const struct order *order)
 {
-    const char *separator = "";
+    struct doc *doc = doc_object();
 
-    text_add(out, "[");
+    doc_set(doc, STR("worker"), doc_int((int64_t)order->index));
+    doc_set(doc, STR("order"), doc_text(str_of(order->round->name)));
+    doc_set(doc, STR("waited_ms"), doc_int(waited_ms(order)));
+    return doc;
+}
+
+struct doc *orders_status(const struct orders *orders)
+{
+    struct doc *list = doc_list();
+
     LIST_EACH(node, &orders->open)
     {
         const struct order *order = CONTAINER_OF(node, struct order, node);
-        if (!order->is_reported)
-            continue;
-        text_add(out, "%s{\"worker\": %zu, \"order\": \"%s\", \"waited_ms\": %lld}", separator,
-                 order->index, order->round->name, (long long)waited_ms(order));
-        separator = ", ";
+        if (order->is_reported)
+            doc_add(list, order_doc(order));
     }
-    text_add(out, "]");
+    return list;
 }
 
 /* --- the part -------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
  * in the configuration status. */
 #pragma once
 
+#include "base/json.h"
 #include "control/control.h"
 #include "net/mailbox.h"
 
@@ -41,5 +42,5 @@ void orders_give(struct orders *orders, struct order_round *round, size_t index,
 /* Is there an order without an answer that is older than ORDER_LATE_MS? */
 bool orders_is_stuck(const struct orders *orders, size_t index);
 
-/* The late orders as a JSON array: worker, order and how long it has waited. */
-void orders_print_status(const struct orders *orders, struct text *out);
+/* The late orders: a list for the caller to free, with worker, order and how long it has waited. */
+struct doc *orders_status(const struct orders *orders);

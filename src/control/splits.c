@@ -74,48 +74,44 @@ static void print(struct control_part *part, struct text *out)
     }
 }
 
-static void add_entry(const struct router_conf *router, const struct split_entry_conf *entry,
-                      struct text *out)
+/* The exact decimal number: 0 and 1 are whole. */
+static struct doc *share_doc(uint32_t share)
 {
-    const char *separator = "";
-    char digits[12];
-
-    text_add(out, "{\"level\": \"%s\", \"name\": ", level_words[entry->level]);
-    text_add_json(out, entry->name);
-    text_add_str(out, STR(", \"share\": {"));
-    for (size_t s = 0; s < router->service_count; s++) {
-        if (!router->services[s].is_split)
-            continue;
-        text_add(out, "%s", separator);
-        text_add_json(out, router->services[s].name);
-        struct str text = fraction(share_of_service(&entry->k8s, s), digits);
-        text_add(out, ": %.*s", STR_FMT(text));
-        separator = ", ";
-    }
-    text_add_str(out, STR("}}"));
+    return share % SHARE_MAX == 0 ? doc_int(share / SHARE_MAX)
+                                  : doc_real((double)share / SHARE_MAX);
 }
 
-void splits_print_status(const struct config *config, struct text *out)
+static struct doc *entry_doc(const struct router_conf *router, const struct split_entry_conf *entry)
 {
-    const char *separator = "";
+    struct doc *doc = doc_object(), *shares = doc_object();
 
-    text_add_str(out, STR("{"));
+    doc_set(doc, STR("level"), doc_text(str_of(level_words[entry->level])));
+    doc_set(doc, STR("name"), doc_text(entry->name));
+    doc_set(doc, STR("share"), shares);
+    for (size_t s = 0; s < router->service_count; s++) {
+        if (router->services[s].is_split)
+            doc_set(shares, router->services[s].name, share_doc(share_of_service(&entry->k8s, s)));
+    }
+    return doc;
+}
+
+struct doc *splits_status(const struct config *config)
+{
+    struct doc *doc = doc_object();
+
     for (size_t i = 0; i < config->router_count; i++) {
         const struct router_conf *router = &config->routers[i];
         if (!has_split(router))
             continue;
-        text_add(out, "%s\n    ", separator);
-        text_add_json(out, router->name);
-        text_add(out, ": {\"emergency\": \"%s\", \"entries\": [",
-                 emergency_words[router->split.emergency]);
-        for (size_t e = 0; e < router->split.entry_count; e++) {
-            text_add(out, "%s", e > 0 ? ", " : "");
-            add_entry(router, &router->split.entries[e], out);
-        }
-        text_add_str(out, STR("]}"));
-        separator = ",";
+        struct doc *split = doc_object(), *entries = doc_list();
+        doc_set(split, STR("emergency"),
+                doc_text(str_of(emergency_words[router->split.emergency])));
+        doc_set(split, STR("entries"), entries);
+        for (size_t e = 0; e < router->split.entry_count; e++)
+            doc_add(entries, entry_doc(router, &router->split.entries[e]));
+        doc_set(doc, router->name, split);
     }
-    text_add_str(out, STR("}"));
+    return doc;
 }
 
 void splits_add(struct control_part *part, struct control *control)

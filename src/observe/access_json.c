@@ -1,5 +1,7 @@
-/* One access log entry as one line of JSON. Whatever a peer chose is escaped so that the line stays
- * one line, valid JSON and valid UTF-8, and does nothing to the terminal of whoever reads it. */
+/* One access log entry as one line of JSON. Bytes that a peer chose are escaped, so that the line is one
+ * line of valid JSON and valid UTF-8, and does nothing to the terminal of its reader. Documents are made
+ * with base/json.h. This file writes by itself, because it runs once for each request: it allocates
+ * nothing and writes straight into the buffer of the log file. */
 #include "observe/access_log.h"
 
 #include "base/utf8.h"

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/base.h"
+#include "base/json.h"
 #include "base/reason.h"
 #include "base/str.h"
 #include "observe/metrics_table.h"
@@ -105,8 +106,9 @@ struct text {
 };
 void text_add(struct text *text, const char *fmt, ...) PRINTF(2, 3);
 void text_add_str(struct text *text, struct str s);
-void text_add_json(struct text *text, struct str s); /* as a quoted JSON string */
-char *text_room(struct text *text, size_t more);     /* that many bytes and a NUL fit at the end */
+void text_add_json(struct text *text, struct str s);         /* as a quoted JSON string */
+void text_add_doc(struct text *text, const struct doc *doc); /* indented */
+char *text_room(struct text *text, size_t more); /* that many bytes and a NUL fit at the end */
 void text_free(struct text *text);
 void metrics_print(struct metrics *const *workers, size_t count, struct text *out);
 

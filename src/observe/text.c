@@ -46,6 +46,16 @@ void text_add(struct text *text, const char *fmt, ...)
     text->len += (size_t)need;
 }
 
+static void add_piece(void *arg, struct str piece)
+{
+    text_add_str(arg, piece);
+}
+
+void text_add_doc(struct text *text, const struct doc *doc)
+{
+    doc_write(doc, DOC_INDENTED, add_piece, text);
+}
+
 void text_free(struct text *text)
 {
     free(text->ptr);

@@ -35,41 +35,38 @@ static void print_own_metrics(struct control_part *part, struct text *out)
     control_add_number(out, METRIC_WORKERS, status->workers->count);
 }
 
-static void add_time(struct text *out, int64_t wall_us)
+static struct doc *time_doc(int64_t wall_us)
 {
     time_t seconds = (time_t)(wall_us / 1000000);
     struct tm tm;
     char stamp[32];
 
     gmtime_r(&seconds, &tm);
-    strftime(stamp, sizeof(stamp), "\"%Y-%m-%dT%H:%M:%SZ\"", &tm);
-    text_add_str(out, str_of(stamp));
+    strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    return doc_text(str_of(stamp));
 }
 
-static void add_complaints(struct text *out, const struct text *complaints)
+static struct doc *complaints_doc(const struct text *complaints)
 {
     struct str rest = str_make(complaints->ptr, complaints->len), line;
-    const char *separator = "";
+    struct doc *list = doc_list();
 
     while (str_next(&rest, '\n', &line)) {
-        if (line.len == 0)
-            continue;
-        text_add(out, "%s", separator);
-        text_add_json(out, line);
-        separator = ", ";
+        if (line.len > 0)
+            doc_add(list, doc_text(line));
     }
+    return list;
 }
 
-static void print_last_reload(const struct reload_result *last, struct text *out)
+static struct doc *last_reload_doc(const struct reload_result *last)
 {
-    text_add(out, "  \"last_reload\": {\"successful\": %s, \"at\": ",
-             last->successful ? "true" : "false");
-    add_time(out, last->at_wall_us);
-    text_add_str(out, STR(", \"errors\": ["));
-    add_complaints(out, &last->complaints);
-    text_add_str(out, STR("], \"warnings\": ["));
-    add_complaints(out, &last->warnings);
-    text_add_str(out, STR("]},\n"));
+    struct doc *doc = doc_object();
+
+    doc_set(doc, STR("successful"), doc_bool(last->successful));
+    doc_set(doc, STR("at"), time_doc(last->at_wall_us));
+    doc_set(doc, STR("errors"), complaints_doc(&last->complaints));
+    doc_set(doc, STR("warnings"), complaints_doc(&last->warnings));
+    return doc;
 }
 
 static void print_config_status(void *arg, struct text *out)
@@ -77,21 +74,23 @@ static void print_config_status(void *arg, struct text *out)
     const struct status *status = arg;
     const struct control_conf *conf = control_conf(status->part.control);
     const struct reload_result *last = &status->reload->last;
+    struct doc *doc = doc_object();
     const char *words;
 
     (void)is_ready(arg, &words);
-    text_add(out, "{\n  \"state\": \"%s\",\n  \"file\": ", words);
-    text_add_json(out, conf->config->file);
-    text_add(out, ",\n  \"version\": \"%s\",\n  \"loaded_at\": ", conf->config->version);
-    add_time(out, conf->loaded_wall_us);
-    text_add(out, ",\n  \"workers\": %zu,\n  \"stuck_workers\": ", status->workers->count);
-    orders_print_status(status->orders, out);
-    text_add(out, ",\n  \"reloads\": %llu,\n  \"reload_failures\": %llu,\n",
-             (unsigned long long)last->count, (unsigned long long)last->failures);
-    print_last_reload(last, out);
-    text_add_str(out, STR("  \"splits\": "));
-    splits_print_status(conf->config, out);
-    text_add_str(out, STR("\n}\n"));
+    doc_set(doc, STR("state"), doc_text(str_of(words)));
+    doc_set(doc, STR("file"), doc_text(conf->config->file));
+    doc_set(doc, STR("version"), doc_text(str_of(conf->config->version)));
+    doc_set(doc, STR("loaded_at"), time_doc(conf->loaded_wall_us));
+    doc_set(doc, STR("workers"), doc_int((int64_t)status->workers->count));
+    doc_set(doc, STR("stuck_workers"), orders_status(status->orders));
+    doc_set(doc, STR("reloads"), doc_int((int64_t)last->count));
+    doc_set(doc, STR("reload_failures"), doc_int((int64_t)last->failures));
+    doc_set(doc, STR("last_reload"), last_reload_doc(last));
+    doc_set(doc, STR("splits"), splits_status(conf->config));
+    text_add_doc(out, doc);
+    text_add_str(out, STR("\n"));
+    doc_free(&doc);
 }
 
 static bool is_our_name(void *arg, struct str host)

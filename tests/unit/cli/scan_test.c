@@ -1,8 +1,8 @@
 /* The strict reader of small JSON texts, and the readers of questions and log lines built on it. */
-#include "cli/json.h"
 #include "cli/log_line.h"
 #include "cli/route_repl.h"
 #include "cli/route_stdin.h"
+#include "cli/scan.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,11 +23,11 @@ static char *copy_of(struct str text)
 static bool is_json(struct str text)
 {
     char *copy = copy_of(text);
-    struct json json;
+    struct scan scan;
 
-    json_init(&json, copy, text.len);
-    bool is_good = json_skip(&json) && json_ended(&json);
-    assert_true(is_good == (json.error == NULL));
+    scan_init(&scan, copy, text.len);
+    bool is_good = scan_skip(&scan) && scan_ended(&scan);
+    assert_true(is_good == (scan.error == NULL));
     free(copy);
     return is_good;
 }
@@ -58,12 +58,12 @@ static void only_json_is_json(void **state UNUSED)
 
 static void depth_is_bounded(void **state UNUSED)
 {
-    char text[4 * JSON_DEPTH_MAX];
+    char text[4 * SCAN_DEPTH_MAX];
 
     memset(text, '[', sizeof(text));
     assert_false(is_json(str_make(text, sizeof(text))));
-    memset(text + JSON_DEPTH_MAX - 1, ']', JSON_DEPTH_MAX - 1);
-    assert_true(is_json(str_make(text, 2 * (JSON_DEPTH_MAX - 1))));
+    memset(text + SCAN_DEPTH_MAX - 1, ']', SCAN_DEPTH_MAX - 1);
+    assert_true(is_json(str_make(text, 2 * (SCAN_DEPTH_MAX - 1))));
 }
 
 static void strings_are_decoded_where_they_stand(void **state UNUSED)
@@ -83,11 +83,11 @@ static void strings_are_decoded_where_they_stand(void **state UNUSED)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct str text = str_of(cases[i].text), value;
         char *copy = copy_of(text);
-        struct json json;
-        json_init(&json, copy, text.len);
-        assert_true(json_string(&json, &value));
+        struct scan scan;
+        scan_init(&scan, copy, text.len);
+        assert_true(scan_string(&scan, &value));
         assert_true(str_eq(value, str_of(cases[i].value)));
-        assert_true(json_ended(&json));
+        assert_true(scan_ended(&scan));
         free(copy);
     }
 }
