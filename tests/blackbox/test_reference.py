@@ -257,3 +257,12 @@ def test_each_example_of_the_reference_loads(title, directory, leaf):
         if done.returncode != 0:
             failed.append("%s: %s\n%s" % (key, done.stderr, text))
     assert not failed, "\n".join(failed)
+
+
+@pytest.mark.parametrize("page", ["weir.1", "weir.yaml.5"])
+def test_mandoc_has_no_warnings_for_the_manual_pages(page):
+    mandoc = shutil.which("mandoc")
+    if mandoc is None:
+        pytest.skip("no mandoc here")
+    done = subprocess.run([mandoc, "-Tlint", "-Wwarning", h.ROOT / "docs" / "man" / page], stdout=subprocess.PIPE, universal_newlines=True, timeout=60)
+    assert done.returncode == 0, done.stdout
