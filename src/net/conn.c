@@ -669,6 +669,11 @@ static void conn_on_deadline(struct deadline *deadline)
 
 /* --- doors ----------------------------------------------------------------------------------- */
 
+static void abort_node(struct list *node)
+{
+    conn_abort(CONTAINER_OF(node, struct conn, node));
+}
+
 static struct conn *conn_new(struct loop *loop, int fd, const struct conn_handler *handler,
                              void *arg, struct conn_limits limits)
 {
@@ -685,7 +690,7 @@ static struct conn *conn_new(struct loop *loop, int fd, const struct conn_handle
     task_init(&conn->task, conn_on_task);
     deadline_init(&conn->deadline, conn_on_deadline);
     list_init(&conn->node);
-    list_push_back(loop_conns(loop), &conn->node);
+    loop_add_conn(loop, &conn->node, abort_node);
     conn_do_later(conn, TODO_START);
     return conn;
 }

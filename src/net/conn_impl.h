@@ -18,7 +18,7 @@ enum conn_state {
 /* Kept small: tens of thousands of them are idle. What is rarely needed hangs behind a pointer. */
 struct conn {
     ev_io io;
-    struct list node; /* in loop_conns() */
+    struct list node; /* in the loop's list of connections */
     struct loop *loop;
     const struct conn_handler *handler; /* NULL: nobody listens any more */
     void *arg;
@@ -68,8 +68,3 @@ extern const struct transport_ops plain_ops;
 
 /* What conn_maybe_read answers, asked of the socket. */
 uint64_t conn_find_maybe_read(const struct conn *conn);
-
-static inline struct conn *conn_of_node(struct list *node)
-{
-    return CONTAINER_OF(node, struct conn, node);
-}

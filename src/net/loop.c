@@ -5,9 +5,7 @@
 #include "net/loop.h"
 
 #include "base/clock.h"
-#include "net/conn_impl.h"
 #include "net/loop_impl.h"
-#include "net/wall_alarm_impl.h"
 #include "net/wheel_impl.h"
 
 #include <ev.h>
@@ -17,12 +15,13 @@ struct loop {
     struct ev_loop *ev; /* owns */
     struct clock clock;
     int64_t now_us;
-    int64_t turn_wall_us;       /* loop_turn: when it was called last */
-    struct wall_alarms *alarms; /* owns; NULL: none was ever set */
+    int64_t turn_wall_us;      /* loop_turn: when it was called last */
+    struct loop_extra *alarms; /* owns; NULL: none was ever set */
     struct buf_pool bufs;
     struct list tasks;      /* for the end of this turn */
     struct list next_tasks; /* for the next turn */
     struct list conns;
+    void (*abort_conn)(struct list *node); /* of one in conns */
     struct reap *reap_first, **reap_last;
     char *scratch; /* owns: LOOP_SCRATCH_BYTES, made on first use */
     ev_check after_wait;
@@ -244,9 +243,10 @@ void loop_free(struct loop *loop)
         return;
     end_turn(loop);
     LIST_EACH(node, &loop->conns)
-    conn_abort(conn_of_node(node));
+    loop->abort_conn(node);
     end_turn(loop);
-    wall_alarms_free(loop->alarms);
+    if (loop->alarms != NULL)
+        loop->alarms->free(loop->alarms);
     ev_loop_destroy(loop->ev);
     buf_pool_deinit(&loop->bufs);
     free(loop->scratch);
@@ -262,14 +262,14 @@ void loop_run(struct loop *loop)
 }
 
 /* A wall clock that runs moves as far as the monotonic one; both are read one after the other. */
-static enum wall_clock_news wall_clock_news(struct loop *loop, int64_t passed_us)
+static bool was_wall_clock_set(struct loop *loop, int64_t passed_us)
 {
     enum { TOLERANCE_US = 100 * 1000 };
     int64_t wall_us = loop_wall_us(loop);
     int64_t jump_us = wall_us - loop->turn_wall_us - passed_us;
 
     loop->turn_wall_us = wall_us;
-    return jump_us > TOLERANCE_US || jump_us < -TOLERANCE_US ? WALL_CLOCK_WAS_SET : WALL_CLOCK_RUNS;
+    return jump_us > TOLERANCE_US || jump_us < -TOLERANCE_US;
 }
 
 void loop_turn(struct loop *loop)
@@ -278,18 +278,16 @@ void loop_turn(struct loop *loop)
 
     ev_run(loop->ev, EVRUN_NOWAIT);
     loop->now_us = mono_us(loop);
-    enum wall_clock_news news = wall_clock_news(loop, loop->now_us - began_us);
+    bool was_set = was_wall_clock_set(loop, loop->now_us - began_us);
     wheel_advance(&loop->wheel, loop_now_ms(loop));
     if (loop->alarms != NULL)
-        wall_alarms_ring(loop->alarms, news);
+        loop->alarms->turn(loop->alarms, was_set);
     end_turn(loop);
 }
 
-struct wall_alarms *loop_wall_alarms(struct loop *loop)
+struct loop_extra **loop_alarms(struct loop *loop)
 {
-    if (loop->alarms == NULL)
-        loop->alarms = wall_alarms_new(loop);
-    return loop->alarms;
+    return &loop->alarms;
 }
 
 void loop_limit_descriptors(struct loop *loop, int accept_max, int connect_max)
@@ -360,7 +358,13 @@ struct ev_loop *loop_ev(struct loop *loop)
     return loop->ev;
 }
 
-struct list *loop_conns(struct loop *loop)
+void loop_add_conn(struct loop *loop, struct list *node, void (*abort)(struct list *node))
+{
+    loop->abort_conn = abort;
+    list_push_back(&loop->conns, node);
+}
+
+const struct list *loop_conns(const struct loop *loop)
 {
     return &loop->conns;
 }

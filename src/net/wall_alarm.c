@@ -3,7 +3,6 @@
 #include "net/wall_alarm.h"
 
 #include "net/loop_impl.h"
-#include "net/wall_alarm_impl.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #define DATE_MAX_US (INT64_C(7258118400) * 1000000)
 
 struct wall_alarms {
+    struct loop_extra extra;
     struct loop *loop; /* borrows */
     struct list set;   /* struct wall_alarm */
     int fd;            /* owns */
@@ -38,7 +38,8 @@ static void arm(struct wall_alarms *alarms)
         assert_failed("timerfd_settime failed", __FILE__, __LINE__);
 }
 
-void wall_alarms_ring(struct wall_alarms *alarms, enum wall_clock_news news)
+/* Rings what is due, or everything when the wall clock was set. */
+static void ring_due(struct wall_alarms *alarms, bool was_clock_set)
 {
     int64_t now_us = loop_wall_us(alarms->loop);
     struct list due;
@@ -47,7 +48,7 @@ void wall_alarms_ring(struct wall_alarms *alarms, enum wall_clock_news news)
     LIST_EACH(node, &alarms->set)
     {
         struct wall_alarm *alarm = CONTAINER_OF(node, struct wall_alarm, node);
-        if (news == WALL_CLOCK_RUNS && alarm->at_wall_us > now_us)
+        if (!was_clock_set && alarm->at_wall_us > now_us)
             continue;
         list_remove(node);
         list_push_back(&due, node);
@@ -62,23 +63,40 @@ void wall_alarms_ring(struct wall_alarms *alarms, enum wall_clock_news news)
 static void on_timer(void *arg, int fd, int events UNUSED)
 {
     struct wall_alarms *alarms = arg;
-    enum wall_clock_news news = WALL_CLOCK_RUNS;
+    bool was_clock_set = false;
     uint64_t expirations;
 
     if (read(fd, &expirations, sizeof(expirations)) < 0) {
         if (errno != ECANCELED)
             return;
-        news = WALL_CLOCK_WAS_SET;
+        was_clock_set = true;
     }
     alarms->armed_us = 0;
-    wall_alarms_ring(alarms, news);
+    ring_due(alarms, was_clock_set);
     arm(alarms);
 }
 
-struct wall_alarms *wall_alarms_new(struct loop *loop)
+/* --- what the loop has of it ----------------------------------------------------------------- */
+
+static void on_turn(struct loop_extra *extra, bool was_wall_clock_set)
+{
+    ring_due(CONTAINER_OF(extra, struct wall_alarms, extra), was_wall_clock_set);
+}
+
+static void alarms_free(struct loop_extra *extra)
+{
+    struct wall_alarms *alarms = CONTAINER_OF(extra, struct wall_alarms, extra);
+
+    fd_watch_free(alarms->watch);
+    close(alarms->fd);
+    free(alarms);
+}
+
+static struct wall_alarms *alarms_new(struct loop *loop)
 {
     struct wall_alarms *alarms = mem_new(sizeof(*alarms));
 
+    alarms->extra = (struct loop_extra){.turn = on_turn, .free = alarms_free};
     alarms->loop = loop;
     list_init(&alarms->set);
     alarms->fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -88,14 +106,16 @@ struct wall_alarms *wall_alarms_new(struct loop *loop)
     return alarms;
 }
 
-void wall_alarms_free(struct wall_alarms *alarms)
+static struct wall_alarms *alarms_of(struct loop *loop)
 {
-    if (alarms == NULL)
-        return;
-    fd_watch_free(alarms->watch);
-    close(alarms->fd);
-    free(alarms);
+    struct loop_extra **extra = loop_alarms(loop);
+
+    if (*extra == NULL)
+        *extra = &alarms_new(loop)->extra;
+    return CONTAINER_OF(*extra, struct wall_alarms, extra);
 }
+
+/* --- alarms ---------------------------------------------------------------------------------- */
 
 void wall_alarm_init(struct wall_alarm *alarm, void (*ring)(struct wall_alarm *alarm))
 {
@@ -105,7 +125,7 @@ void wall_alarm_init(struct wall_alarm *alarm, void (*ring)(struct wall_alarm *a
 
 void wall_alarm_set(struct loop *loop, struct wall_alarm *alarm, int64_t at_wall_us)
 {
-    struct wall_alarms *alarms = loop_wall_alarms(loop);
+    struct wall_alarms *alarms = alarms_of(loop);
 
     wall_alarm_clear(alarm);
     alarm->at_wall_us = at_wall_us;

@@ -3,7 +3,7 @@
  * wheel finds it too early and files it again. */
 #pragma once
 
-#include "net/loop.h"
+#include "net/deadline.h"
 
 enum {
     WHEEL_TICK_MS = 16,

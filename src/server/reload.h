@@ -11,7 +11,7 @@
 #include "control/logs.h"
 #include "server/disposal.h"
 #include "server/load.h"
-#include "server/server.h"
+#include "server/options.h"
 #include "server/workers.h"
 
 /* The outcome of the last reload, for the admin port (the start counts as one). */
