@@ -1,4 +1,4 @@
-/* The inside of a connection, for conn.c, plain.c and the loop's end. */
+/* The inside of a connection, for conn*.c, plain.c and the loop's end. */
 #pragma once
 
 #include "net/conn.h"
@@ -64,7 +64,65 @@ struct conn {
     uint64_t maybe_read; /* of a client connection that has ended: see conn_maybe_read */
 };
 
+/* What the task at the end of the turn is for. */
+enum {
+    TODO_START = BIT(0),
+    TODO_OFFER = BIT(1), /* unused bytes again, then what the transport has pending */
+    TODO_FLUSH = BIT(2),
+    TODO_READY = BIT(3), /* conn_transport_ready */
+};
+
 extern const struct transport_ops plain_ops;
+
+/* --- conn.c ---------------------------------------------------------------------------------- */
+
+/* A connection that begins with the handshake of its transport, and a task to start it. */
+struct conn *conn_new(struct loop *loop, int fd, const struct conn_handler *handler, void *arg,
+                      struct conn_limits limits);
+
+/* Ends it for `reason` and tells the user. Memory goes after the turn. */
+void conn_end(struct conn *conn, enum reason reason);
+
+/* Ends with what the transport found out, or else with `reason`. */
+void conn_fail(struct conn *conn, enum reason reason);
+
+/* Tells epoll, by way of libev, when what the connection waits for has changed; mostly it has not. */
+void conn_watch(struct conn *conn);
+
+/* Does what the TODO_ bits say at the end of this turn. */
+void conn_do_later(struct conn *conn, unsigned todo);
+
+/* --- conn_write.c ---------------------------------------------------------------------------- */
+
+void conn_flush(struct conn *conn);
+
+/* The socket was full, and is writable now. */
+void conn_made_room(struct conn *conn);
+
+/* All is written: says goodbye, and waits for the peer's end. */
+void conn_linger(struct conn *conn);
+void conn_end_lingering(struct conn *conn);
+
+/* --- conn_read.c ----------------------------------------------------------------------------- */
+
+void conn_read(struct conn *conn);
+void conn_readable(struct conn *conn);
+
+/* Offers unused bytes once more: after conn_resume or conn_kick. */
+void conn_offer_again(struct conn *conn);
+
+/* Throws away what the peer still sends after conn_close. */
+void conn_swallow(struct conn *conn);
+
+/* --- conn_open.c ----------------------------------------------------------------------------- */
+
+/* The first turn of a new connection. */
+void conn_start(struct conn *conn);
+
+/* connect() has ended, well or not. */
+void conn_connected(struct conn *conn);
+void conn_handshake(struct conn *conn);
+void conn_handshake_event(struct conn *conn);
 
 /* What conn_maybe_read answers, asked of the socket. */
 uint64_t conn_find_maybe_read(const struct conn *conn);
