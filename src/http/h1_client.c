@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+/* Where we are in the response. */
 enum in_state {
     IN_IDLE, /* no request out: any byte is too much */
     IN_HEAD, /* a response head is to come */
@@ -16,7 +17,28 @@ enum in_state {
     IN_CLOSED,
 };
 
+static const uint8_t in_may_follow[] = {
+    [IN_IDLE] = BIT(IN_IDLE) | BIT(IN_HEAD) | BIT(IN_CLOSED), /* IDLE: nothing was sent */
+    [IN_HEAD] = BIT(IN_LENGTH) | BIT(IN_CHUNKED) | BIT(IN_RAW) | BIT(IN_DONE) | BIT(IN_CLOSED),
+    [IN_LENGTH] = BIT(IN_DONE) | BIT(IN_CLOSED),
+    [IN_CHUNKED] = BIT(IN_TRAILERS) | BIT(IN_CLOSED),
+    [IN_TRAILERS] = BIT(IN_DONE) | BIT(IN_CLOSED),
+    [IN_RAW] = BIT(IN_DONE) | BIT(IN_CLOSED),
+    [IN_DONE] = BIT(IN_IDLE) | BIT(IN_CLOSED),
+    [IN_CLOSED] = BIT(IN_CLOSED),
+};
+
+/* Where we are in the request. IDLE means that there is no stream whose head was sent. */
 enum out_state { OUT_IDLE, OUT_HEAD, OUT_LENGTH, OUT_CHUNKED, OUT_TUNNEL, OUT_DONE };
+
+static const uint8_t out_may_follow[] = {
+    [OUT_IDLE] = BIT(OUT_HEAD),
+    [OUT_HEAD] = BIT(OUT_LENGTH) | BIT(OUT_CHUNKED) | BIT(OUT_DONE) | BIT(OUT_IDLE),
+    [OUT_LENGTH] = BIT(OUT_DONE) | BIT(OUT_IDLE),
+    [OUT_CHUNKED] = BIT(OUT_DONE) | BIT(OUT_IDLE),
+    [OUT_TUNNEL] = BIT(OUT_DONE) | BIT(OUT_IDLE),
+    [OUT_DONE] = BIT(OUT_TUNNEL) | BIT(OUT_DONE) | BIT(OUT_IDLE),
+};
 
 struct h1_client {
     struct session session;
@@ -35,6 +57,18 @@ struct h1_client {
     bool feeding;         /* inside client_feed: more bytes may follow those in hand */
     bool awaits_continue; /* the body was announced with Expect, and no 100 has asked for it */
 };
+
+static void in_enter(struct h1_client *c, enum in_state next)
+{
+    ASSERT((in_may_follow[c->in] & BIT(next)) != 0);
+    c->in = next;
+}
+
+static void out_enter(struct h1_client *c, enum out_state next)
+{
+    ASSERT((out_may_follow[c->out] & BIT(next)) != 0);
+    c->out = next;
+}
 
 static struct h1_client *of_session(struct session *session)
 {
@@ -62,7 +96,7 @@ static void say_close(struct h1_client *c, enum reason reason)
         return;
     c->said_close = true;
     c->session.wants_early_close = true;
-    c->in = IN_CLOSED;
+    in_enter(c, IN_CLOSED);
     c->session.owner->want_close(&c->session, c->failure != REASON_NONE ? c->failure : reason);
 }
 
@@ -76,7 +110,7 @@ static void fail_response(struct h1_client *c, enum reason reason)
 {
     bool tell = c->stream_open && c->in != IN_DONE && c->in != IN_CLOSED;
 
-    c->in = IN_CLOSED;
+    in_enter(c, IN_CLOSED);
     c->failure = reason; /* the user may close the stream in on_reset */
     c->session.wants_early_close = true;
     if (tell)
@@ -90,17 +124,17 @@ static void begin_body(struct h1_client *c, const struct head *head)
 {
     switch (h1_response_framing(head, c->method)) {
     case H1_NO_BODY:
-        c->in = IN_DONE;
+        in_enter(c, IN_DONE);
         break;
     case H1_LENGTH:
-        c->in = IN_LENGTH;
+        in_enter(c, IN_LENGTH);
         c->in_left = (uint64_t)head->content_length;
         break;
     case H1_CHUNKED:
-        c->in = IN_CHUNKED;
+        in_enter(c, IN_CHUNKED);
         break;
     case H1_UNTIL_CLOSE:
-        c->in = IN_RAW;
+        in_enter(c, IN_RAW);
         c->session.wants_early_close = true;
         break;
     }
@@ -114,8 +148,8 @@ static void take_switch(struct h1_client *c, struct head *head)
         fail_response(c, REASON_UPSTREAM_PROTOCOL);
         return;
     }
-    c->in = IN_RAW;
-    c->out = OUT_TUNNEL;
+    in_enter(c, IN_RAW);
+    out_enter(c, OUT_TUNNEL);
     c->session.wants_early_close = true;
     c->stream.handler->on_head(&c->stream, head, MORE);
 }
@@ -159,7 +193,7 @@ static size_t feed_head(struct h1_client *c, struct str data)
 static void hand_on(struct h1_client *c, struct slice data, enum end end)
 {
     if (end == END)
-        c->in = IN_DONE;
+        in_enter(c, IN_DONE);
     if (c->stream_open)
         c->stream.handler->on_body(&c->stream, data, end);
 }
@@ -185,7 +219,7 @@ static size_t feed_chunked(struct h1_client *c, struct slice data)
         hand_on(c, (struct slice){data.buf, payload.ptr, payload.len}, MORE);
         break;
     case H1_CHUNK_LAST:
-        c->in = IN_TRAILERS;
+        in_enter(c, IN_TRAILERS);
         break;
     case H1_CHUNK_BAD:
     case H1_CHUNK_LONG:
@@ -206,7 +240,7 @@ static size_t feed_trailers(struct h1_client *c, struct str data)
     }
     if (trailers == NULL)
         return 0;
-    c->in = IN_DONE;
+    in_enter(c, IN_DONE);
     if (trailers->field_count > 0)
         c->stream.handler->on_trailers(&c->stream, trailers->fields, trailers->field_count);
     else
@@ -240,7 +274,7 @@ static size_t feed_some(struct h1_client *c, struct slice data)
 
 static void become_idle(struct h1_client *c)
 {
-    c->in = IN_IDLE;
+    in_enter(c, IN_IDLE);
     set_phase(c, SESSION_IDLE);
 }
 
@@ -277,7 +311,7 @@ static void client_fail(struct session *session, enum reason reason)
     bool tell = c->stream_open && c->in != IN_DONE && c->in != IN_CLOSED;
 
     c->said_close = true;
-    c->in = IN_CLOSED;
+    in_enter(c, IN_CLOSED);
     session->wants_early_close = true;
     if (tell)
         c->stream.handler->on_reset(&c->stream, reason);
@@ -345,7 +379,7 @@ static struct stream *client_open(struct session *session, struct arena *arena,
     c->paused = c->full = false;
     c->asked_upgrade = (struct str){0};
     c->had_interim = false;
-    c->out = OUT_HEAD;
+    out_enter(c, OUT_HEAD);
     set_phase(c, SESSION_BUSY);
     return &c->stream;
 }
@@ -368,7 +402,7 @@ static void client_send_head(struct stream *stream, const struct head *head, enu
         return;
     c->method = head->method;
     c->names = (uint8_t)head->names;
-    c->in = IN_HEAD;
+    in_enter(c, IN_HEAD);
     if (head->close) {
         frame.connection = STR("close");
         c->session.wants_early_close = true;
@@ -381,20 +415,20 @@ static void client_send_head(struct stream *stream, const struct head *head, enu
         frame.framing = H1_NO_BODY;
         frame.connection = STR("Upgrade");
         frame.upgrade = head->upgrade;
-        c->out = OUT_DONE; /* until the answer is 101 */
+        out_enter(c, OUT_DONE); /* until the answer is 101 */
     } else if (end == END) {
         frame.framing = H1_NO_BODY;
         if (head->content_length == 0 || expects_length(head->method))
             frame.content_length = 0;
-        c->out = OUT_DONE;
+        out_enter(c, OUT_DONE);
     } else if (head->content_length >= 0) {
         frame.framing = H1_LENGTH;
         frame.content_length = head->content_length;
         c->out_left = (uint64_t)head->content_length;
-        c->out = OUT_LENGTH;
+        out_enter(c, OUT_LENGTH);
     } else {
         frame.framing = H1_CHUNKED;
-        c->out = OUT_CHUNKED;
+        out_enter(c, OUT_CHUNKED);
     }
     frame.expect_continue = head->expects_continue && c->out != OUT_DONE;
     c->awaits_continue = frame.expect_continue;
@@ -421,7 +455,7 @@ static void end_request(struct h1_client *c)
 {
     if (c->out == OUT_LENGTH && c->out_left > 0)
         c->session.wants_early_close = true; /* shorter than announced: never to be continued */
-    c->out = OUT_DONE;
+    out_enter(c, OUT_DONE);
 }
 
 static enum stream_status client_send_body(struct stream *stream, struct slice data, enum end end)
@@ -486,7 +520,7 @@ static void client_close(struct stream *stream)
     ASSERT(c->stream_open);
     c->stream_open = false;
     c->session.open_streams = 0;
-    c->out = OUT_IDLE;
+    out_enter(c, OUT_IDLE);
     arena_reset(&c->later_heads);
     if (c->paused) {
         c->paused = false;
