@@ -198,6 +198,20 @@ def test_written_files_are_a_complete_configuration(weir, tmp_path):
         assert [process.wait(40) for process in running] == [0, 0]
 
 
+# --- files -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/security.md", "docs/performance.md", "bench/README.md"])
+def test_the_files_that_a_document_names_exist(page):
+    path = h.ROOT / page
+    text = re.sub(r"^.*\(new\).*$", "", path.read_text(), flags=re.M)  # of changes on paper
+    links = [name for name in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", text)]
+    missing = [name for name in links if not (path.parent / name).exists()]
+    named = re.findall(r"`((?:src/)?(?:[a-z0-9_]+/)+[a-z0-9_]+\.(?:c|h|py|sh|yaml|md))`", text)
+    missing += [name for name in named if not any((h.ROOT / base / name).exists() for base in ("", "src", "include"))]
+    assert not missing, missing
+
+
 # --- configurations ----------------------------------------------------------------------------------
 
 
