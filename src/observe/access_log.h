@@ -52,10 +52,11 @@ void access_ring_on_wake(struct access_ring *ring, void (*wake)(void *arg), void
 bool access_ring_sleep(struct access_ring *ring);
 void access_ring_stay_awake(struct access_ring *ring);
 
-/* Log thread: takes out everything there is, formats it and hands lines to the writer. Entries go
- * to `path` ("-": standard output, "": nowhere), the workers' own log lines to standard error.
- * Memory is bounded; a full disk, a slow pipe or a reader that has gone costs lines, which are
- * counted. A writer is made on the control thread and then used on the log thread alone. */
+/* Log thread: takes all records out of a ring. Entries go to the sinks of the writer (log_sink.h): the
+ * first one writes to `path` ("-": standard output, "": there is none). The workers' own log lines go
+ * to standard error. Memory is bounded. Lines are lost, and counted, when the disk is full, a pipe is
+ * slow or its reader has closed it. A writer is made on the control thread, and then used on the log
+ * thread alone. */
 struct access_writer;
 MUST_USE struct access_writer *access_writer_new(struct str path, struct err *err);
 void access_writer_free(struct access_writer *writer); /* flushes first, bounded */

@@ -1,53 +1,70 @@
-/* The log thread's end of the access log: takes records out of the workers' rings, entries to
- * the access log and the workers' own log lines to standard error. Rings are emptied whatever
- * happens to the files; what the files do not take in time is counted as lost. */
+/* The log thread's end of the access log. It takes records out of the workers' rings: entries go to the
+ * sinks, and the workers' own log lines to standard error. Rings are emptied whatever happens to the
+ * sinks. What a sink cannot take in time is lost, and counted. */
 #include "observe/access_ring_impl.h"
 #include "observe/log_file_impl.h"
+#include "observe/log_sink.h"
 
 #include "base/clock.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
-enum {
-    TEXT_COUNT = 13,
-    JSON_LINE_MAX = TEXT_COUNT * ACCESS_TEXT_MAX * 6 + 4096, /* every byte as \u00xx */
-    FLUSH_BYTES = 128 * 1024,
-    CLOSE_MS = 500, /* how long a slow reader of the last lines is waited for */
-};
+enum { CLOSE_MS = 500 }; /* how long the end waits for a slow reader of the last lines */
 
 struct access_writer {
-    struct log_file entries, lines;
-    bool is_off; /* path "": entries are thrown away */
-    void (*watch)(void *arg, const struct access_entry *entry);
-    void *watch_arg;
+    struct log_file lines;
+    struct log_sink *sinks; /* owns */
+    struct log_sink *file;  /* the sink of `path`, one of `sinks`; NULL for "" */
 };
 
 struct access_writer *access_writer_new(struct str path, struct err *err)
 {
-    struct access_writer *writer = mem_new(sizeof(*writer));
+    struct log_sink *file = path.len > 0 ? file_sink_new(path, err) : NULL;
 
-    log_file_init_fd(&writer->lines, STDERR_FILENO);
-    log_file_init_fd(&writer->entries, STDOUT_FILENO);
-    writer->is_off = path.len == 0;
-    if (path.len == 0 || str_eq(path, STR("-")))
-        return writer;
-    if (log_file_init_path(&writer->entries, path, err) < 0) {
-        free(writer);
+    if (path.len > 0 && file == NULL)
         return NULL;
-    }
+    struct access_writer *writer = mem_new(sizeof(*writer));
+    log_file_init_fd(&writer->lines, STDERR_FILENO);
+    writer->file = file;
+    if (file != NULL)
+        access_writer_add(writer, file);
     return writer;
+}
+
+void access_writer_add(struct access_writer *writer, struct log_sink *sink)
+{
+    struct log_sink **end = &writer->sinks;
+
+    while (*end != NULL)
+        end = &(*end)->next;
+    sink->next = NULL;
+    *end = sink;
+}
+
+void access_writer_watch(struct access_writer *writer,
+                         void (*watch)(void *arg, const struct access_entry *entry), void *arg)
+{
+    if (watch != NULL)
+        access_writer_add(writer, watch_sink_new(watch, arg));
 }
 
 void access_writer_flush(struct access_writer *writer)
 {
-    log_file_flush(&writer->entries);
+    for (struct log_sink *sink = writer->sinks; sink != NULL; sink = sink->next) {
+        if (sink->ops->flush != NULL)
+            sink->ops->flush(sink);
+    }
     log_file_flush(&writer->lines);
 }
 
 bool access_writer_is_behind(const struct access_writer *writer)
 {
-    return writer->entries.len > 0 || writer->lines.len > 0;
+    for (const struct log_sink *sink = writer->sinks; sink != NULL; sink = sink->next) {
+        if (sink->ops->is_behind != NULL && sink->ops->is_behind(sink))
+            return true;
+    }
+    return writer->lines.len > 0;
 }
 
 void access_writer_free(struct access_writer *writer)
@@ -60,50 +77,38 @@ void access_writer_free(struct access_writer *writer)
         usleep(10000);
         access_writer_flush(writer);
     }
-    log_file_deinit(&writer->entries);
+    for (struct log_sink *next, *sink = writer->sinks; sink != NULL; sink = next) {
+        next = sink->next;
+        sink->ops->free(sink);
+    }
     log_file_deinit(&writer->lines);
     free(writer);
 }
 
 void access_writer_reopen(struct access_writer *writer)
 {
-    log_file_reopen(&writer->entries);
+    for (struct log_sink *sink = writer->sinks; sink != NULL; sink = sink->next) {
+        if (sink->ops->reopen != NULL)
+            sink->ops->reopen(sink);
+    }
 }
 
 int access_writer_give_to(struct access_writer *writer, uid_t uid, struct err *err)
 {
-    return log_file_give_to(&writer->entries, uid, err);
-}
-
-void access_writer_watch(struct access_writer *writer,
-                         void (*watch)(void *arg, const struct access_entry *entry), void *arg)
-{
-    writer->watch = watch;
-    writer->watch_arg = arg;
-}
-
-static void write_entry(struct access_writer *writer, const struct access_entry *entry)
-{
-    char *room = log_file_room(&writer->entries, JSON_LINE_MAX);
-
-    if (room == NULL)
-        return;
-    log_file_add(&writer->entries, access_entry_json(entry, room, JSON_LINE_MAX));
-    if (writer->entries.len >= FLUSH_BYTES)
-        log_file_flush(&writer->entries);
+    return writer->file != NULL ? file_sink_give_to(writer->file, uid, err) : 0;
 }
 
 static void take_entry(struct access_writer *writer, struct str content)
 {
     struct access_entry entry;
 
-    if (writer->is_off && writer->watch == NULL)
+    if (writer->sinks == NULL)
         return;
     access_entry_unpack(content, &entry);
-    if (writer->watch != NULL)
-        writer->watch(writer->watch_arg, &entry);
-    if (!writer->is_off)
-        write_entry(writer, &entry);
+    for (struct log_sink *sink = writer->sinks; sink != NULL; sink = sink->next) {
+        if (sink->ops->accepts == NULL || sink->ops->accepts(sink, &entry))
+            sink->ops->write(sink, &entry);
+    }
 }
 
 static void write_line(struct access_writer *writer, struct str line)
@@ -132,13 +137,23 @@ size_t access_writer_drain(struct access_writer *writer, struct access_ring *rin
     return count;
 }
 
+static struct log_sink_figures figures_of(const struct access_writer *writer)
+{
+    struct log_sink_figures figures = {0};
+
+    for (const struct log_sink *sink = writer->sinks; sink != NULL; sink = sink->next) {
+        if (sink->ops->metrics != NULL)
+            sink->ops->metrics(sink, &figures);
+    }
+    return figures;
+}
+
 uint64_t access_writer_failed(const struct access_writer *writer)
 {
-    return writer->entries.lost + writer->entries.errors + writer->lines.lost +
-           writer->lines.errors;
+    return figures_of(writer).lost + writer->lines.lost + writer->lines.errors;
 }
 
 uint64_t access_writer_reopen_failures(const struct access_writer *writer)
 {
-    return writer->entries.reopen_failures;
+    return figures_of(writer).reopen_failures;
 }
