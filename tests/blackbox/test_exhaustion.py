@@ -89,7 +89,7 @@ def test_clients_that_wait_for_a_paused_listener_are_served_later(weir, upstream
     limit_descriptors(w, 256)
     socks = crowd_of(w, 256)
     w.wait_for_metric(lambda m: m.sum("weir_accept_paused_total") >= 1, what="a pause")
-    late = w.connect()  # somebody for whom there is no descriptor now
+    late = w.connect()  # a client that gets no descriptor now
     late.send(request_bytes())
     for sock in socks:
         sock.close()
@@ -119,7 +119,7 @@ def colliding(first, second, count):
 
 JAVA = colliding("Aa", "BB", 1536)  # m = 31
 DJB2 = colliding("Ez", "FY", 1536)  # m = 33
-# SipHash-1-3 itself, with a key of nothing: Python's own hash when told so; the same low bits.
+# SipHash-1-3 with a zero key is Python's own hash with PYTHONHASHSEED=0; the same low bits.
 SIP_SCRIPT = """
 import itertools
 found = (n for n in itertools.count() if hash(b"%022d" % n) & 0x3ff == 0)

@@ -101,7 +101,7 @@ def test_a_body_that_is_too_large_is_told_in_the_same_way(weir, upstream, h2, an
     w.wait_for_reason("body_too_large")
 
 
-# --- what others are told ----------------------------------------------------------------------------
+# --- responses to other clients ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("trusted", [False, True])

@@ -258,7 +258,7 @@ def test_a_reset_stream_cancels_the_upstream_request(weir, upstream):
         client.reset(stream_id)
         assert conn.closed.wait(5)
         assert time.monotonic() - began < 1
-        # the connection goes on
+        # the connection stays usable
         up.handler = o.respond()
         assert client.request().body == b"hello"
 

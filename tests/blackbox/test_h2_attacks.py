@@ -76,7 +76,7 @@ def rig(weir, upstream):
     good = w.connect()
     assert good.request().status == 200
     yield w
-    assert good.request().status == 200  # nobody else noticed
+    assert good.request().status == 200  # other clients are not affected
     assert w.admin("/ready")[0] == 200
 
 

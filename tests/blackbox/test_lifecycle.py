@@ -81,7 +81,7 @@ def test_h2_gets_a_goaway_and_finishes_its_streams(weir, upstream):
 
 
 def test_a_client_between_two_requests_may_ask_once_more(weir, upstream):
-    # Its request may have been on its way when we were told to end: no answer to that would be a lost request.
+    # Its request may have been on its way when SIGTERM arrived: without a response it would be lost.
     w = weir(upstream())
     client = w.connect()
     client.request()
@@ -286,7 +286,7 @@ def test_a_request_in_flight_finishes_on_the_configuration_it_began_with(weir, u
 
 
 def test_a_request_in_flight_outlives_two_configurations(weir, upstream):
-    # Its group stays in the second, which nothing else uses, and goes with the third.
+    # The second configuration, which nothing else uses, still has its group. The third has not.
     up = upstream(o.respond(b"done", delay=1))
     w = weir(up, top={"workers": 1})
     client = w.connect()

@@ -57,7 +57,7 @@ def aborted(w):
     try:
         resource.prlimit(w.pid, resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     except PermissionError:
-        pass  # a process that is not dumpable is nobody's to change
+        pass  # only root can change a process that is not dumpable
     w.signal(signal.SIGABRT)
     ended = os.waitid(os.P_PID, w.pid, os.WEXITED | os.WNOWAIT)
     w.wait()

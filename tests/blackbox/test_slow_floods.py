@@ -150,7 +150,7 @@ def test_a_thousand_slow_readers_cost_little_and_no_neighbour(weir, spring):
     if is_sanitized():
         return  # sanitizers keep what is freed
     deadline = time.monotonic() + 10
-    while w.resident_bytes() - before > 64 * MIB:  # it goes back to the system
+    while w.resident_bytes() - before > 64 * MIB:  # the memory is returned to the system
         assert time.monotonic() < deadline, "%d KiB" % ((w.resident_bytes() - before) / KIB)
         time.sleep(0.1)
 

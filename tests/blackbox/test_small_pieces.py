@@ -8,7 +8,7 @@ import pytest
 
 from harness.frames import DATA, END_HEADERS, END_STREAM, HEADERS, PREFACE, SETTINGS, frame, literal
 
-PIECES = 30000  # fits into a window that nobody opens
+PIECES = 30000  # fits into the initial window
 MOST = 400  # pieces that may be left of them
 CHUNKS = b"1\r\nx\r\n" * PIECES + b"0\r\n\r\n"
 

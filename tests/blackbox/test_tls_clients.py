@@ -80,7 +80,7 @@ def test_the_application_gets_the_client_certificate(weir, upstream, ca, leaf, s
         "x-client-cert-fingerprint": hashlib.sha256(shown.der).hexdigest(),
     }
     assert fields_seen(up) == told
-    with w.connect(tls=context, session=session) as client:  # and again when the ticket has told us
+    with w.connect(tls=context, session=session) as client:  # and again with the certificate of the ticket
         assert client.request(fields=forged).status == 200 and client.sock.session_reused
     assert fields_seen(up) == told
 
