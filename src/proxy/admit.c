@@ -62,12 +62,12 @@ void admit_release_listener(struct proxy *proxy, uint64_t listener_key)
 
 /* --- clients --------------------------------------------------------------------------------- */
 
-static bool is_exempt(const struct downstream *down)
+static bool is_exempt(const struct client *client)
 {
-    const struct per_client_conf *conf = &down->listener->conf->per_client;
+    const struct per_client_conf *conf = &client->listener->conf->per_client;
 
-    return down->trusted || down->peer_is_unix ||
-           cidrs_contain(conf->exempt, conf->exempt_count, down->peer_ip);
+    return client->is_trusted || client->is_unix ||
+           cidrs_contain(conf->exempt, conf->exempt_count, client->ip);
 }
 
 /* The key of the network that counts as one client. */
@@ -85,31 +85,31 @@ static uint64_t address_key(const struct quotas *quotas, const uint8_t address[1
     return quotas_key(quotas, ip, sizeof(ip), scope);
 }
 
-enum reason admit_client(struct downstream *down)
+enum reason admit_client(struct client *client)
 {
-    const struct per_client_conf *conf = &down->listener->conf->per_client;
-    struct quotas *quotas = down->proxy->quotas;
+    const struct per_client_conf *conf = &client->listener->conf->per_client;
+    struct quotas *quotas = client->proxy->quotas;
 
-    if (UNLIKELY(proxy_overload(down->proxy) >= OVERLOAD_REFUSE_NEW)) {
-        if (down->listener->tls != NULL)
+    if (UNLIKELY(proxy_overload(client->proxy) >= OVERLOAD_REFUSE_NEW)) {
+        if (client->listener->tls != NULL)
             return REASON_OVERLOAD;
-        down->is_unwelcome = true;
+        client->is_unwelcome = true;
     }
-    if (quotas == NULL || is_exempt(down))
+    if (quotas == NULL || is_exempt(client))
         return REASON_NONE;
-    uint64_t key = down->client_key =
-        address_key(quotas, down->peer_ip, 32, conf->ipv6_prefix, down->listener_key);
+    uint64_t key = client->key =
+        address_key(quotas, client->ip, 32, conf->ipv6_prefix, client->listener_key);
     if (conf->new_per_second > 0) {
         const struct meter_rate rate = {.every_us = MAX(1000000 / conf->new_per_second, 1),
                                         .burst = conf->new_per_second};
-        if (meter_take(quotas->meters, key, rate, loop_now_us(down->proxy->loop)) > 0)
+        if (meter_take(quotas->meters, key, rate, loop_now_us(client->proxy->loop)) > 0)
             return REASON_CLIENT_ARRIVALS;
     }
     if (conf->max_connections == 0)
         return REASON_NONE;
     switch (tally_take(quotas->connections, key, conf->max_connections)) {
     case TALLY_TAKEN:
-        down->is_tallied = true;
+        client->is_tallied = true;
         return REASON_NONE;
     case TALLY_REFUSED:
         return REASON_CLIENT_CONNECTIONS;
@@ -119,12 +119,12 @@ enum reason admit_client(struct downstream *down)
     UNREACHABLE("every answer is above");
 }
 
-void admit_release(struct downstream *down)
+void admit_release(struct client *client)
 {
-    if (down->is_tallied)
-        tally_give(down->proxy->quotas->connections, down->client_key);
-    down->is_tallied = false;
-    admit_release_listener(down->proxy, down->listener_key);
+    if (client->is_tallied)
+        tally_give(client->proxy->quotas->connections, client->key);
+    client->is_tallied = false;
+    admit_release_listener(client->proxy, client->listener_key);
 }
 
 /* --- requests -------------------------------------------------------------------------------- */
@@ -194,7 +194,7 @@ enum reason admit_request(struct exchange *x, const struct rate_limits_conf *lim
 
 void admit_handshake(struct downstream *down)
 {
-    struct proxy *proxy = down->proxy;
+    struct proxy *proxy = down->client.proxy;
     unsigned workers = proxy->quotas != NULL ? proxy->quotas->worker_count : 1;
     uint32_t share = (proxy->serving->config->max_handshakes + workers - 1) / workers;
 
@@ -204,7 +204,7 @@ void admit_handshake(struct downstream *down)
     struct downstream *oldest = CONTAINER_OF(proxy->handshakes.next, struct downstream, handshake);
     proxy_count_reason(proxy, REASON_HANDSHAKE_CAP);
     LOG_LIMITED(LOG_LEVEL_WARN, "handshake_cap_reached", "unfinished=%u client=%.*s", share,
-                STR_FMT(downstream_peer_text(oldest)));
+                STR_FMT(client_text(&oldest->client)));
     downstream_abort(oldest);
 }
 
@@ -213,5 +213,5 @@ void admit_handshake_over(struct downstream *down)
     if (!list_is_linked(&down->handshake))
         return;
     list_remove(&down->handshake);
-    down->proxy->handshake_count--;
+    down->client.proxy->handshake_count--;
 }

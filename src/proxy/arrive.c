@@ -66,10 +66,10 @@ static bool may_go_on(const struct exchange *x)
 /* A connection made to one name must not reach another that asks more of its clients. */
 static bool is_misdirected(const struct exchange *x)
 {
-    const struct downstream *client = x->client;
+    struct conn *conn = x->downstream->conn;
 
-    return client->listener->tls != NULL && client->conn != NULL &&
-           !tls_host_fits(client->conn, client->listener->tls, x->host);
+    return x->client->listener->tls != NULL && conn != NULL &&
+           !tls_host_fits(conn, x->client->listener->tls, x->host);
 }
 
 enum { OVERLOAD_RETRY_AFTER_S = 5 };

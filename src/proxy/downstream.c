@@ -1,7 +1,8 @@
-/* A client's connection: glues a conn (bytes) to a session (codec), chooses the codec, and watches
- * the clock between requests. What happens inside a request is the exchange's business.
+/* An HTTP connection of a client: connects a conn (bytes) with a session (codec), chooses the codec,
+ * and keeps the deadlines between requests. Who the client is is client.c; what happens inside a
+ * request is exchange.c.
  *
- * Memory: a downstream lives until its connection is closed and its last exchange has gone. */
+ * Memory: a downstream lives until its connection is closed and its last exchange has ended. */
 #include "proxy/proxy_impl.h"
 
 #include <stdlib.h>
@@ -28,7 +29,7 @@ static void on_reap(struct reap *reap)
     if (down->session != NULL)
         session_free(down->session);
     serving_unref(&down->serving);
-    free(down->identity);
+    client_deinit(&down->client);
     free(down);
 }
 
@@ -37,9 +38,8 @@ static void reap_when_done(struct downstream *down)
     if (!down->is_closed || down->exchanges > 0 || down->is_reaped)
         return;
     down->is_reaped = true;
-    if (down->identity != NULL)
-        upstream_client_deinit(down->identity);
-    loop_reap(down->proxy->loop, &down->reap, on_reap);
+    client_end(&down->client);
+    loop_reap(down->client.proxy->loop, &down->reap, on_reap);
 }
 
 static void count_stops(struct downstream *down)
@@ -48,14 +48,14 @@ static void count_stops(struct downstream *down)
 
     if (LIKELY(session->held_stops == 0))
         return;
-    proxy_count(down->proxy, COUNTER_HELD_LIMIT, session->held_stops);
+    proxy_count(down->client.proxy, COUNTER_HELD_LIMIT, session->held_stops);
     session->held_stops = 0;
 }
 
-/* The connection is no more; what hangs on it hears of it and goes. */
+/* The connection closed: fails its session and releases its quotas. */
 static void closed(struct downstream *down, enum reason reason)
 {
-    struct proxy *proxy = down->proxy;
+    struct proxy *proxy = down->client.proxy;
 
     if (down->is_closed)
         return;
@@ -64,7 +64,7 @@ static void closed(struct downstream *down, enum reason reason)
     deadline_deinit(&down->progress);
     list_remove(&down->node);
     admit_handshake_over(down);
-    admit_release(down);
+    admit_release(&down->client);
     proxy->connection_count--;
     metric_sub(&proxy->metrics->gauges[GAUGE_DOWN_CONNECTIONS_OPEN], 1);
     proxy_count(proxy, COUNTER_DOWN_BYTES_IN, conn_bytes_in(down->conn));
@@ -108,12 +108,12 @@ void downstream_exchange_ended(struct downstream *down)
 
 static void count_reason(struct downstream *down, enum reason reason)
 {
-    metric_add(&down->proxy->metrics->reasons[reason], 1);
+    metric_add(&down->client.proxy->metrics->reasons[reason], 1);
 }
 
 static uint64_t cause_of(const struct downstream *down, enum reason reason)
 {
-    return log_cause((uint64_t)reason, down->listener->conf->name.ptr);
+    return log_cause((uint64_t)reason, down->client.listener->conf->name.ptr);
 }
 
 /* --- deadlines ------------------------------------------------------------------------------- */
@@ -123,15 +123,16 @@ enum { REST_AFTER_MS = 500 };
 
 static void set_idle_deadline(struct downstream *down)
 {
-    uint32_t idle_ms = down->listener->conf->timeouts.idle_ms;
+    uint32_t idle_ms = down->client.listener->conf->timeouts.idle_ms;
 
     down->rests_next = idle_ms > REST_AFTER_MS && down->session != NULL && down->session->is_h2;
-    deadline_set(down->proxy->loop, &down->deadline, down->rests_next ? REST_AFTER_MS : idle_ms);
+    deadline_set(down->client.proxy->loop, &down->deadline,
+                 down->rests_next ? REST_AFTER_MS : idle_ms);
 }
 
 static void set_deadline(struct downstream *down)
 {
-    const struct downstream_timeouts_conf *timeouts = &down->listener->conf->timeouts;
+    const struct downstream_timeouts_conf *timeouts = &down->client.listener->conf->timeouts;
     enum session_phase phase = down->session != NULL ? down->session->phase : SESSION_IDLE;
     bool is_new = down->session == NULL || (down->session->requests == 0 && phase == SESSION_IDLE);
 
@@ -141,9 +142,9 @@ static void set_deadline(struct downstream *down)
     if (phase == SESSION_BUSY)
         deadline_clear(&down->deadline);
     else if (phase == SESSION_HEAD || is_new)
-        deadline_set(down->proxy->loop, &down->deadline, timeouts->header_ms);
-    else if (down->proxy->draining)
-        deadline_set(down->proxy->loop, &down->deadline, DRAIN_NOTICE_MS);
+        deadline_set(down->client.proxy->loop, &down->deadline, timeouts->header_ms);
+    else if (down->client.proxy->draining)
+        deadline_set(down->client.proxy->loop, &down->deadline, DRAIN_NOTICE_MS);
     else
         set_idle_deadline(down);
 }
@@ -156,7 +157,7 @@ static void watch_half_closed(struct downstream *down)
     struct conn *conn = down->conn;
 
     if (!conn_is_reset(conn)) {
-        deadline_set(down->proxy->loop, &down->deadline, INTERVAL_MS);
+        deadline_set(down->client.proxy->loop, &down->deadline, INTERVAL_MS);
         return;
     }
     closed(down, REASON_CLIENT_RESET);
@@ -170,10 +171,11 @@ static void on_deadline(struct deadline *deadline)
 
     if (down->rests_next) {
         ASSERT(down->session != NULL); /* see set_idle_deadline */
-        uint32_t idle_ms = down->listener->conf->timeouts.idle_ms;
+        uint32_t idle_ms = down->client.listener->conf->timeouts.idle_ms;
         down->rests_next = false;
         session_rest(down->session);
-        deadline_set(down->proxy->loop, deadline, MAX(idle_ms, REST_AFTER_MS) - REST_AFTER_MS);
+        deadline_set(down->client.proxy->loop, deadline,
+                     MAX(idle_ms, REST_AFTER_MS) - REST_AFTER_MS);
         return;
     }
     if (down->session == NULL) {
@@ -197,7 +199,7 @@ enum { PROGRESS_MIN_BYTES = 4096 }; /* less than this in a whole write timeout i
 static void watch_progress(struct downstream *down)
 {
     const struct session *session = down->session;
-    uint32_t write_ms = down->listener->conf->timeouts.write_ms;
+    uint32_t write_ms = down->client.listener->conf->timeouts.write_ms;
 
     if (session->held_bytes == 0) {
         deadline_clear(&down->progress);
@@ -206,7 +208,7 @@ static void watch_progress(struct downstream *down)
     if (write_ms == 0 || deadline_is_set(&down->progress))
         return;
     down->moved_then = session->moved_bytes;
-    deadline_set(down->proxy->loop, &down->progress, write_ms);
+    deadline_set(down->client.proxy->loop, &down->progress, write_ms);
 }
 
 static void on_no_progress(struct deadline *deadline)
@@ -231,7 +233,7 @@ static void on_stream(struct session *session, struct stream *stream)
     struct downstream *down = of_session(session);
 
     follow_configuration(down);
-    if (UNLIKELY(proxy_overload(down->proxy) != OVERLOAD_NONE) && !session->draining)
+    if (UNLIKELY(proxy_overload(down->client.proxy) != OVERLOAD_NONE) && !session->draining)
         session_drain(session);
     down->exchanges++;
     exchange_new(down, stream);
@@ -281,8 +283,8 @@ static void want_close(struct session *session, enum reason reason)
         count_reason(down, reason);
     if (is_h2_error)
         LOG_LIMITED_BY(cause_of(down, reason), LOG_LEVEL_INFO, "h2_connection_error",
-                       "client=%.*s listener=%.*s reason=%s", STR_FMT(downstream_peer_text(down)),
-                       STR_FMT(down->listener->conf->name), reason_word(reason));
+                       "client=%.*s listener=%.*s reason=%s", STR_FMT(client_text(&down->client)),
+                       STR_FMT(down->client.listener->conf->name), reason_word(reason));
     if (session->is_cut)
         downstream_reset(down);
     else
@@ -302,8 +304,8 @@ static void on_bad(struct session *session, struct stream *stream, enum reason r
     if (stream == NULL && !down->is_closed)
         record_refusal(down, reason);
     LOG_LIMITED_BY(cause_of(down, reason), LOG_LEVEL_INFO, "bad_request",
-                   "client=%.*s listener=%.*s reason=%s", STR_FMT(downstream_peer_text(down)),
-                   STR_FMT(down->listener->conf->name), reason_word(reason));
+                   "client=%.*s listener=%.*s reason=%s", STR_FMT(client_text(&down->client)),
+                   STR_FMT(down->client.listener->conf->name), reason_word(reason));
 }
 
 static void on_refusal(struct session *session, struct head *head)
@@ -329,11 +331,11 @@ static void start_session(struct downstream *down, bool is_h2)
     struct session *(*make)(const struct session_owner *, void *, struct bufq *, struct buf_pool *,
                             const struct session_limits *) = is_h2 ? h2_server_new : h1_server_new;
 
-    down->session = make(&owner, down, conn_out(down->conn), loop_bufs(down->proxy->loop),
-                         &down->listener->limits);
-    down->session->now_ms = loop_now_ms(down->proxy->loop);
-    down->session->hides_reasons = !down->trusted;
-    if (down->proxy->draining && !is_h2)
+    down->session = make(&owner, down, conn_out(down->conn), loop_bufs(down->client.proxy->loop),
+                         &down->client.listener->limits);
+    down->session->now_ms = loop_now_ms(down->client.proxy->loop);
+    down->session->hides_reasons = !down->client.is_trusted;
+    if (down->client.proxy->draining && !is_h2)
         down->session->draining = true; /* its first request is still answered */
 }
 
@@ -356,10 +358,10 @@ static void on_open(struct conn *conn)
 
     admit_handshake_over(down);
     if (tls->is_tls) {
-        proxy_count(down->proxy, tls->resumed ? COUNTER_DOWN_TLS_RESUMED : COUNTER_DOWN_TLS_FULL,
-                    1);
+        proxy_count(down->client.proxy,
+                    tls->resumed ? COUNTER_DOWN_TLS_RESUMED : COUNTER_DOWN_TLS_FULL, 1);
         start_session(down, str_eq(tls->alpn, STR("h2")));
-        if (down->proxy->draining && down->session->is_h2)
+        if (down->client.proxy->draining && down->session->is_h2)
             session_drain(down->session);
         conn_flush_later(conn);
     }
@@ -373,7 +375,7 @@ static size_t on_data(struct conn *conn, struct slice data)
 
     if (down->session == NULL && sniff(down, data) == PREFACE_MORE)
         return 0;
-    down->session->now_ms = loop_now_ms(down->proxy->loop);
+    down->session->now_ms = loop_now_ms(down->client.proxy->loop);
     size_t used = session_feed(down->session, data);
     if (!down->is_closed && down->session->is_h2)
         watch_progress(down);
@@ -408,10 +410,10 @@ static void on_closed(struct conn *conn, enum reason reason)
 
     if (reason == REASON_HANDSHAKE_FAILED || reason == REASON_UNKNOWN_SNI ||
         reason == REASON_PLAIN_HTTP)
-        LOG_LIMITED_BY(log_cause((uint64_t)reason, conn_error_text(conn)), LOG_LEVEL_INFO,
-                       "handshake_failed", "client=%.*s listener=%.*s reason=%s error=\"%s\"",
-                       STR_FMT(downstream_peer_text(down)), STR_FMT(down->listener->conf->name),
-                       reason_word(reason), conn_error_text(conn));
+        LOG_LIMITED_BY(
+            log_cause((uint64_t)reason, conn_error_text(conn)), LOG_LEVEL_INFO, "handshake_failed",
+            "client=%.*s listener=%.*s reason=%s error=\"%s\"", STR_FMT(client_text(&down->client)),
+            STR_FMT(down->client.listener->conf->name), reason_word(reason), conn_error_text(conn));
     /* An exchange counts what ended it. A client that drops an idle connection has done nothing
      * wrong. */
     if (reason != REASON_NONE && reason != REASON_CLIENT_RESET && down->exchanges == 0)
@@ -429,62 +431,18 @@ static const struct conn_handler handler = {
 
 /* --- beginning ------------------------------------------------------------------------------- */
 
-static bool is_trusted(const struct listener_conf *conf, bool is_unix, const uint8_t ip[16])
-{
-    if (is_unix)
-        return conf->trust_unix;
-    return cidrs_contain(conf->trusted_proxies, conf->trusted_proxy_count, ip);
-}
-
-static void remember_peer(struct downstream *down, const struct addr *peer)
-{
-    char text[ADDR_TEXT_MAX];
-    size_t len = addr_format_ip(peer, text);
-
-    down->peer_port = addr_port(peer);
-    down->peer_is_unix = addr_is_unix(peer);
-    addr_ip_bytes(peer, down->peer_ip);
-    down->peer_text_len = (uint8_t)MIN(len, sizeof(down->peer_text));
-    memcpy(down->peer_text, text, down->peer_text_len);
-    down->trusted = is_trusted(down->listener->conf, down->peer_is_unix, down->peer_ip);
-}
-
-static void remember_both_ends(struct downstream *down, const struct addr *peer,
-                               const struct addr *server)
-{
-    down->identity = mem_new(sizeof(*down->identity));
-    upstream_client_init(down->identity);
-    down->identity->addr = *peer;
-    down->identity->server = *server;
-}
-
-struct upstream_client *downstream_identity(struct downstream *down)
-{
-    struct addr peer = {0}, server = {.len = sizeof(struct sockaddr_un)};
-
-    if (down->identity != NULL)
-        return down->identity;
-    bool is_ip = !down->peer_is_unix &&
-                 addr_parse_ip(downstream_peer_text(down), down->peer_port, &peer) == 0;
-    if (!is_ip || down->conn == NULL ||
-        getsockname(conn_fd(down->conn), &server.sa, &server.len) < 0)
-        peer = server = (struct addr){0};
-    remember_both_ends(down, &peer, &server);
-    return down->identity;
-}
-
-/* Nothing hangs on it yet. */
+/* Before the connection has a session. */
 static void refuse(struct downstream *down, int fd, enum reason reason)
 {
-    proxy_count(down->proxy, COUNTER_CONNECTIONS_REFUSED, 1);
-    proxy_count_reason(down->proxy, reason);
+    proxy_count(down->client.proxy, COUNTER_CONNECTIONS_REFUSED, 1);
+    proxy_count_reason(down->client.proxy, reason);
     LOG_LIMITED_BY(cause_of(down, reason), LOG_LEVEL_WARN, "connection_refused",
-                   "client=%.*s listener=%.*s reason=%s", STR_FMT(downstream_peer_text(down)),
-                   STR_FMT(down->listener->conf->name), reason_word(reason));
+                   "client=%.*s listener=%.*s reason=%s", STR_FMT(client_text(&down->client)),
+                   STR_FMT(down->client.listener->conf->name), reason_word(reason));
     close(fd);
-    admit_release_listener(down->proxy, down->listener_key);
+    admit_release_listener(down->client.proxy, down->client.listener_key);
     serving_unref(&down->serving);
-    free(down->identity);
+    client_deinit(&down->client);
     free(down);
 }
 
@@ -496,14 +454,9 @@ void downstream_new(struct proxy *proxy, struct serving *serving,
     struct conn_limits limits = {.handshake_ms = listener->conf->timeouts.handshake_ms,
                                  .write_ms = listener->conf->timeouts.write_ms};
 
-    down->proxy = proxy;
     down->serving = serving_ref(serving);
-    down->listener = listener;
-    down->listener_key = listener->key;
-    remember_peer(down, peer);
-    if (server != NULL)
-        remember_both_ends(down, peer, server);
-    enum reason reason = admit_client(down);
+    client_init(&down->client, proxy, listener, peer, server);
+    enum reason reason = admit_client(&down->client);
     if (reason != REASON_NONE) {
         refuse(down, fd, reason);
         return;
@@ -526,10 +479,10 @@ void downstream_new(struct proxy *proxy, struct serving *serving,
 /* The listener of the same name under the current configuration; NULL when it is gone. */
 static const struct serving_listener *same_listener(const struct downstream *down)
 {
-    const struct serving *serving = down->proxy->serving;
+    const struct serving *serving = down->client.proxy->serving;
 
     for (size_t i = 0; i < serving->config->listener_count; i++) {
-        if (str_eq(serving->listeners[i].conf->name, down->listener->conf->name))
+        if (str_eq(serving->listeners[i].conf->name, down->client.listener->conf->name))
             return &serving->listeners[i];
     }
     return NULL;
@@ -549,12 +502,13 @@ static bool same_networks(const struct cidr *a, size_t a_count, const struct cid
  * the same policy for clients, the same of the PROXY header? */
 static bool keeps_transport(const struct downstream *down, const struct serving_listener *now)
 {
-    const struct proxy_protocol_conf *had = &down->listener->conf->proxy_protocol;
+    const struct proxy_protocol_conf *had = &down->client.listener->conf->proxy_protocol;
     const struct proxy_protocol_conf *has = &now->conf->proxy_protocol;
 
     return had->enabled == has->enabled && had->required == has->required &&
            same_networks(had->from, had->from_count, has->from, has->from_count) &&
-           (down->conn == NULL || tls_policy_stays(down->conn, down->listener->tls, now->tls));
+           (down->conn == NULL ||
+            tls_policy_stays(down->conn, down->client.listener->tls, now->tls));
 }
 
 /* A connection keeps the properties that it was accepted with: where new ones have others, it stays
@@ -568,12 +522,11 @@ static void change_serving(struct downstream *down)
         return;
     }
     struct serving *old = down->serving;
-    down->serving = serving_ref(down->proxy->serving);
-    down->listener = listener;
-    down->trusted = is_trusted(listener->conf, down->peer_is_unix, down->peer_ip);
+    down->serving = serving_ref(down->client.proxy->serving);
+    client_follow(&down->client, listener);
     down->has_old_limits = down->session != NULL;
     if (down->session != NULL)
-        down->session->hides_reasons = !down->trusted;
+        down->session->hides_reasons = !down->client.is_trusted;
     serving_unref(&old);
 }
 
@@ -581,10 +534,10 @@ static void change_serving(struct downstream *down)
  * under the old one. The session's limits are for all of them and wait until none is left. */
 static void follow_configuration(struct downstream *down)
 {
-    if (UNLIKELY(down->serving != down->proxy->serving))
+    if (UNLIKELY(down->serving != down->client.proxy->serving))
         change_serving(down);
     if (UNLIKELY(down->has_old_limits) && down->exchanges == 0) {
-        session_set_limits(down->session, &down->listener->limits);
+        session_set_limits(down->session, &down->client.listener->limits);
         down->has_old_limits = false;
     }
 }
@@ -592,16 +545,16 @@ static void follow_configuration(struct downstream *down)
 /* In the middle of its handshake a connection stays with its configuration; it follows then. */
 void downstream_rebind(struct downstream *down)
 {
-    bool is_shaking = down->session == NULL && down->listener->tls != NULL;
+    bool is_shaking = down->session == NULL && down->client.listener->tls != NULL;
 
     if (!down->is_closed && down->exchanges == 0 && !is_shaking)
         follow_configuration(down);
 }
 
-/* A request may be on its way already, so nobody is cut off at once: a connection that has not said
- * anything yet gets a moment to do so, an h2 client a moment to hear that no more requests are
- * wanted, and an h1 client between two requests, which can only hear it from an answer, a moment to
- * ask once more. Then what is idle ends. */
+/* A request may be on its way already, so no connection is closed at once. A connection without a
+ * request yet gets a moment to send one. An h2 client gets a moment to receive GOAWAY. An h1 client
+ * between two requests learns of the drain from a response only, so it gets a moment to send one
+ * more request. Then idle connections are closed. */
 void downstream_drain(struct downstream *down)
 {
     if (down->is_closed)
@@ -615,6 +568,6 @@ void downstream_drain(struct downstream *down)
     bool is_between = down->session != NULL && !down->session->is_h2 &&
                       down->session->phase == SESSION_IDLE && down->session->requests > 0;
     down->rests_next = false;
-    deadline_set(down->proxy->loop, &down->deadline,
+    deadline_set(down->client.proxy->loop, &down->deadline,
                  is_between ? DRAIN_ASK_ONCE_MS : DRAIN_NOTICE_MS);
 }

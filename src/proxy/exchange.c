@@ -45,7 +45,7 @@ void exchange_enter(struct exchange *x, enum exchange_state next)
 static void finish(struct task *task)
 {
     struct exchange *x = CONTAINER_OF(task, struct exchange, finish);
-    struct downstream *client = x->client;
+    struct downstream *downstream = x->downstream;
     struct serving *serving = x->serving;
 
     group_unref(&x->group);
@@ -53,7 +53,7 @@ static void finish(struct task *task)
     metric_sub(&x->proxy->metrics->gauges[GAUGE_DOWN_STREAMS_OPEN], 1);
     stream_close(x->down);
     serving_unref(&serving);
-    downstream_exchange_ended(client);
+    downstream_exchange_ended(downstream);
 }
 
 void exchange_close(struct exchange *x)
@@ -66,7 +66,7 @@ void exchange_close(struct exchange *x)
     exchange_enter(x, EXCHANGE_CLOSED);
     deadline_deinit(&x->deadline);
     attempt_end(&x->attempt, answered);
-    x->client->wide -= x->is_wide;
+    x->downstream->wide -= x->is_wide;
     replay_forget(x);
     loop_defer(x->proxy->loop, &x->finish);
 }
@@ -259,10 +259,10 @@ enum { WIDE_AFTER_BYTES = 16 * 1024, WIDE_MAX = 8 };
 
 static void widen(struct exchange *x, struct stream *up)
 {
-    if (x->client->wide >= WIDE_MAX || x->down->session->held_bytes > 0)
+    if (x->downstream->wide >= WIDE_MAX || x->down->session->held_bytes > 0)
         return;
     x->is_wide = true;
-    x->client->wide++;
+    x->downstream->wide++;
     stream_widen(up);
 }
 
@@ -335,6 +335,13 @@ static void on_up_sent(struct attempt *attempt)
     exchange_touch(x);
 }
 
+static struct upstream_client *identity_of(struct exchange *x)
+{
+    struct conn *conn = x->downstream->conn;
+
+    return client_identity(x->client, conn != NULL ? conn_fd(conn) : -1);
+}
+
 static void start_attempt(struct exchange *x, enum lease_want lease, const struct endpoint *avoid)
 {
     struct target *target = group_target(x->group, x->decision.target);
@@ -350,7 +357,7 @@ static void start_attempt(struct exchange *x, enum lease_want lease, const struc
     const struct attempt_want want = {
         .lease = lease,
         .avoid = avoid,
-        .client = target_needs_client(target) ? downstream_identity(x->client) : NULL,
+        .client = target_needs_client(target) ? identity_of(x) : NULL,
     };
     enum end end = x->request_has_body || x->wants_upgrade ? MORE : END;
     x->attempt.host_is_target = x->group_conf->host_is_target;
@@ -465,16 +472,17 @@ static const struct stream_handler down_handler = {
     .on_reset = on_down_reset,
 };
 
-void exchange_new(struct downstream *client, struct stream *down)
+void exchange_new(struct downstream *downstream, struct stream *down)
 {
-    struct proxy *proxy = client->proxy;
+    struct proxy *proxy = downstream->client.proxy;
     struct exchange *x = ARENA_NEW(down->arena, struct exchange);
 
     x->state = EXCHANGE_CONNECTING;
     x->proxy = proxy;
-    x->client = client;
-    x->serving = serving_ref(client->serving);
-    x->listener = client->listener->conf;
+    x->client = &downstream->client;
+    x->downstream = downstream;
+    x->serving = serving_ref(downstream->serving);
+    x->listener = downstream->client.listener->conf;
     x->down = down;
     x->decision = undecided;
     x->started_us = loop_now_us(proxy->loop);

@@ -39,7 +39,7 @@ static void debug_facts(const struct exchange *x, struct str name, struct facts 
 {
     const struct head *head = x->request;
 
-    if (name.len == 0 || !x->client->trusted)
+    if (name.len == 0 || !x->client->is_trusted)
         return;
     for (unsigned i = 0; i < head->field_count; i++) {
         const struct field *field = &head->fields[i];
@@ -83,7 +83,7 @@ void exchange_facts(const struct exchange *x, struct facts *facts)
     if (head->first[HEADER_X_WIKIMEDIA_DEBUG] != 0 ||
         header_lookup(router->debug.header) != HEADER_X_WIKIMEDIA_DEBUG)
         debug_facts(x, router->debug.enabled ? router->debug.header : (struct str){0}, facts);
-    if (!facts->has_debug && x->client->trusted && router->debug.cookie.len > 0)
+    if (!facts->has_debug && x->client->is_trusted && router->debug.cookie.len > 0)
         debug_cookie_facts(router, head->arena, facts);
 }
 

@@ -87,7 +87,7 @@ static bool is_debug(const struct exchange *x)
 {
     if (x->decision.why == WHY_DEBUG)
         return true;
-    if (!x->client->trusted || x->listener->router < 0)
+    if (!x->client->is_trusted || x->listener->router < 0)
         return false;
     const struct debug_conf *debug = &x->serving->config->routers[x->listener->router].debug;
     return debug->enabled && head_find_name(x->request, debug->header) != NULL;
@@ -101,7 +101,7 @@ static void do_valued(struct exchange *x, struct head *head, const struct header
         return;
     if (rule->op == HEADER_OP_SET || rule->op == HEADER_OP_SET_FOR_TRUSTED)
         remove_named(head, rule->name);
-    if (rule->op == HEADER_OP_SET_FOR_TRUSTED && !x->client->trusted)
+    if (rule->op == HEADER_OP_SET_FOR_TRUSTED && !x->client->is_trusted)
         return;
     if (!value_of(x, rule, &value)) {
         proxy_count(x->proxy, COUNTER_HEADER_RULES_SKIPPED, 1);
@@ -255,14 +255,16 @@ void header_rules_reply(struct exchange *x, struct head *head)
 }
 
 /* The rules look at an exchange, so here is one of which nothing is known but the connection. */
-void header_rules_refusal(struct downstream *client, struct head *head)
+void header_rules_refusal(struct downstream *downstream, struct head *head)
 {
+    struct client *client = &downstream->client;
     struct stream down = {.arena = head->arena};
     struct head request;
     struct exchange x = {
         .proxy = client->proxy,
         .client = client,
-        .serving = client->serving,
+        .downstream = downstream,
+        .serving = downstream->serving,
         .listener = client->listener->conf,
         .down = &down,
         .request = &request,
@@ -272,7 +274,7 @@ void header_rules_refusal(struct downstream *client, struct head *head)
     };
 
     head_init(&request, head->arena);
-    memcpy(x.client_text, client->peer_text, client->peer_text_len);
-    x.client_text_len = client->peer_text_len;
+    memcpy(x.client_text, client->text, client->text_len);
+    x.client_text_len = client->text_len;
     header_rules_reply(&x, head);
 }

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "http/session.h"
 #include "proxy/attempt.h"
+#include "proxy/client.h"
 #include "proxy/proxy.h"
 #include "proxy/retry.h"
 #include "upstream/group.h"
@@ -76,33 +77,21 @@ static inline void proxy_count(struct proxy *proxy, enum counter counter, uint64
 /* --- a client's connection ------------------------------------------------------------------- */
 
 struct downstream {
-    struct list node;                        /* in proxy.downstreams */
-    struct list handshake;                   /* in proxy.handshakes */
-    struct proxy *proxy;                     /* borrows */
-    struct serving *serving;                 /* shares */
-    const struct serving_listener *listener; /* borrows from serving */
-    struct conn *conn;                       /* owns; NULL once closed */
-    struct session *session;                 /* owns; NULL before the protocol is known */
-    struct deadline deadline;                /* header or idle */
+    struct list node;         /* in proxy.downstreams */
+    struct list handshake;    /* in proxy.handshakes */
+    struct client client;     /* embeds */
+    struct serving *serving;  /* shares */
+    struct conn *conn;        /* owns; NULL once closed */
+    struct session *session;  /* owns; NULL before the protocol is known */
+    struct deadline deadline; /* header or idle */
     struct deadline progress; /* h2: bytes are held, the client's windows must open */
     uint64_t moved_then;      /* session->moved_bytes when it was set */
     struct reap reap;
     unsigned exchanges; /* open ones: memory stays until they are gone */
     uint16_t wide;      /* … of which so many may have a large response ahead of them */
-    uint16_t peer_port;
-    bool trusted : 1; /* the peer is one of trusted_proxies */
     bool is_closed : 1, is_reaped : 1;
-    bool is_unwelcome : 1;   /* came while we were short of something: 503 */
-    bool is_tallied : 1;     /* counted for its client */
     bool rests_next : 1;     /* `deadline` is not yet the end */
     bool has_old_limits : 1; /* the session's are those of an earlier configuration */
-    bool peer_is_unix : 1;
-    uint8_t peer_text_len;
-    uint64_t client_key; /* of the client, among the quotas */
-    uint64_t listener_key;
-    struct upstream_client *identity; /* owns; NULL: nobody asked yet, and no PROXY header said */
-    uint8_t peer_ip[16];
-    char peer_text[47]; /* its IP, for forwarding fields */
 };
 
 /* Takes over `fd`, which admit_to_listener has let in; `peer` is the client as far as we know, and
@@ -110,9 +99,6 @@ struct downstream {
 void downstream_new(struct proxy *proxy, struct serving *serving,
                     const struct serving_listener *listener, int fd, const struct addr *peer,
                     const struct addr *server);
-
-/* What a PROXY header to an upstream says of this client: both ends of its connection. */
-struct upstream_client *downstream_identity(struct downstream *down);
 
 void downstream_drain(struct downstream *down);
 void downstream_abort(struct downstream *down);
@@ -123,11 +109,6 @@ void downstream_rebind(struct downstream *down);
 
 /* An exchange of this connection is gone. */
 void downstream_exchange_ended(struct downstream *down);
-
-static inline struct str downstream_peer_text(const struct downstream *down)
-{
-    return str_make(down->peer_text, down->peer_text_len);
-}
 
 static inline void proxy_count_reason(struct proxy *proxy, enum reason reason)
 {
@@ -140,10 +121,10 @@ static inline void proxy_count_reason(struct proxy *proxy, enum reason reason)
 bool admit_to_listener(struct proxy *proxy, const struct serving_listener *listener, int fd);
 
 /* May this client have one more connection, now? Counts it. NONE or the reason it may not. */
-enum reason admit_client(struct downstream *down);
+enum reason admit_client(struct client *client);
 
 /* The connection has gone. */
-void admit_release(struct downstream *down);
+void admit_release(struct client *client);
 void admit_release_listener(struct proxy *proxy, uint64_t listener_key);
 
 /* A TLS handshake begins; when there are too many the oldest is given up. And it has ended. */
@@ -207,9 +188,10 @@ struct grpc_messages {
 struct exchange {
     enum exchange_state state;
     enum exchange_wait wait;
-    struct proxy *proxy;       /* borrows */
-    struct downstream *client; /* borrows: outlives the exchange */
-    struct serving *serving;   /* shares */
+    struct proxy *proxy;           /* borrows */
+    struct client *client;         /* borrows: the downstream's */
+    struct downstream *downstream; /* borrows: outlives the exchange */
+    struct serving *serving;       /* shares */
     const struct listener_conf *listener;
     const struct group_conf *group_conf; /* of its configuration; NULL when answered locally */
     const struct rule_conf *rule;        /* NULL when none matched, or there is no router */
@@ -251,7 +233,7 @@ struct exchange {
 };
 
 /* A request begins: makes its exchange in the stream's arena. */
-void exchange_new(struct downstream *client, struct stream *down);
+void exchange_new(struct downstream *downstream, struct stream *down);
 
 /* --- deciding (facts.c) ---------------------------------------------------------------------- */
 
@@ -320,7 +302,7 @@ void header_rules_response(struct exchange *x, struct head *head);
 void header_rules_reply(struct exchange *x, struct head *head);
 
 /* The same where no request is known: its variables are empty. */
-void header_rules_refusal(struct downstream *client, struct head *head);
+void header_rules_refusal(struct downstream *downstream, struct head *head);
 
 /* --- local replies (reply.c) ----------------------------------------------------------------- */
 
@@ -339,7 +321,7 @@ void reply_last_hop(struct exchange *x);
 void reply_redirect_https(struct exchange *x);
 
 /* What such answers say besides, for one that the codec gives before there is an exchange. */
-void reply_refusal(struct downstream *client, struct head *head);
+void reply_refusal(struct downstream *downstream, struct head *head);
 
 /* What a rule answers itself. */
 void reply_answer(struct exchange *x, const struct answer_conf *answer);

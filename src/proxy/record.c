@@ -63,10 +63,11 @@ static void name_route(const struct exchange *x, struct access_entry *entry)
         entry->datacenter = config->datacenters.names[decision->datacenter];
 }
 
-static void push_entry(struct proxy *proxy, const struct downstream *client,
+static void push_entry(struct proxy *proxy, const struct downstream *downstream,
                        struct access_entry *entry)
 {
-    const struct conn_tls_info *tls = client->conn != NULL ? conn_tls_info(client->conn) : NULL;
+    const struct conn_tls_info *tls =
+        downstream->conn != NULL ? conn_tls_info(downstream->conn) : NULL;
 
     if (tls != NULL && tls->is_tls) {
         entry->tls = tls->version;
@@ -100,7 +101,7 @@ static void push(struct exchange *x, uint32_t duration_us)
 
     memcpy(entry.client_ip, x->client_ip, sizeof(entry.client_ip));
     name_route(x, &entry);
-    push_entry(x->proxy, x->client, &entry);
+    push_entry(x->proxy, x->downstream, &entry);
 }
 
 void record_exchange(struct exchange *x)
@@ -115,14 +116,14 @@ void record_exchange(struct exchange *x)
 
 void record_refusal(struct downstream *down, enum reason reason)
 {
-    struct proxy *proxy = down->proxy;
+    struct proxy *proxy = down->client.proxy;
     int status = reason_status(reason);
     struct access_entry entry = {
         .start_wall_us = clock_wall_us(),
         .status = (uint16_t)status,
         .version = (uint8_t)(down->session->is_h2 ? HTTP_2 : HTTP_1_1),
         .reason = reason,
-        .listener = down->listener->conf->name,
+        .listener = down->client.listener->conf->name,
         .config = str_of(down->serving->config->version),
     };
 
@@ -130,6 +131,6 @@ void record_refusal(struct downstream *down, enum reason reason)
     metric_add(&proxy->metrics->responses[status], 1);
     if (proxy->ring == NULL || status < down->serving->config->access_log.min_status)
         return;
-    memcpy(entry.client_ip, down->peer_ip, sizeof(entry.client_ip));
+    memcpy(entry.client_ip, down->client.ip, sizeof(entry.client_ip));
     push_entry(proxy, down, &entry);
 }

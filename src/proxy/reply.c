@@ -10,10 +10,12 @@ static void add_common(struct proxy *proxy, const struct listener_conf *listener
         head_add_id(head, HEADER_SERVER, listener->server_name);
 }
 
-void reply_refusal(struct downstream *client, struct head *head)
+void reply_refusal(struct downstream *downstream, struct head *head)
 {
+    const struct client *client = &downstream->client;
+
     add_common(client->proxy, client->listener->conf, head);
-    header_rules_refusal(client, head);
+    header_rules_refusal(downstream, head);
 }
 
 /* Somebody else may read such a request otherwise, and then what follows it on the connection. */
@@ -57,7 +59,7 @@ static struct head *new_head(struct exchange *x, int status)
 
 static void add_reason(struct exchange *x, struct head *head, enum reason reason)
 {
-    if (x->client->trusted)
+    if (x->client->is_trusted)
         head_add_id(head, HEADER_X_WEIR_REASON, str_of(reason_word(reason)));
     if (x->listener->show_group && x->group_conf != NULL)
         head_add_id(head, HEADER_X_WEIR_GROUP, x->group_conf->name);
@@ -70,7 +72,7 @@ static struct str failure_text(struct exchange *x, enum reason reason, int statu
     struct arena *arena = x->down->arena;
     struct str phrase = status_phrase(status);
 
-    if (!x->client->trusted)
+    if (!x->client->is_trusted)
         return arena_printf(arena, "%d %.*s (request %.*s)", status, STR_FMT(phrase),
                             STR_FMT(x->request_id));
     if (x->group_conf == NULL)

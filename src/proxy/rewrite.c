@@ -25,14 +25,14 @@ static bool has_field(const struct head *head, enum header_id id)
 /* The peer, or who a trusted peer says is behind it. */
 static void find_client(struct exchange *x)
 {
-    const struct downstream *client = x->client;
+    const struct client *client = x->client;
     const struct head *head = x->request;
     char text[ADDR_TEXT_MAX];
 
-    memcpy(x->client_ip, client->peer_ip, sizeof(x->client_ip));
-    memcpy(x->client_text, client->peer_text, client->peer_text_len);
-    x->client_text_len = client->peer_text_len;
-    if (!client->trusted ||
+    memcpy(x->client_ip, client->ip, sizeof(x->client_ip));
+    memcpy(x->client_text, client->text, client->text_len);
+    x->client_text_len = client->text_len;
+    if (!client->is_trusted ||
         (!has_field(head, HEADER_X_FORWARDED_FOR) && !has_field(head, HEADER_FORWARDED)))
         return;
     struct forwarded_client behind = forwarded_client(
@@ -62,7 +62,7 @@ static struct str append(struct arena *arena, struct str old, struct str item)
 
 static void set_forwarded_for(const struct exchange *x, struct head *head)
 {
-    struct str peer = downstream_peer_text(x->client);
+    struct str peer = client_text(x->client);
 
     if (!x->listener->forwarded_for)
         return;
@@ -77,9 +77,8 @@ static void set_client_ip(const struct exchange *x, struct head *head)
         head_set(head, HEADER_X_CLIENT_IP, str_make(x->client_text, x->client_text_len));
         break;
     case CLIENT_IP_APPEND:
-        head_set(
-            head, HEADER_X_CLIENT_IP,
-            append(head->arena, joined(head, HEADER_X_CLIENT_IP), downstream_peer_text(x->client)));
+        head_set(head, HEADER_X_CLIENT_IP,
+                 append(head->arena, joined(head, HEADER_X_CLIENT_IP), client_text(x->client)));
         break;
     case CLIENT_IP_OFF:
         break;
@@ -93,7 +92,7 @@ static bool client_uses_https(const struct exchange *x)
     const struct head *head = x->request;
     struct str proto = {0};
 
-    if (x->client->trusted &&
+    if (x->client->is_trusted &&
         (has_field(head, HEADER_X_FORWARDED_PROTO) || has_field(head, HEADER_FORWARDED)))
         proto =
             forwarded_proto(joined(head, HEADER_X_FORWARDED_PROTO), joined(head, HEADER_FORWARDED));
@@ -119,7 +118,7 @@ static void set_forwarded_proto(const struct exchange *x, struct head *head)
 static void set_client_cert(struct exchange *x)
 {
     struct head *head = x->request;
-    struct conn *conn = x->client->conn;
+    struct conn *conn = x->downstream->conn;
 
     for (int id = HEADER_X_CLIENT_CERT_VERIFIED; id <= HEADER_X_CLIENT_CERT_FINGERPRINT; id++) {
         if (head->first[id] != 0)
@@ -257,7 +256,7 @@ enum reason rewrite_arrival(struct exchange *x)
 
     find_client(x);
     set_client_cert(x);
-    if (!x->client->trusted) {
+    if (!x->client->is_trusted) {
         untrusted_remove(x);
         header_rules_arrival(x);
     }

@@ -47,7 +47,7 @@ static struct str tls_variable(const struct exchange *x, enum variable variable)
 {
     static const struct conn_tls_info none;
     const struct conn_tls_info *tls =
-        x->client->conn != NULL ? conn_tls_info(x->client->conn) : &none;
+        x->downstream->conn != NULL ? conn_tls_info(x->downstream->conn) : &none;
 
     if (!tls->is_tls)
         return STR("-");
@@ -138,7 +138,7 @@ struct str exchange_variable(const void *arg, enum variable variable, struct str
     case VARIABLE_CLIENT_IP:
         return str_make(x->client_text, x->client_text_len);
     case VARIABLE_CLIENT_PORT:
-        return number_text(x, x->client->peer_port);
+        return number_text(x, x->client->port);
     case VARIABLE_REQUEST_ID:
         return x->request_id;
     case VARIABLE_TLS_VERSION:

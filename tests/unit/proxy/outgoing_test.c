@@ -15,7 +15,8 @@ static struct config config;
 static struct serving serving = {.config = &config};
 static struct listener_conf listener;
 static struct serving_listener serving_listener = {.conf = &listener};
-static struct downstream client;
+static struct client client;
+static struct downstream downstream;
 static struct stream down;
 static struct head request;
 static struct group_conf group;
@@ -27,11 +28,8 @@ static int setup(void **state UNUSED)
     arena_init(&arena, loop_bufs(loop));
     proxy = (struct proxy){.loop = loop, .serving = &serving, .dice = 1};
     listener = (struct listener_conf){.router = -1, .forwarded_for = true, .via = STR("weir")};
-    client = (struct downstream){.proxy = &proxy,
-                                 .serving = &serving,
-                                 .listener = &serving_listener,
-                                 .peer_text = "10.1.2.3",
-                                 .peer_text_len = 8};
+    client = (struct client){
+        .proxy = &proxy, .listener = &serving_listener, .text = "10.1.2.3", .text_len = 8};
     group = (struct group_conf){.name = STR("mw-web"), .header_case = HEADER_CASE_PROPER};
     head_init(&request, &arena);
     request.method = METHOD_GET;
@@ -43,6 +41,7 @@ static int setup(void **state UNUSED)
     down = (struct stream){.arena = &arena};
     x = (struct exchange){.proxy = &proxy,
                           .client = &client,
+                          .downstream = &downstream,
                           .serving = &serving,
                           .listener = &listener,
                           .down = &down,
