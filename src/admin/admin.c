@@ -1,5 +1,6 @@
-/* Routes, and who may ask for them. A web page can make its reader's browser send requests to 127.0.0.1
- * under a host name of its own (DNS rebinding). Therefore a Host that is an unknown name is refused. */
+/* Routes, and who may ask for them. A web page can make its reader's browser send requests to
+ * 127.0.0.1 under a host name of its own (DNS rebinding). Therefore a Host that is an unknown
+ * name is refused. */
 #include "admin/admin.h"
 
 #include "observe/process.h"

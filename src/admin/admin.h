@@ -1,6 +1,6 @@
-/* The admin port: metrics, health, readiness and the configuration in force. Its pages are routes in
- * one table. It runs on the control thread's loop. What it needs from the rooms above is passed to it
- * as callbacks. */
+/* The admin port: metrics, health, readiness and the configuration in force. Its pages are
+ * routes in one table. It runs on the control thread's loop. What it needs from the rooms above
+ * is passed to it as callbacks. */
 #pragma once
 
 #include "admin/pages.h"
@@ -56,8 +56,8 @@ void admin_open(struct admin *admin, int fd, const struct addr *bound);
 /* Stops to serve on `bound` and closes its connections. */
 void admin_close(struct admin *admin, const struct addr *bound);
 
-/* The answer to one request, for admin itself and for tests: 403 for a foreign Host, 404 for a path
- * without a route, and 405 with Allow for a method that the path does not have. `bound` is the address
- * that the client connected to. */
+/* The answer to one request, for admin itself and for tests: 403 for a foreign Host, 404 for a
+ * path without a route, and 405 with Allow for a method that the path does not have. `bound` is
+ * the address that the client connected to. */
 void admin_answer(struct admin *admin, const struct addr *bound, const struct head *request,
                   struct page_reply *reply);

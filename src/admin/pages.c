@@ -1,6 +1,6 @@
-/* See pages.h. A client is a connection with its HTTP/1 session and the current request. Callbacks of
- * the connection are passed on to the session, and the session asks the connection to write, read and
- * close. A body in pieces is made while the write queue has room: see pump. */
+/* See pages.h. A client is a connection with its HTTP/1 session and the current request.
+ * Callbacks of the connection are passed on to the session, and the session asks the connection
+ * to write, read and close. A body in pieces is made while the write queue has room: see pump. */
 #include "admin/pages.h"
 
 #include "http/session.h"
@@ -100,7 +100,8 @@ static void send_reply(struct stream *stream, const struct page_reply *reply)
                          END);
 }
 
-/* Makes and sends pieces until the write queue is full, the body has nothing to add now, or it ends. */
+/* Makes and sends pieces until the write queue is full, the body has nothing to add now, or it
+ * ends. */
 static void pump(struct page_client *client)
 {
     while (client->body != NULL) {

@@ -1,7 +1,8 @@
-/* A small HTTP/1.1 server: the admin port, and the backends of the demo. A page is a text that is
- * complete when the answer function returns, or a body that is made in pieces as the client reads it.
- * Plain TCP or unix sockets, keep-alive, one request at a time on each connection. The body of a
- * request is read and discarded. Everything runs on the thread of the loop that is given. */
+/* A small HTTP/1.1 server: the admin port, and the backends of the demo. A page is a text that
+ * is complete when the answer function returns, or a body that is made in pieces as the client
+ * reads it. Plain TCP or unix sockets, keep-alive, one request at a time on each connection. The
+ * body of a request is read and discarded. Everything runs on the thread of the loop that is
+ * given. */
 #pragma once
 
 #include "base/addr.h"
@@ -18,8 +19,9 @@ struct page_limits {
     uint32_t idle_ms;         /* between requests, and for a body or a response without progress */
 };
 
-/* A body that is made in pieces; its owner embeds it. The next piece is asked for when the client has
- * read enough of the ones before, so a client holds the memory of one piece and one write queue. */
+/* A body that is made in pieces; its owner embeds it. The next piece is asked for when the
+ * client has read enough of the ones before, so a client holds the memory of one piece and one
+ * write queue. */
 struct page_body {
     const struct page_body_ops *ops;
     struct page_client *client; /* set by the server; NULL before the answer was sent */

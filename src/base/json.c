@@ -15,7 +15,8 @@ static json_t *json_of(const struct doc *doc)
         json_t *)(uintptr_t)doc; /* jansson takes values that it only reads without const, too */
 }
 
-/* jansson answers NULL when memory ran out, and for texts that are not UTF-8, which never come here. */
+/* jansson answers NULL when memory ran out, and for texts that are not UTF-8, which never come
+ * here. */
 static struct doc *doc_of(json_t *value)
 {
     ASSERT(value != NULL);

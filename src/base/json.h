@@ -1,6 +1,6 @@
-/* JSON documents in memory: pages and messages that are built or read as a whole. This is the only
- * door to jansson. What is written or read for each request has fast paths of its own: the access log
- * line (observe/access_json.c), and the reader of log lines and questions in cli/. */
+/* JSON documents in memory: pages and messages that are built or read as a whole. This is the
+ * only door to jansson. What is written or read for each request has fast paths of its own: the
+ * access log line (observe/access_json.c), and the reader of log lines and questions in cli/. */
 #pragma once
 
 #include "base/err.h"
@@ -16,7 +16,7 @@ enum {
     DOC_BYTES_MAX = 1024 * 1024, /* of a text that is read */
 };
 
-/* --- building: texts are copied; bytes that are not UTF-8 become U+FFFD ---------------------------- */
+/* --- building: texts are copied; bytes that are not UTF-8 become U+FFFD ---------------------- */
 
 struct doc *doc_object(void);
 struct doc *doc_list(void);
@@ -27,7 +27,8 @@ struct doc *doc_real(double value);
 struct doc *doc_text(struct str text);
 void doc_free(struct doc **doc);
 
-/* Puts `value`, which the object owns from now on, under `key`; it replaces a value of the same key. */
+/* Puts `value`, which the object owns from now on, under `key`; it replaces a value of the same
+ * key. */
 void doc_set(struct doc *object, struct str key, struct doc *value);
 
 /* Appends `value`, which the list owns from now on. */
@@ -43,8 +44,8 @@ void doc_write(const struct doc *doc, enum doc_layout layout,
 
 /* --- reading --------------------------------------------------------------------------------- */
 
-/* The document in `text` (RFC 8259). NULL with line and column in `err` when it is none, when an object
- * has the same key twice, or when it exceeds a limit. */
+/* The document in `text` (RFC 8259). NULL with line and column in `err` when it is none, when an
+ * object has the same key twice, or when it exceeds a limit. */
 MUST_USE struct doc *doc_parse(struct str text, struct err *err);
 
 enum doc_kind doc_kind(const struct doc *doc);
@@ -54,8 +55,8 @@ const struct doc *doc_get(const struct doc *object, struct str key);
 const struct doc *doc_item(const struct doc *list, size_t index);
 size_t doc_count(const struct doc *doc); /* members or items; 0 for a scalar */
 
-/* The value of a scalar; empty, 0 or false when `doc` is NULL or of another kind. A text borrows from
- * the document. */
+/* The value of a scalar; empty, 0 or false when `doc` is NULL or of another kind. A text borrows
+ * from the document. */
 struct str doc_as_text(const struct doc *doc);
 int64_t doc_as_int(const struct doc *doc);
 double doc_as_real(const struct doc *doc); /* of a whole number, too */

@@ -6,5 +6,6 @@
 
 void splits_add(struct control_part *part, struct control *control);
 
-/* The shares and the emergency switch of every router with a split: an object for the caller to free. */
+/* The shares and the emergency switch of every router with a split: an object for the caller to
+ * free. */
 struct doc *splits_status(const struct config *config);

@@ -1,7 +1,7 @@
-/* One access log entry as one line of JSON. Bytes that a peer chose are escaped, so that the line is one
- * line of valid JSON and valid UTF-8, and does nothing to the terminal of its reader. Documents are made
- * with base/json.h. This file writes by itself, because it runs once for each request: it allocates
- * nothing and writes straight into the buffer of the log file. */
+/* One access log entry as one line of JSON. Bytes that a peer chose are escaped, so that the
+ * line is one line of valid JSON and valid UTF-8, and does nothing to the terminal of its
+ * reader. Documents are made with base/json.h. This file writes by itself, because it runs once
+ * for each request: it allocates nothing and writes straight into the buffer of the log file. */
 #include "observe/access_log.h"
 
 #include "base/utf8.h"
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <time.h>
 
-/* Where the line grows; once it does not fit, nothing more is written. */
+/* The line so far. After a part that does not fit, nothing more is written. */
 struct line {
     char *at, *end;
     bool is_full;
@@ -75,7 +75,7 @@ static size_t put_escaped(struct line *line, struct str s)
         put_str(line, STR("\\ufffd"));
         return 1;
     }
-    /* U+0080 to U+009F are control characters too, and terminals obey them. */
+    /* U+0080 to U+009F are control characters too, and terminals act on them. */
     if (c == 0xc2 && (unsigned char)s.ptr[1] < 0xa0)
         put_control(line, (unsigned char)s.ptr[1]);
     else
@@ -131,7 +131,7 @@ static void put_text(struct line *line, struct str s)
     put(line, "\"", 1);
 }
 
-/* ,"key":"value"; what is not known is "-". */
+/* Adds ,"key":"value"; an unknown value is "-". */
 static void put_field(struct line *line, struct str key, struct str value)
 {
     put_str(line, key);
@@ -152,7 +152,7 @@ static void put_ms(struct line *line, struct str key, uint32_t us)
 
 static void put_time(struct line *line, int64_t wall_us)
 {
-    /* One entry rarely starts in another second than the one before it. */
+    /* Most entries start in the same second as the one before. */
     static _Thread_local time_t known = -1;
     static _Thread_local char date[24];
     time_t seconds = (time_t)(wall_us / 1000000);
@@ -246,7 +246,7 @@ size_t access_entry_json(const struct access_entry *entry, char *out, size_t siz
     put_field(&line, STR(",\"config\":"), entry->config);
     put_str(&line, STR(",\"share\":"));
     put_share(&line, entry);
-    /* The last one: who reads logs looks for it at the end. */
+    /* The last field, so that readers find it at the end of the line. */
     put_str(&line, STR(",\"bucket\":"));
     if (entry->has_bucket)
         put_u64(&line, entry->bucket);

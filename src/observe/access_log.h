@@ -1,6 +1,6 @@
-/* The access log: a worker packs one entry per exchange into its own ring (a few copies, no
- * formatting, no lock, never waits; a full ring drops the entry and counts it); the log thread
- * takes them out, writes JSON lines and waits for the disk. */
+/* The access log. A worker packs one entry for each exchange into its own ring: a few copies, no
+ * formatting, no lock, no wait. When the ring is full, the entry is dropped and counted. The log
+ * thread takes the entries out, writes lines of JSON and waits for the disk. */
 #pragma once
 
 #include "base/addr.h"
@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 struct access_entry {
-    int64_t start_wall_us;             /* when the head's first byte was there */
+    int64_t start_wall_us;             /* when the head's first byte arrived */
     uint32_t duration_us, upstream_us; /* whole exchange; from upstream request to response head */
     uint32_t connect_us;               /* waiting for an upstream connection */
     uint64_t bytes_in, bytes_out;      /* body bytes */
@@ -42,21 +42,21 @@ bool access_ring_push(struct access_ring *ring, const struct access_entry *entry
  * descriptor. */
 bool access_ring_push_line(struct access_ring *ring, const char *line, size_t len);
 
-/* Before the worker starts: `wake` is called on the worker's thread when the reader sleeps and a
- * record has come, or when the ring has become more than half full, once until it was emptied
- * again. While the reader is awake and keeps up, a record costs no wake-up. */
+/* Before the worker starts. `wake` is called on the worker's thread when a record was added
+ * while the reader sleeps, and when the ring becomes more than half full (once, until it was
+ * emptied). While the reader is awake and keeps up, `wake` is not called. */
 void access_ring_on_wake(struct access_ring *ring, void (*wake)(void *arg), void *arg);
 
-/* Log thread: it is about to sleep, and the next record has to wake it. False when there are
- * records already. access_ring_stay_awake takes that back. */
+/* Log thread, before it sleeps: the next record calls `wake`. False when there are records already.
+ * access_ring_stay_awake cancels it. */
 bool access_ring_sleep(struct access_ring *ring);
 void access_ring_stay_awake(struct access_ring *ring);
 
-/* Log thread: takes all records out of a ring. Entries go to the sinks of the writer (log_sink.h): the
- * first one writes to `path` ("-": standard output, "": there is none). The workers' own log lines go
- * to standard error. Memory is bounded. Lines are lost, and counted, when the disk is full, a pipe is
- * slow or its reader has closed it. A writer is made on the control thread, and then used on the log
- * thread alone. */
+/* Log thread: takes all records out of a ring. Entries go to the sinks of the writer
+ * (log_sink.h): the first one writes to `path` ("-": standard output, "": there is none). The
+ * workers' own log lines go to standard error. Memory is bounded. Lines are lost, and counted,
+ * when the disk is full, a pipe is slow or its reader has closed it. A writer is made on the
+ * control thread, and then used on the log thread alone. */
 struct access_writer;
 MUST_USE struct access_writer *access_writer_new(struct str path, struct err *err);
 void access_writer_free(struct access_writer *writer); /* flushes first, bounded */
@@ -66,15 +66,14 @@ size_t access_writer_drain(struct access_writer *writer, struct access_ring *rin
 void access_writer_flush(struct access_writer *writer); /* one write(2) of what was collected */
 /* Are there lines that the last flush could not write? */
 bool access_writer_is_behind(const struct access_writer *writer);
-/* `watch` (may be NULL) sees every entry that is taken out of a ring, whether it is written or
- * not. */
+/* Adds a sink that calls `watch` (NULL: no sink) for each entry, also when there is no path. */
 void access_writer_watch(struct access_writer *writer,
                          void (*watch)(void *arg, const struct access_entry *entry), void *arg);
 
-/* Writes that a full disk or a closed pipe refused, and lines that were lost because of them. */
+/* Writes that failed (a full disk, a closed pipe), and lines that were lost because of it. */
 uint64_t access_writer_failed(const struct access_writer *writer);
 uint64_t access_writer_reopen_failures(const struct access_writer *writer);
 
-/* One entry as a JSON line with its newline into `out`; its length, 0 when it does not fit. Every
- * byte a peer chose is escaped; invalid UTF-8 becomes \ufffd. For the writer and for tests. */
+/* One entry as a JSON line with its newline into `out`; its length, 0 when it does not fit. Bytes
+ * that a peer chose are escaped; invalid UTF-8 becomes \ufffd. For the writer and for tests. */
 size_t access_entry_json(const struct access_entry *entry, char *out, size_t size);

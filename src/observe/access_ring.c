@@ -1,7 +1,8 @@
-/* A ring of packed records with one writer (a worker) and one reader (the log thread). Each
- * side writes one cursor and keeps a remembered copy of the other's, on a cache line of its own, so
- * that the two meet only when the copy says "full" or "empty". Records are contiguous: what does
- * not fit before the end of the memory begins at its start, behind a filler. */
+/* A ring of packed records with one writer (a worker) and one reader (the log thread). Each side
+ * writes one cursor and caches the other's, on a cache line of its own. It reads the other's
+ * cursor only when the cached copy says that the ring is full or empty. Records are contiguous:
+ * one that does not fit before the end of the memory begins at its start, and a filler takes the
+ * rest. */
 #include "observe/access_ring_impl.h"
 
 #include <stdatomic.h>
@@ -17,7 +18,7 @@ struct record_head {
 };
 
 struct access_ring {
-    /* both, never written after the start */
+    /* read by both sides; not written after the start */
     char *memory; /* owns */
     uint64_t size, mask;
     void (*wake)(void *arg);
@@ -189,7 +190,7 @@ void access_ring_stay_awake(struct access_ring *ring)
 /* --- what is put into it --------------------------------------------------------------------- */
 
 /* An entry in the ring: the struct as it is, its texts' lengths, then their bytes. The pointers in
- * the copied struct are dead until access_entry_unpack sets them. */
+ * the copied struct are not valid until access_entry_unpack sets them. */
 #define TEXTS(X)                                                                                   \
     X(method)                                                                                      \
     X(host)                                                                                        \

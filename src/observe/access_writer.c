@@ -1,6 +1,6 @@
-/* The log thread's end of the access log. It takes records out of the workers' rings: entries go to the
- * sinks, and the workers' own log lines to standard error. Rings are emptied whatever happens to the
- * sinks. What a sink cannot take in time is lost, and counted. */
+/* The log thread's end of the access log. It takes records out of the workers' rings: entries go
+ * to the sinks, and the workers' own log lines to standard error. Rings are emptied whatever
+ * happens to the sinks. What a sink cannot take in time is lost, and counted. */
 #include "observe/access_ring_impl.h"
 #include "observe/log_file_impl.h"
 #include "observe/log_sink.h"

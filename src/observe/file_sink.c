@@ -1,5 +1,5 @@
-/* The sink that writes the access log: one line of JSON for each entry, into the buffer of a file that
- * is flushed once in a batch, or when much has been collected. */
+/* The sink that writes the access log: one line of JSON for each entry, into the buffer of a
+ * file that is flushed once in a batch, or when much has been collected. */
 #include "observe/log_file_impl.h"
 #include "observe/log_sink.h"
 

@@ -1,12 +1,12 @@
-/* Figures of groups that have left the configuration. The worker counts who uses them, the control
- * thread says when they have expired, and the worker frees them: so it never waits, and the control
- * thread never reads what is freed. */
+/* Figures of groups that have left the configuration. The worker counts their users, the control
+ * thread marks them as expired, and the worker frees them. So the worker never waits, and the
+ * control thread never reads freed memory. */
 #include "observe/group_metrics_impl.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { UNSEEN_FACTOR = 10 }; /* times keep_ms when no page has been asked for */
+enum { UNSEEN_FACTOR = 10 }; /* times keep_ms, when no page has shown them */
 
 struct group_metrics *group_metrics_new(void)
 {
@@ -56,7 +56,7 @@ void metrics_free_expired(struct metrics *metrics)
     struct group_metrics *before = NULL, *next;
 
     if (pthread_mutex_trylock(&metrics->lock) != 0)
-        return; /* they are being read: next time */
+        return; /* another thread reads them: try again the next time */
     for (struct group_metrics *group = atomic_load_explicit(&metrics->groups, memory_order_relaxed);
          group != NULL; group = next) {
         next = group->next;

@@ -1,6 +1,6 @@
-/* Log-linear histograms: 8 sub-buckets per power of two, so that one addition is a few shifts and
- * no figure is off by more than 12.5 %. Values under 8 µs have a bucket each; the last one takes
- * all above some two hours. */
+/* Log-linear histograms: 8 sub-buckets for each power of two. An addition is a few shifts, and
+ * no value is wrong by more than 12.5 %. Values below 8 µs have a bucket each. The last bucket
+ * counts everything above about two hours. */
 #include "observe/histogram.h"
 
 enum { SUB_BITS = 3, SUB_BUCKETS = 1 << SUB_BITS };

@@ -15,6 +15,6 @@ struct histogram_sum {
 };
 void histogram_sum(struct histogram_sum *sum, const struct histogram *histogram);
 
-/* How many of the durations were surely not longer than `limit_us`: a bucket that straddles the
- * limit is counted with the next one, so cumulative counts never promise too much. */
+/* How many durations were certainly not longer than `limit_us`. A bucket that contains the limit
+ * is not counted, so a cumulative count is never too high. */
 uint64_t histogram_sum_up_to(const struct histogram_sum *sum, uint64_t limit_us);

@@ -1,6 +1,6 @@
-/* Decisions about datacenters, by what the configuration calls their causes. A worker links a
- * counter in when it meets a cause for the first time; they stay, and are as many as routers and
- * rules have had names. */
+/* Decisions about datacenters, by what the configuration calls their causes. A worker adds a
+ * counter when it needs a cause for the first time. Counters are not removed; there are as many as
+ * there have been names of routers and rules. */
 #include "observe/metrics.h"
 
 #include <stdio.h>
@@ -56,7 +56,7 @@ static struct datacenter_metric *first_of(struct metrics *worker)
     return atomic_load_explicit(&worker->datacenters, memory_order_acquire);
 }
 
-/* Did one of the workers before `w` have it, so that it was printed? */
+/* Was it printed already, for one of the workers before `w`? */
 static bool is_printed(struct metrics *const *workers, size_t w, const struct datacenter_metric *m)
 {
     for (size_t i = 0; i < w; i++) {

@@ -14,16 +14,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RETRY_MS = 1000 }; /* how long a descriptor that failed is left alone */
+enum { RETRY_MS = 1000 }; /* from a failed write to the next attempt */
 
 static int open_path(const char *path)
 {
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
 }
 
-/* A pipe or terminal that we inherited may block, and making it non-blocking would do so for
- * whoever shares it: it is asked before each write, and written in pieces that a writable pipe
- * takes whole. */
+/* An inherited pipe or terminal may block. O_NONBLOCK would apply to all processes that share
+ * it, so poll(2) is called before each write, and pieces are so small that a writable pipe takes
+ * each whole. */
 static bool must_poll(int fd)
 {
     struct stat stat;
@@ -114,7 +114,7 @@ static void forget_sent(struct log_file *file)
     file->sent = 0;
 }
 
-/* ENOSPC, EPIPE, EIO, EDQUOT…: nothing that trying harder would help. */
+/* ENOSPC, EPIPE, EIO, EDQUOT and the like: an immediate retry would not help. */
 static void back_off(struct log_file *file, int64_t now_ms)
 {
     if (errno == EAGAIN)
@@ -175,7 +175,7 @@ void log_file_reopen(struct log_file *file)
     log_file_flush(file);
 }
 
-/* Whoever may write to the directory could have put another file's name there. */
+/* A user who may write to the directory could have put a link to another file there. */
 static bool is_its_only_name(const char *path, const struct stat *opened)
 {
     struct stat named;

@@ -1,6 +1,6 @@
-/* Where entries of the access log go. The log thread takes each entry out of a worker's ring once and
- * offers it to every sink of the writer. A sink never waits for long: what it cannot take is lost, and
- * counted. All of a sink's functions run on the log thread. */
+/* Where entries of the access log go. The log thread takes each entry out of a worker's ring
+ * once and offers it to every sink of the writer. A sink never waits for long: what it cannot
+ * take is lost, and counted. All of a sink's functions run on the log thread. */
 #pragma once
 
 #include "observe/access_log.h"

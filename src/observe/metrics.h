@@ -1,7 +1,8 @@
-/* Counters. Each worker owns one `struct metrics` and is its only writer (relaxed stores, no lock,
- * no shared cache line); the control thread reads them all and adds up. metrics_table.h lists
- * them. Per-group figures live in `struct group_metrics`, one per worker and group name,
- * made once and kept for the life of the process so that a reload never resets a counter. */
+/* Counters. Each worker owns one `struct metrics` and is its only writer (relaxed stores, no
+ * lock, no shared cache line). The control thread reads them and adds them up. metrics_table.h
+ * lists them. The figures of a group are in `struct group_metrics`, one for each worker and
+ * group name. A reload does not reset them; they expire some time after the group has left the
+ * configuration. */
 #pragma once
 
 #include "base/base.h"
@@ -47,7 +48,7 @@ struct group_metrics {
     char name[64];                    /* label */
     _Atomic(const char *) side;       /* label: borrows static text; the worker changes it */
     metric users;                     /* targets and configurations of the worker that count here */
-    atomic_bool is_expired;           /* set by the control thread: not printed any more */
+    atomic_bool is_expired;           /* set by the control thread: no longer printed */
     struct group_fate *fate;          /* owns; control thread */
     metric requests;                  /* exchanges that were sent to the group */
     metric responses[STATUS_CLASSES]; /* as seen by the client */
@@ -85,7 +86,7 @@ metric *metrics_datacenter(struct metrics *metrics, struct str router, struct st
                            struct str rule);
 
 /* The worker's own thread: finds or makes the figures of a group. A group has one series, so `side`
- * replaces the side of figures that exist. Cold: call once, keep them, and give them back when
+ * replaces the side of figures that exist. Cold: call once, keep them, and release them when
  * nothing will be counted any more. */
 struct group_metrics *metrics_group(struct metrics *metrics, struct str name, const char *side);
 
@@ -93,7 +94,7 @@ struct group_metrics *metrics_group(struct metrics *metrics, struct str name, co
 void metrics_group_set_side(struct group_metrics *group, const char *side);
 void metrics_group_release(struct group_metrics **group);
 
-/* The worker's own thread, now and then: frees figures that have expired. Never waits. */
+/* The worker's own thread, from time to time: frees figures that have expired. Never waits. */
 void metrics_free_expired(struct metrics *metrics);
 
 /* --- reading: control thread ----------------------------------------------------------------- */
@@ -112,9 +113,9 @@ char *text_room(struct text *text, size_t more); /* that many bytes and a NUL fi
 void text_free(struct text *text);
 void metrics_print(struct metrics *const *workers, size_t count, struct text *out);
 
-/* The same page in pieces, for a reader that may be slow: first `begin`, which adds the figures of
- * the workers and takes the sums of all groups, then `next` until it returns false. The text of a piece
- * is bounded however many groups there are. `workers` is not needed after `begin`. */
+/* The same page in pieces, for a reader that may be slow: first `begin`, which adds the figures
+ * of the workers and takes the sums of all groups, then `next` until it returns false. The text
+ * of a piece is bounded however many groups there are. `workers` is not needed after `begin`. */
 struct metrics_page {
     struct totals_table *groups; /* owns */
     size_t figure, group;        /* what the next piece begins with */
@@ -125,14 +126,14 @@ void metrics_page_begin(struct metrics_page *page, struct metrics *const *worker
 bool metrics_page_next(struct metrics_page *page, struct text *out);
 void metrics_page_deinit(struct metrics_page *page);
 
-/* Figures of a group that is not in the configuration stay for `keep_ms` after its last request,
- * and until a page has shown their last values; without any page, for ten times as long. */
+/* Figures of a group that is not in the configuration expire `keep_ms` after the last use,
+ * if a page has shown their last values by then, and after ten times as long if none has. */
 
 /* The configuration in force has changed. */
 void metrics_mark_groups(struct metrics *const *workers, size_t count,
                          bool (*is_in_force)(void *arg, struct str name), void *arg);
 
-/* Now and then; the time is monotonic. */
+/* To be called from time to time. `now_ms` is monotonic. */
 void metrics_expire_groups(struct metrics *const *workers, size_t count, int64_t now_ms,
                            int64_t keep_ms);
 

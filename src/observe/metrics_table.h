@@ -1,5 +1,6 @@
-/* The one table of metrics: name, kind, unit, labels and help of everything that /metrics prints. A
- * metric is one row here, and docs/reference/metrics.md lists each (tests/unit/observe checks it). */
+/* The one table of metrics: name, kind, unit, labels and help of everything that /metrics
+ * prints. A metric is one row here, and docs/reference/metrics.md lists each (tests/unit/observe
+ * checks it). */
 #pragma once
 
 #include "base/base.h"
@@ -9,9 +10,9 @@ struct text;
 
 enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
-/* A row is X(id, kind, name, unit, labels, help). `unit` says what is counted and is for people; "":
- * the help text says it. `labels` are the names of the labels in the order in which they are printed,
- * with commas between them. */
+/* A row is X(id, kind, name, unit, labels, help). `unit` says what is counted and is for people;
+ * "": the help text says it. `labels` are the names of the labels in the order in which they are
+ * printed, with commas between them. */
 
 /* Counters of a worker: `metrics->counters[COUNTER_id]`, added up over the workers. */
 #define COUNTERS(X)                                                                                \
@@ -188,7 +189,8 @@ enum gauge {
         GAUGE_COUNT
 };
 
-/* All rows; the counters and gauges of workers come first, so METRIC_x is COUNTER_x for a counter. */
+/* All rows; the counters and gauges of workers come first, so METRIC_x is COUNTER_x for a
+ * counter. */
 enum metric_id {
 #define X(id, kind, name, unit, labels, help) METRIC_##id,
     METRICS(X)
@@ -209,8 +211,8 @@ const char *metric_kind_word(enum metric_kind kind);
 /* Adds the HELP and TYPE lines of a metric. They stand once, before its samples. */
 void text_add_metric(struct text *out, enum metric_id id);
 
-/* Adds one sample of a counter or a gauge. `labels` has a value for each label of the metric, in the
- * table's order; NULL when it has none. */
+/* Adds one sample of a counter or a gauge. `labels` has a value for each label of the metric, in
+ * the table's order; NULL when it has none. */
 void text_add_sample(struct text *out, enum metric_id id, const struct str *labels, uint64_t value);
 
 /* The same for a value that is not a whole number: `value` is the text to print. */

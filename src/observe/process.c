@@ -1,4 +1,4 @@
-/* Reads /proc/self. The control thread's business: opening files may wait. */
+/* Reads /proc/self, on the control thread, because opening files may wait. */
 #include "observe/process.h"
 
 #include "base/clock.h"
@@ -42,7 +42,7 @@ static void print_figure(struct text *out, enum metric_id id, double value)
     text_add_sample_text(out, id, NULL, str_make(digits, (size_t)len));
 }
 
-/* Seconds since 1970 at which the machine was started; 0 when unknown. */
+/* When the machine was started, in seconds since 1970; 0 when unknown. */
 static double boot_time(void)
 {
     struct timespec since_boot;
@@ -60,7 +60,7 @@ static void print_stat(struct text *out)
 
     if (process_read("/proc/self/stat", stat, sizeof(stat)).len == 0)
         return;
-    char *at = strrchr(stat, ')'); /* the name before it may hold anything */
+    char *at = strrchr(stat, ')'); /* the name before it may contain any character */
     if (at == NULL)
         return;
     at += 4; /* ") S " */

@@ -1,4 +1,4 @@
-/* A growing piece of text for pages that the control thread makes: metrics, status, listings. */
+/* A text that grows, for pages that the control thread makes: metrics, status, lists. */
 #include "observe/metrics.h"
 
 #include <stdarg.h>

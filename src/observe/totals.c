@@ -1,5 +1,5 @@
-/* Adds up what the workers counted, and subtracts snapshots. Pure arithmetic: when a snapshot is taken,
- * and how many are kept, is for the callers to decide. */
+/* Adds up what the workers counted, and subtracts snapshots. Pure arithmetic: when a snapshot is
+ * taken, and how many are kept, is for the callers to decide. */
 #include "observe/totals.h"
 
 #include "observe/group_metrics_impl.h"
@@ -125,8 +125,9 @@ const struct totals *totals_find(const struct totals_table *table, struct str gr
 
 /* --- windows --------------------------------------------------------------------------------- */
 
-/* A counter that is smaller than before began again at 0. Figures of a group are freed as a whole, so
- * the requests tell it for all of them, and a window never mixes both lives of a group. */
+/* A counter that is smaller than before began again at 0. Figures of a group are freed as a
+ * whole, so the requests tell it for all of them, and a window never mixes both lives of a
+ * group. */
 static bool began_again(const struct totals *before, const struct totals *after)
 {
     return after->requests < before->requests || after->connects < before->connects ||

@@ -1,6 +1,7 @@
-/* Sums over workers. A snapshot is the sum of each group's counters at one time. The difference of two
- * snapshots is a window: what happened between them. The metrics page reads snapshots. Whatever judges
- * or shows recent traffic reads windows, so all of them count alike. Control thread only. */
+/* Sums over workers. A snapshot is the sum of each group's counters at one time. The difference
+ * of two snapshots is a window: what happened between them. The metrics page reads snapshots.
+ * Whatever judges or shows recent traffic reads windows, so all of them count alike. Control
+ * thread only. */
 #pragma once
 
 #include "observe/histogram.h"
@@ -22,21 +23,23 @@ struct totals_table {
     size_t count, capacity;
 };
 
-/* The sum of a counter or a gauge. A gauge's sum is never below 0, although the workers are read one
- * after the other. */
+/* The sum of a counter or a gauge. A gauge's sum is never below 0, although the workers are read
+ * one after the other. */
 uint64_t totals_counter(struct metrics *const *workers, size_t count, enum counter counter);
 uint64_t totals_gauge(struct metrics *const *workers, size_t count, enum gauge gauge);
 
-/* Takes a snapshot: replaces what `table` holds. Waits for a worker that frees a group's figures. */
+/* Takes a snapshot: replaces what `table` holds. Waits for a worker that frees a group's
+ * figures. */
 void totals_collect(struct totals_table *table, struct metrics *const *workers, size_t count);
 void totals_table_deinit(struct totals_table *table);
 
 /* NULL when the table does not have the group. Borrowed until the table changes. */
 const struct totals *totals_find(const struct totals_table *table, struct str group);
 
-/* What happened between `before` and `after`, for the groups of `after`: replaces what `window` holds,
- * which must be a third table. A group that is new, or whose counters began again at 0 because its
- * figures were freed in the meantime, counts from 0. Groups that are not in `after` are left out. */
+/* What happened between `before` and `after`, for the groups of `after`: replaces what `window`
+ * holds, which must be a third table. A group that is new, or whose counters began again at 0
+ * because its figures were freed in the meantime, counts from 0. Groups that are not in `after`
+ * are left out. */
 void totals_window(const struct totals_table *before, const struct totals_table *after,
                    struct totals_table *window);
 
