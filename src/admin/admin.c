@@ -191,7 +191,7 @@ void admin_register(struct admin *admin, const struct admin_route *route)
 
 /* --- who may ask ----------------------------------------------------------------------------- */
 
-/* Is the Host a name that cannot come from somebody else's DNS? */
+/* Is the Host a name that a foreign DNS server cannot point here? */
 static bool is_own_host(const struct admin_source *source, const struct addr *bound,
                         const struct head *request)
 {

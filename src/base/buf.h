@@ -28,7 +28,7 @@ struct buf_shelf {
 
 struct buf_pool {
     struct buf_shelf slabs, bulks;
-    unsigned in_use;     /* slabs of this pool that somebody references (for tests and metrics) */
+    unsigned in_use;     /* slabs of this pool with references (for tests and metrics) */
     size_t bytes_in_use; /* their memory, oversize buffers included */
 };
 

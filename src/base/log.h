@@ -17,7 +17,7 @@ typedef void log_sink(void *arg, const char *line, size_t len);
 /* Where this thread's lines go; NULL is standard error. Workers set a sink that never blocks. */
 void log_set_sink(log_sink *sink, void *arg);
 
-/* Lines that standard error would not take, by all threads: nobody waits for its reader. */
+/* Lines that standard error would not take, by all threads: no thread waits for its reader. */
 uint64_t log_lost_lines(void);
 
 /* Lines above this level are dropped; default LOG_LEVEL_INFO. Any thread, any time. */

@@ -1,5 +1,5 @@
 /* A slot is the peer's tag and the instant at which its bucket will be full again; who is in the
- * past has nothing to remember, so its slot may be taken by anybody. Buckets of four slots: a cache
+ * past has nothing to remember, so its slot is free. Buckets of four slots: a cache
  * line. */
 #include "base/meter.h"
 

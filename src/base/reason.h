@@ -1,5 +1,5 @@
 /* Why an exchange or a connection ended otherwise than it should: one word for log, metric and
- * counter, one status where the client is told, one answer to "may it be tried again on another
+ * counter, one status for the client, one answer to "may it be tried again on another
  * endpoint?".
  *
  * RETRY_SAFE: the upstream cannot have processed the request. RETRY_IDEMPOTENT: it may have; only
@@ -104,7 +104,7 @@ enum reason {
 
 struct reason_info {
     const char *word; /* log value and metric label */
-    uint16_t status;  /* of the local reply; 0: nobody is told */
+    uint16_t status;  /* of the local reply; 0: there is none */
     uint8_t retry;    /* enum retry */
 };
 

@@ -14,7 +14,7 @@ enum { HOSTS_NAMED = 10, VALUE_SHOWN = 160, EXIT_TROUBLE = EXIT_USAGE };
 static const char help[] =
     "Usage: weir diff [options] OLD.yaml NEW.yaml\n"
     "\n"
-    "Tells what a new configuration changes, and for whom: keys of the file, shares of hosts\n"
+    "Shows what a new configuration changes: keys of the file, shares of hosts\n"
     "(before -> after, whatever list or default they come from), and with a log which of its\n"
     "requests would go elsewhere.\n"
     "\n"
@@ -92,7 +92,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 
 /* --- keys ------------------------------------------------------------------------------------ */
 
-/* Shares are told by what they do. */
+/* Shares are reported by their effect on hosts. */
 static bool is_share(struct str path)
 {
     ptrdiff_t split = str_find(path, STR(".split."));

@@ -1,4 +1,4 @@
-/* weir diff: what a new configuration would change, and for whom. */
+/* weir diff: what a new configuration would change, and for which hosts and requests. */
 #pragma once
 
 #include "cli/question.h"

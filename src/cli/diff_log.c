@@ -17,7 +17,7 @@ enum {
     CACHED_BYTES = 96,
     SERVICES_CACHED = 4,
     PROGRESS_LINES = 8192,
-    KINDS_MAX = 4096, /* kinds of moves that are told apart */
+    KINDS_MAX = 4096, /* kinds of moves that are counted apart */
 };
 
 /* Whether a host's requests can move at all, and what decides when only its shares do. */

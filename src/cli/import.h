@@ -14,7 +14,7 @@ void import_free(struct import *import);
 MUST_USE int import_wikis(struct import *import, const char *path, struct err *err);
 
 /* The Lua table of the original split, or a list of database names. `share` is the list's, NULL
- * when nobody said. What the file is, is told by what it says. */
+ * when none was given. The file's type is detected from its content. */
 MUST_USE int import_file(struct import *import, const char *path, const char *share,
                          struct err *err);
 

@@ -1,7 +1,7 @@
 /* libedit under its readline face, when both ends are a terminal. Its state is the process', so one
- * editor at a time. It is loaded when somebody types, not with the program: a proxy has no use for
- * an editor and the three libraries behind it, in memory or in a peer's reach. Without it lines are
- * read as they come. */
+ * editor at a time. It is loaded for an interactive prompt, not with the program: a proxy has no
+ * use for an editor and the three libraries behind it, in memory or in a peer's reach. Without it
+ * lines are read as they come. */
 #include "cli/line_edit.h"
 
 #include <dlfcn.h>

@@ -6,7 +6,7 @@
 
 enum {
     LINES_READ_BYTES = 1 << 20,
-    LINE_BYTES_MAX = 1 << 20, /* longer ones are told and skipped */
+    LINE_BYTES_MAX = 1 << 20, /* longer ones are reported and skipped */
 };
 
 struct lines {

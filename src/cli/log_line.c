@@ -1,4 +1,4 @@
-/* The format is told from each line itself: a log that was rotated in the middle of a change may
+/* The format is detected for each line: a log that was rotated in the middle of a change may
  * have two. */
 #include "cli/log_line.h"
 

@@ -33,7 +33,7 @@ static const char *file_name(struct complaints *complaints, const char *file)
     return arena_str(&complaints->arena, str_of(file)).ptr;
 }
 
-/* A complaint is one line, whatever somebody wrote in the file. */
+/* A complaint is one line, whatever the file contains. */
 static void make_printable(char *text)
 {
     for (; *text != '\0'; text++) {

@@ -125,7 +125,7 @@ struct limits_conf {
     uint32_t max_held_header_bytes; /* fields of all open streams of an h2 connection, counted as
                                      * for max_header_bytes; default 1 MiB */
     uint32_t max_held_bytes;   /* body bytes of all streams of an h2 connection, in each direction,
-                                * that wait for whoever is to read them; default 1 MiB */
+                                * that wait to be read; default 1 MiB */
     uint32_t max_unsent_bytes; /* that the kernel takes and cannot send yet; default 512 KiB */
 };
 
@@ -156,15 +156,14 @@ struct listener_conf {
     struct place place;
     struct str name;
     struct binds_conf binds;
-    struct tls_server_conf *tls; /* NULL: plain */
-    int router;                  /* index in config.routers; -1 */
-    int group;                   /* index in config.groups when everything goes to one group; -1 */
-    bool redirect_to_https;      /* requests that did not come by https are answered with 308 */
-    uint16_t redirect_port;      /* default 443 */
-    struct cidr
-        *trusted_proxies; /* whose forwarding and debug fields are believed; default nobody */
+    struct tls_server_conf *tls;  /* NULL: plain */
+    int router;                   /* index in config.routers; -1 */
+    int group;                    /* index in config.groups when everything goes to one group; -1 */
+    bool redirect_to_https;       /* requests that did not come by https are answered with 308 */
+    uint16_t redirect_port;       /* default 443 */
+    struct cidr *trusted_proxies; /* whose forwarding and debug fields are believed; default none */
     size_t trusted_proxy_count;
-    struct str *keep_untrusted; /* forwarding fields that everybody may send; default none */
+    struct str *keep_untrusted; /* forwarding fields that every client may send; default none */
     size_t keep_untrusted_count;
     bool trust_unix;               /* peers on a unix socket count as trusted; default true */
     bool show_group;               /* X-Weir-Group in responses, default false */

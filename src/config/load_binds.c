@@ -9,7 +9,7 @@ static const char expectation[] =
     "invalid value: \"%s\"; expected address:port (0.0.0.0:443, [::]:443), "
     "a port for all addresses (:443, *:443, 443) or unix:/path";
 
-/* An IPv4 address in IPv6 clothes is that IPv4 address: sockets for IPv6 are for IPv6 only. */
+/* An IPv4-mapped IPv6 address is that IPv4 address: sockets for IPv6 are for IPv6 only. */
 static void unmap(struct addr *addr)
 {
     if (addr->sa.sa_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&addr->in6.sin6_addr))

@@ -1,4 +1,4 @@
-/* `rate_limit`: how many requests a client, or whoever shows a header or cookie, may send. */
+/* `rate_limit`: how many requests a client, or all with one header or cookie, may send. */
 #include "config/loader_impl.h"
 
 /* "100/s", "600/m", "1000/h": the microseconds from one to the next. */

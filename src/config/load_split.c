@@ -1,6 +1,6 @@
 /* `split`: how much of each wiki is on k8s. Every host that is mentioned anywhere becomes a member;
- * sorted by host they show who wins (host > list > default), who contradicts whom, and who
- * overrides whom. */
+ * sorted by host they show which entry is in force (host > list > default), and which entries
+ * contradict or override each other. */
 #include "config/fold.h"
 #include "config/loader_impl.h"
 #include "config/text_file.h"

@@ -56,7 +56,7 @@ void guess_try(struct guess *guess, struct str name)
 {
     unsigned distance = str_distance(guess->want, name);
 
-    /* A guess that shares hardly a letter helps nobody. */
+    /* A guess with hardly a common letter is of no use. */
     if (distance < guess->distance && distance < MAX(guess->want.len, name.len)) {
         guess->distance = distance;
         guess->best = name;

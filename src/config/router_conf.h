@@ -159,7 +159,7 @@ struct debug_backend_conf {
     struct str name;               /* as in the header; case matters */
     int group;                     /* index in config.groups */
     int datacenter;                /* index in config.datacenters; -1: the group's usual choice */
-    struct host_match_conf *hosts; /* who may use it; none: everybody */
+    struct host_match_conf *hosts; /* that may use it; none: all */
     size_t host_count;
     uint16_t refused_status; /* for the others; default 403 */
 };
@@ -269,7 +269,7 @@ struct multi_dc_conf {
     size_t host_count;
     struct dc_rule_conf *primary_if; /* default: every method but GET, HEAD, OPTIONS and TRACE */
     size_t primary_if_count;
-    struct field_match_conf *sessions; /* cookies of somebody who is logged in, for local-anon */
+    struct field_match_conf *sessions; /* cookies of a user who is logged in, for local-anon */
     size_t session_count;
     bool writes_to_primary; /* no primary_if given: the default above */
 };

@@ -36,7 +36,7 @@ static bool is_variable_name(struct str name)
     return name.len > 0;
 }
 
-/* Is it written as nobody writes variables of the environment? Then it is a mistyped one of a
+/* Is it spelled unlike a variable of the environment? Then it is a mistyped one of a
  * request, where one may stand. */
 static bool is_lower(struct str name)
 {

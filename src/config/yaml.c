@@ -21,7 +21,7 @@ struct builder {
     bool *in_progress;
     size_t total; /* nodes as the loader will see them */
     unsigned depth;
-    bool is_failed; /* beyond repair; other mistakes are told, and loading goes on */
+    bool is_failed; /* no configuration results; loading goes on to report other mistakes */
     struct str key; /* of the mapping that is about to be built: it is the value of this */
 };
 

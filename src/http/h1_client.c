@@ -1,6 +1,6 @@
 /* The HTTP/1 client codec: one request, one response, then perhaps the next. A response must be
  * framed beyond doubt, or the stream is reset and the connection is not used again; so is a
- * connection on which anything comes that nobody asked for. */
+ * connection on which bytes come that no request asked for. */
 #include "http/h1_impl.h"
 
 #include <stdlib.h>
@@ -80,7 +80,7 @@ static struct h1_client *of_stream(struct stream *stream)
     return CONTAINER_OF(stream, struct h1_client, stream);
 }
 
-/* --- what the owner and the user are told ---------------------------------------------------- */
+/* --- calls to the owner and the user ---------------------------------------------------------- */
 
 static void set_phase(struct h1_client *c, enum session_phase phase)
 {
@@ -105,7 +105,7 @@ static void want_write(struct h1_client *c)
     c->session.owner->want_write(&c->session);
 }
 
-/* The response is no good: the user hears why; the connection is not used again. */
+/* The response is invalid: resets the stream; the connection is not used again. */
 static void fail_response(struct h1_client *c, enum reason reason)
 {
     bool tell = c->stream_open && c->in != IN_DONE && c->in != IN_CLOSED;
@@ -408,7 +408,7 @@ static void client_send_head(struct stream *stream, const struct head *head, enu
         c->session.wants_early_close = true;
     }
     if (head->upgrade.len > 0) {
-        /* Whatever the answer, nobody else shares the connection: a peer that switched unseen would
+        /* Whatever the answer, the connection is not used again: a peer that switched unseen would
          * read the next request as it likes. */
         c->asked_upgrade = arena_str(stream->arena, head->upgrade);
         c->session.wants_early_close = true;

@@ -10,7 +10,7 @@
 
 #include <stdlib.h>
 
-/* --- what the owner is told ------------------------------------------------------------------ */
+/* --- calls to the owner ----------------------------------------------------------------------- */
 
 void h1_server_set_phase(struct h1_server *s, enum session_phase phase)
 {

@@ -108,7 +108,7 @@ static void tell_owner(struct h2_session *h2, enum reason reason)
     h2->session.owner->want_close(&h2->session, reason);
 }
 
-static bool somebody_has_room(const struct h2_session *h2)
+static bool some_stream_has_room(const struct h2_session *h2)
 {
     LIST_EACH(node, &h2->full)
     {
@@ -131,7 +131,7 @@ void h2_pump(struct h2_session *h2)
         tell_owner(h2, h2->dying); /* its session_fail will tell the streams */
         return;
     }
-    if (!list_is_empty(&h2->news) || somebody_has_room(h2))
+    if (!list_is_empty(&h2->news) || some_stream_has_room(h2))
         h2->session.owner->want_input(&h2->session); /* only feed may call back */
     h2_settle(h2);
 }
@@ -222,7 +222,7 @@ static void leave_now(struct h2_session *h2)
         session_free_now(h2);
 }
 
-/* Everything that a turn of input may have caused goes out and is told, then the end is looked
+/* After a turn of input: sends and reports everything that it has caused, then the end is looked
  * at. */
 static void leave(struct h2_session *h2)
 {
@@ -290,7 +290,7 @@ size_t h2_feed(struct session *session, struct slice data)
     return data.len;
 }
 
-/* Without the peer's WINDOW_UPDATE, and without anybody to say that it is still there, nothing more
+/* Without the peer's WINDOW_UPDATE, and without a sign that it is still there, nothing more
  * of what is open can be finished. */
 void h2_eof(struct session *session)
 {

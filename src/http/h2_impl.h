@@ -129,7 +129,7 @@ struct h2_session {
     struct session session; /* embeds */
     nghttp2_session *ng;    /* owns */
     struct h2_slot *slot;   /* borrows: lives as long as ng; NULL: none */
-    struct list streams;    /* every stream that somebody holds */
+    struct list streams;    /* every stream that is referenced */
     struct list full;       /* those that wait for on_writable */
     struct list news;       /* those that wait for on_reset */
     uint32_t wire_streams;
@@ -224,7 +224,7 @@ void h2_glitch(struct h2_session *h2, unsigned cost);
 /* Ends the session with GOAWAY; want_close(reason) follows when this turn of feed is over. */
 void h2_terminate(struct h2_session *h2, uint32_t error_code, enum reason reason);
 
-/* Puts the session's first words into `out`, before anybody can be told of them. */
+/* Puts the session's first frames into `out`; does not call the owner. */
 void h2_say_hello(struct h2_session *h2);
 
 /* Moves all that may be sent now from nghttp2 to `out`. While busy it only notes the wish. */

@@ -81,7 +81,7 @@ static void add_crumb(struct h2_incoming *in, struct str value)
     in->crumb_bytes += value.len + 2;
 }
 
-/* Known names are not copied, and not looked up again by anybody. */
+/* Known names are neither copied nor looked up again. */
 static void add_field(struct h2_incoming *in, struct str name, struct str value)
 {
     struct arena *arena = in->head->arena;
@@ -167,8 +167,8 @@ enum reason h2_upstream_reason(enum reason bad)
     return REASON_UPSTREAM_HEADERS_TOO_LARGE;
 }
 
-/* Decoding must go on to keep the compression state, but nobody has to look at every field of a
- * bomb. */
+/* Decoding must go on to keep the compression state, but it is not necessary to look at every field
+ * of a bomb. */
 static bool is_bomb(const struct session_limits *limits, const struct h2_incoming *in)
 {
     return in->bytes > (uint64_t)limits->max_header_bytes * H2_TOLERANCE ||
@@ -372,7 +372,7 @@ static void on_headers_frame(struct h2_session *h2, const nghttp2_frame *frame)
     if (in.st == NULL) {
         struct h2_stream *st = stream_by_id(h2->ng, frame->hd.stream_id);
         if (st != NULL && end == END)
-            st->rx_ended = true; /* trailers that nobody wants */
+            st->rx_ended = true; /* trailers that are not wanted */
         return;
     }
     if (in.block == H2_BLOCK_TRAILERS) {
@@ -515,7 +515,7 @@ bool h2_walk(struct h2_session *h2, const char **at, const char *end)
         walk->skip = (u32_at(walk->head) >> 8) - (walk->have - FRAME_HEAD);
         if (walk->head[3] == NGHTTP2_DATA || is_priority(walk))
             return true;
-        if (walk->head[3] > NGHTTP2_CONTINUATION) /* unknown to nghttp2, which tells nobody */
+        if (walk->head[3] > NGHTTP2_CONTINUATION) /* unknown to nghttp2, which does not report it */
             h2_glitch(h2, H2_COST_FRAME);
         walk->have = 0;
     }

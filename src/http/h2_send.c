@@ -228,7 +228,7 @@ int h2_on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *arg)
 
     st->tx_end_sent = true;
     if (!st->user_open && !st->rx_ended)
-        h2_stream_rst(st, NGHTTP2_NO_ERROR); /* nobody reads the rest of the request */
+        h2_stream_rst(st, NGHTTP2_NO_ERROR); /* the rest of the request is not read */
     return 0;
 }
 

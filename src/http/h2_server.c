@@ -1,6 +1,5 @@
 /* The server's side of h2: a complete request head is checked for what nghttp2 does not know
- * (limits, our own rules, Host), and then given to the owner, or refused without anybody being
- * bothered. */
+ * (limits, our own rules, Host), and then given to the owner, or refused without a call to it. */
 #include "http/authority.h"
 #include "http/h2_impl.h"
 
@@ -80,8 +79,8 @@ static enum reason check_request(const struct session_limits *limits, struct h2_
     return head_take_expect(head, end == MORE);
 }
 
-/* A malformed request is a stream error (RFC 9113 section 8.1.1); what is well-formed and still
- * unwelcome is told so in words. */
+/* A malformed request is a stream error (RFC 9113 section 8.1.1); a well-formed one that is refused
+ * gets a response. */
 static void refuse_request(struct h2_session *h2, struct h2_stream *st, enum reason reason)
 {
     h2_bad(h2, st, reason);

@@ -181,7 +181,7 @@ static void stream_op_close(struct stream *stream)
     list_remove(&st->full_node);
     list_remove(&st->news_node);
     if (!h2->session.is_server && h2->in.st == st)
-        h2->session.draining = true; /* until its head is whole, nobody's bytes can pass */
+        h2->session.draining = true; /* until its head is whole, no other stream's bytes can pass */
     forget_stream(h2, st);
     h2_let_go(st);
     h2_release_heads(st);

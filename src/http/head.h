@@ -124,6 +124,6 @@ unsigned head_remove_odd_names(struct head *head);
 
 /* Removes the hop-by-hop fields and those named in Connection. BAD_CONNECTION when Connection names
  * a protected field (`Connection: X-Forwarded-For`, CVE-2022-31813). Upgrade is kept in
- * head->upgrade only. "TE: trailers" stays, as true of us as of whoever said it: h2 may send it on
- * (RFC 9113 section 8.2.2), and gRPC servers ask for it; h1 never does. */
+ * head->upgrade only. "TE: trailers" stays, which is true of weir as of the sender: h2 may send it
+ * on (RFC 9113 section 8.2.2), and gRPC servers ask for it; h1 never does. */
 enum reason head_strip_hop_by_hop(struct head *head);

@@ -1,5 +1,5 @@
-/* What a finished request head is asked before anybody acts on it: may its target and its authority
- * look like this, and will everybody behind us read them alike? */
+/* Checks of a finished request head: are its target and its authority well-formed, and will all
+ * servers behind weir read them alike? */
 #include "base/path.h"
 #include "base/utf8.h"
 #include "http/authority.h"

@@ -1,10 +1,10 @@
-/* The head of an answer that a codec gives itself, to a request that nobody else gets to see. */
+/* The head of an answer that a codec gives itself, to a request for which there is no stream. */
 #pragma once
 
 #include "http/head.h"
 #include "http/session.h"
 
-/* What the client is told: the reason's word, or what everybody may know. */
+/* The text for the client: the reason's word, or only the status where reasons are hidden. */
 struct str refusal_text(const struct session *session, int status, enum reason reason);
 
 /* A plain text of `body_len` bytes; what else such answers say is added by the session's owner.

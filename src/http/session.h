@@ -1,6 +1,6 @@
 /* A session: one connection's codec, server or client side, h1 or h2. Bytes in, events out; it owns
  * no descriptor and no clock. Whoever owns the connection feeds it, writes what it puts into `out`,
- * and is told through `owner` when something outside the codec has to happen. */
+ * and calls `owner` when something outside the codec has to happen. */
 #pragma once
 
 #include "base/arena.h"
@@ -67,7 +67,7 @@ struct session_owner {
     void (*on_phase)(struct session *session);
 
     /* May be NULL. A message was refused or a stream ended badly for what the peer sent: once each,
-     * to count and log. `stream` is NULL when nobody else hears of it (no stream had begun); else
+     * to count and log. `stream` is NULL when no stream had begun; else
      * its user gets on_reset with the same reason. */
     void (*on_bad)(struct session *session, struct stream *stream, enum reason reason);
 

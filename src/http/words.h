@@ -1,5 +1,5 @@
 /* The words of HTTP that weir knows: names of fields, methods, versions, statuses. They are
- * recognised once, while parsing, and carried as small integers, so that nobody searches or
+ * recognised once, while parsing, and carried as small integers, so that no code searches or
  * compares text later. */
 #pragma once
 

@@ -5,7 +5,7 @@
  * many it used. What it did not use is kept and offered again, first, with new bytes behind it or
  * after conn_kick(). When all was used the slab goes back: an idle connection owns no buffer.
  *
- * Writing: whoever has bytes appends them to conn_out() and calls conn_flush_later(); all
+ * Writing: a user with bytes appends them to conn_out() and calls conn_flush_later(); all
  * connections touched in a turn are written once, at its end. EPOLLOUT is asked for only after
  * EAGAIN.
  *
@@ -88,7 +88,7 @@ void conn_transport_ready(struct conn *conn);
 
 void *conn_arg(const struct conn *conn);
 
-/* From now on others are called; a NULL handler means nobody is: bytes are swallowed, the end is
+/* Calls go to another handler from now on. With a NULL handler bytes are swallowed, the end is
  * silent. */
 void conn_set_handler(struct conn *conn, const struct conn_handler *handler, void *arg);
 struct loop *conn_loop(const struct conn *conn);
@@ -157,7 +157,7 @@ uint64_t conn_out_offset(const struct conn *conn);
 
 /* Up to which of our bytes the peer may have read, now that the connection has ended; none behind
  * them was read. When the peer has sent FIN, its system has acknowledged all that it had received
- * until then, and what comes later is not read by anybody. A reset proves nothing: an
+ * until then, and what comes later is not read. A reset proves nothing: an
  * acknowledgement that the peer has delayed is lost with it. */
 uint64_t conn_maybe_read(struct conn *conn);
 

@@ -20,7 +20,7 @@ struct conn {
     ev_io io;
     struct list node; /* in the loop's list of connections */
     struct loop *loop;
-    const struct conn_handler *handler; /* NULL: nobody listens any more */
+    const struct conn_handler *handler; /* NULL: events are ignored */
     void *arg;
     const struct transport_ops *ops;
     void *transport_state; /* owns, through ops->free */
@@ -42,7 +42,7 @@ struct conn {
     bool is_client : 1;
     bool paused : 1;           /* by the user */
     bool kicked : 1;           /* conn_kick: on_data comes even without bytes */
-    bool read_off : 1;         /* readable while nobody wants it: out of epoll */
+    bool read_off : 1;         /* readable but not wanted: out of epoll */
     bool write_wait : 1;       /* the socket is full: EPOLLOUT is on */
     bool write_needs_read : 1; /* the transport must read before it can write on */
     bool busy : 1;             /* a helper thread has the transport */
@@ -59,7 +59,7 @@ struct conn {
     uint16_t reason;                /* enum reason: what a transport has found out */
     int errnum;                     /* why connecting failed at once, or 0 */
     char *error_text;               /* owns; NULL: none */
-    struct conn_tls_info *tls_info; /* owns; NULL: nobody asked yet */
+    struct conn_tls_info *tls_info; /* owns; NULL: not asked for yet */
     uint64_t bytes_in, bytes_out;
     uint64_t maybe_read; /* of a client connection that has ended: see conn_maybe_read */
 };

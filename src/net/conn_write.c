@@ -30,7 +30,7 @@ void conn_linger(struct conn *conn)
 }
 
 /* The peer takes nothing more. It may have said why before it went (an early 413, a close): that
- * still waits in our receive buffer, so hear it first. */
+ * still waits in our receive buffer, so that is read first. */
 static void conn_write_failed(struct conn *conn)
 {
     conn->write_wait = false;

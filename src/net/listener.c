@@ -39,7 +39,7 @@ struct listener_sock {
 
 /* --- opening --------------------------------------------------------------------------------- */
 
-/* Is somebody accepting on this unix socket? */
+/* Does a process accept on this unix socket? */
 static bool unix_is_live(const struct addr *addr)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -18,9 +18,9 @@ MUST_USE int listener_listen(int fd, const struct addr *addr, struct err *err);
 /* Both in one step. */
 MUST_USE int listener_open(const struct addr *addr, struct err *err);
 
-/* Is nobody else listening on this TCP address? Sockets with SO_REUSEPORT share one without a word,
- * so that two processes would divide its connections; whoever opens an address for the first time
- * asks here. Unix sockets and port 0 are always free. -1 with err when it is taken. */
+/* Is this TCP address free? Sockets with SO_REUSEPORT of two processes share an address silently,
+ * and would divide its connections, so a caller that opens an address for the first time asks here.
+ * Unix sockets and port 0 are always free. -1 with err when it is taken. */
 MUST_USE int listener_check_free(const struct addr *addr, struct err *err);
 
 /* Called for every accepted connection with a non-blocking fd that the callee now owns. */

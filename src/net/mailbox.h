@@ -10,8 +10,7 @@
 
 struct letter;
 
-/* One kind of letter: a constant that sender and receiver share. Kinds are told apart by
- * address. */
+/* One kind of letter: a constant that sender and receiver share. Kinds differ by their address. */
 struct letter_kind {
     const char *name;
     void (*free)(struct letter *letter); /* called on the thread of the mailbox */

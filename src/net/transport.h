@@ -36,7 +36,7 @@ struct transport_ops {
     /* Says goodbye (close_notify) without waiting for an answer; best effort. */
     void (*goodbye)(struct conn *conn);
 
-    /* What was agreed on; NULL: nothing ever is. Called when somebody asks. */
+    /* What the handshake agreed on; NULL: the transport has none. Called on demand. */
     void (*info)(struct conn *conn, struct conn_tls_info *info);
 
     /* Frees conn->transport_state. After the turn in which the connection ended; its fd is

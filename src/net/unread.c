@@ -8,7 +8,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-/* Has the peer sent FIN? Behind bytes that nobody has read it cannot be seen. After a reset the
+/* Has the peer sent FIN? It cannot be seen behind unread bytes. After a reset the
  * socket answers as after FIN, once it has told the error. */
 static bool peer_has_ended(const struct conn *conn)
 {

@@ -174,11 +174,11 @@ static void put_time(struct line *line, int64_t wall_us)
 
 static void put_client(struct line *line, const uint8_t ip[16])
 {
-    static const uint8_t nobody[16], mapped[12] = {[10] = 0xff, [11] = 0xff};
+    static const uint8_t none[16], mapped[12] = {[10] = 0xff, [11] = 0xff};
     struct addr addr = {0};
     char text[ADDR_TEXT_MAX] = "unix";
 
-    if (memcmp(ip, nobody, sizeof(nobody)) != 0) {
+    if (memcmp(ip, none, sizeof(none)) != 0) {
         addr.in6.sin6_family = AF_INET6;
         memcpy(&addr.in6.sin6_addr, ip, 16);
         if (memcmp(ip, mapped, sizeof(mapped)) == 0) {

@@ -11,7 +11,7 @@
 
 /* For clients that were not in the middle of something at a drain. */
 enum {
-    DRAIN_NOTICE_MS = 1000,  /* to say something at all, to hear a GOAWAY */
+    DRAIN_NOTICE_MS = 1000,  /* to send a first request, to receive GOAWAY */
     DRAIN_ASK_ONCE_MS = 300, /* HTTP/1, between two requests */
 };
 

@@ -41,7 +41,8 @@ void exchange_enter(struct exchange *x, enum exchange_state next)
 
 /* --- closing --------------------------------------------------------------------------------- */
 
-/* End of the turn: nobody up the stack holds the exchange any more. Its memory is the stream's. */
+/* End of the turn: no caller up the stack holds the exchange any more. Its memory is the
+ * stream's. */
 static void finish(struct task *task)
 {
     struct exchange *x = CONTAINER_OF(task, struct exchange, finish);

@@ -55,7 +55,7 @@ static void refuse(struct gate *gate, enum reason reason)
     end(gate);
 }
 
-/* The client is who the header says, or whoever is connected. */
+/* The client is the one in the header, or the peer where the header names none. */
 static void let_in(struct gate *gate, const struct proxy_header *header)
 {
     const struct addr *client = header->has_addrs ? &header->client : &gate->peer;

@@ -1,5 +1,5 @@
 /* What weir knows of gRPC: which requests are gRPC's, where the messages in their bodies end, and
- * how a failure is told (gRPC over HTTP/2, https://github.com/grpc/grpc/blob/master/doc/). */
+ * how a failure is reported (gRPC over HTTP/2, https://github.com/grpc/grpc/blob/master/doc/). */
 #include "proxy/exchange_impl.h"
 
 enum { PREFIX_BYTES = 5 }; /* a flag and the length, in front of each message */
@@ -67,7 +67,7 @@ enum grpc_status {
 };
 
 /* http-grpc-status-mapping.md: what a client would make of the status itself, except that one of
- * our own deadlines is told as such. */
+ * our own deadlines is reported as such. */
 int grpc_status_of(enum reason reason, int status)
 {
     if (reason == REASON_UPSTREAM_TIMEOUT || reason == REASON_UPSTREAM_IDLE_TIMEOUT ||

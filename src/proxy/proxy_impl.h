@@ -1,4 +1,4 @@
-/* What the files of proxy/ share: who owns whom.
+/* What the files of proxy/ share, and what owns what.
  *
  *   proxy ─owns─▶ serving (one per adopted configuration, counted)
  *         ─owns─▶ downstream (a client's connection and its session)
@@ -25,7 +25,7 @@ struct serving_listener {
     struct tls_server *tls;           /* shares; NULL: plain */
     uint64_t key;                     /* its name, among the quotas */
     struct session_limits limits;
-    bool removed_untrusted[HEADER_COUNT]; /* request fields that are not taken from everybody */
+    bool removed_untrusted[HEADER_COUNT]; /* request fields that only trusted clients may send */
 };
 
 struct serving {
@@ -224,7 +224,7 @@ struct exchange {
     enum reason reason;
     bool is_https; /* between the client and the first proxy */
     bool request_has_body, wants_upgrade;
-    bool is_grpc;      /* failures are told in gRPC's words */
+    bool is_grpc;      /* failures are reported as gRPC status */
     bool has_messages; /* the body's end may be as far away as the peers like */
     bool request_ended, response_started, response_ended, body_was_sent, is_tunnel;
     bool has_raced; /* one pooled connection was gone before it could read the request */

@@ -1,5 +1,5 @@
 /* What all workers share of caps and rates: made once by the server, used by every worker's proxy
- * without a lock. Keys are secret hashes, so that nobody can choose whom he collides with. */
+ * without a lock. Keys are secret hashes, so that no client can choose a collision. */
 #pragma once
 
 #include "base/hash.h"

@@ -25,7 +25,7 @@ static bool is_ambiguous(enum reason reason)
            reason == REASON_BAD_HOST || reason == REASON_BAD_TARGET;
 }
 
-/* Head and body in one; whoever asked with HEAD gets the head alone. */
+/* Head and body in one; the answer to HEAD has no body. */
 static void reply(struct exchange *x, struct head *head, struct str body)
 {
     bool has_body = response_has_body(x->request->method, head->status);

@@ -1,7 +1,8 @@
-/* Header rules: what a request carries on, what a response carries back, and whom we believe.
+/* Header rules: what a request carries on, what a response carries back, and which clients are
+ * trusted.
  *
  * The trust boundary is one line: a peer in trusted_proxies (or on a unix socket) may say who the
- * client is and how it came; from everybody else those fields are removed and made anew. */
+ * client is and how it came; from all others those fields are removed and made anew. */
 #include "base/field_names.h"
 #include "http/chars.h"
 #include "proxy/forwarded.h"
@@ -113,7 +114,7 @@ static void set_forwarded_proto(const struct exchange *x, struct head *head)
         head_add_id(head, HEADER_X_FORWARDED_PROTO, x->is_https ? STR("https") : STR("http"));
 }
 
-/* What only we may say, whoever asks: the certificate that the client has shown to us. Where none
+/* Fields that only weir may set: the certificate that the client has shown. Where none
  * is asked for the fields are only taken away. */
 static void set_client_cert(struct exchange *x)
 {

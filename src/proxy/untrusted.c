@@ -1,5 +1,5 @@
 /* Forwarding fields (base/forwarding_fields.h) of clients that are not trusted: taken out before
- * anybody looks at the request. Names were recognised while parsing, so that a table by id tells;
+ * the request is looked at. Names were recognised while parsing, so that a table by id tells;
  * only names without an id are looked at. */
 #include "proxy/proxy_impl.h"
 #include "route/arrival.h"

@@ -21,7 +21,7 @@ struct index {
     int32_t *first_of_host, *first_of_suffix; /* own: by position in the table; NONE */
     uint16_t *for_every_host;                 /* owns: rules */
     size_t every_count;
-    bool *is_last;   /* owns: by rule: whoever meets its hosts goes no further */
+    bool *is_last;   /* owns: by rule: a host that meets it needs no later rule */
     uint16_t *found; /* owns: of the host that is looked at */
     size_t found_count;
 };
@@ -210,7 +210,7 @@ static void settle_host(struct index *index, const struct host_match_conf *host)
 void candidates_compile(struct router *router, const struct test *rules)
 {
     const struct router_conf *conf = router->conf;
-    struct lists nobody = {.count = 0};
+    struct lists none = {.count = 0};
     struct index index;
 
     index_init(&index, router, rules);
@@ -218,8 +218,8 @@ void candidates_compile(struct router *router, const struct test *rules)
     for (size_t i = 0; i < conf->rule_count; i++)
         most += conf->rules[i].match.host_count;
     router->candidates = mem_new(most * sizeof(*router->candidates));
-    merge(&index, &nobody);
-    add_found(&index); /* of a host that nobody knows */
+    merge(&index, &none);
+    add_found(&index); /* of a host that no rule names */
     for (size_t i = 0; i < conf->rule_count; i++) {
         const struct match_conf *match = &conf->rules[i].match;
         for (size_t h = 0; h < match->host_count; h++) {

@@ -266,7 +266,7 @@ static int primary_rule(const struct router *router, struct request *request)
     const struct test_set *rules = &router->dc_tests;
     int found = test_set_find(rules, 0, request);
 
-    /* Their hosts are in no index, except that nobody may be named at all. */
+    /* Not indexed by host, so the hosts are checked here. */
     while (found >= 0 && rules->tests[found].host_patterns == NULL &&
            !hosts_match(rules->tests[found].match, request->host))
         found = test_set_find(rules, (uint32_t)found + 1, request);
@@ -432,7 +432,7 @@ static bool host_is_known(const struct router *router, const struct host_record 
 }
 
 /* A host that stands in the table as it was received needs no reading. Else it is read, and looked
- * for once more if that changed anything. `*record` NULL: nobody knows it. -1: it is no host. */
+ * for once more if that changed anything. `*record` NULL: it is in no table. -1: it is no host. */
 static int host_settle(const struct router *router, struct request *request, char *text,
                        const struct host_record **record, bool *is_mobile)
 {

@@ -197,7 +197,7 @@ int test_set_find(const struct test_set *set, uint32_t from, struct request *req
 
 /* What tells hosts apart: of its upper half a table makes a place, the lower half is compared
  * there, and all of it makes a host's draw of lots its own. A plain hash is enough: the names in a
- * table are the operator's, nobody else can put two of them into one place. Eight bytes at a time;
+ * table are the operator's, so no client can make two of them collide. Eight bytes at a time;
  * the last ones overlap instead of being counted out. */
 static inline uint64_t host_hash(struct str host)
 {
@@ -293,7 +293,7 @@ struct router {
     struct host_table suffixes;     /* what stands behind "*." in rules */
     uint16_t *suffix_lengths;       /* owns: that they have, the longest first, each once */
     size_t suffix_length_count;
-    struct test_set *candidates; /* owns; [0]: of a host that nobody knows */
+    struct test_set *candidates; /* owns; [0]: of a host that no rule names */
     uint32_t candidates_count;
     struct group_route *groups;     /* owns: one for each of config.groups */
     struct test_set dc_tests;       /* one for each of multi_dc.primary_if */

@@ -368,7 +368,7 @@ static void datacenters_compile(struct router *router, struct room *room)
     router->dc_tests = test_set_make(tests, count);
 }
 
-/* Hosts that no rule names themselves: the rules of what stands behind "*.", or everybody's. */
+/* For a host that no rule names: the rules of its longest suffix, or those for all hosts. */
 static int32_t candidates_below(const struct router *router, struct str host)
 {
     const struct host_record *suffix = suffix_find(router, host);

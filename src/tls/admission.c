@@ -6,7 +6,7 @@
  *   anything else                           the worker does, a few in each turn of its loop; the
  *                                           others wait, in the order in which they came
  *
- * A helper that shares its core with the worker saves nobody's time but that of clients who keep
+ * A helper that shares its core with the worker saves the time of those clients only that keep
  * their connections, and each switch between the two costs: without such clients the worker signs.
  *
  * Waiting costs nothing but the stream; both queues are bounded, and who does not fit is
@@ -158,7 +158,7 @@ bool tls_step_abandon(struct tls_stream *s)
 
 /* --- coming back from a helper --------------------------------------------------------------- */
 
-/* Its connection may have gone meanwhile: then nobody but us knows of the stream any more. */
+/* Its connection may have gone meanwhile: then the stream has no other user. */
 static void step_returns(struct tls_step *step)
 {
     struct tls_stream *s = step->stream;

@@ -136,7 +136,7 @@ static int read_chain(struct draft *draft)
     return 0;
 }
 
-/* We never ask for a pass phrase; nobody sits at a terminal. */
+/* There is no terminal on which to ask for a pass phrase. */
 static int no_passphrase(char *out UNUSED, int size UNUSED, int writing UNUSED, void *arg)
 {
     *(bool *)arg = true;

@@ -33,7 +33,7 @@ struct tls_helpers {
     bool share_cores;
     bool stopping;
 
-    struct tls_library *leaving; /* borrows; NULL: nobody leaves */
+    struct tls_library *leaving; /* borrows; NULL: none leaves */
     unsigned leave_count;        /* libraries that have left, this one included */
     unsigned leave_pending;      /* helpers that have not seen it yet */
 

@@ -12,7 +12,7 @@ enum {
 enum step_state {
     STEP_BACK,    /* the worker's again */
     STEP_QUEUED,  /* in helpers->queue */
-    STEP_RUNNING, /* a helper thread has the stream; nobody else may touch it */
+    STEP_RUNNING, /* a helper thread has the stream; no other thread may touch it */
     STEP_DONE,    /* in library->done */
 };
 

@@ -1,4 +1,4 @@
-/* A thread's OpenSSL: its own library context, so that fetches and locks are nobody else's. */
+/* A thread's OpenSSL: its own library context, so that fetches and locks are not shared. */
 #include "tls/tls_impl.h"
 
 #include <openssl/err.h>

@@ -1,4 +1,4 @@
-/* Loading plans. What can be wrong is found here, on a thread that nobody waits for: after the
+/* Loading plans. What can be wrong is found here, on the job thread: after the
  * files were read, every context that a worker may ever make is made once and thrown away. */
 #include "tls/plan_impl.h"
 #include "tls/policy_impl.h"
@@ -172,7 +172,7 @@ static void load_policies(struct tls_server_plan *plan, struct tls_loader *loade
     }
 }
 
-/* Makes every context as a worker will; the first that fails is told with its certificate. */
+/* Makes every context as a worker will; the first that fails is reported with its certificate. */
 static void try_sites(struct tls_server_plan *plan, struct tls_loader *loader,
                       const struct tls_server_conf *conf)
 {

@@ -21,7 +21,7 @@ struct tls_loader {
     tls_complain *complain;
     void *arg;
     struct trust_file *trusts; /* owns: bundles that were read */
-    const atomic_bool *cancel; /* borrows; NULL: nobody can cancel */
+    const atomic_bool *cancel; /* borrows; NULL: it cannot be cancelled */
     unsigned errors;
     char missing_directory[4096]; /* the last one that was reported; "" = none */
 };

@@ -75,7 +75,7 @@ static int64_t proof_ends_at_s(const struct proof *proof)
 }
 
 /* A ticket is about to be made. After a resumption its session has the proof of the ticket before.
- * The lifetime that the client is told ends with the proof. */
+ * The lifetime in the ticket ends with the proof. */
 static int on_ticket_made(SSL *ssl, void *arg UNUSED)
 {
     SSL_SESSION *session = SSL_get_session(ssl);

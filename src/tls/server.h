@@ -15,7 +15,7 @@ struct tls_library *tls_library_new(void);
 void tls_library_free(struct tls_library *library); /* detaches it first */
 
 /* From now on full handshakes are admitted a few per turn of `loop`, and those with a slow key
- * (RSA) are done by `helpers` (NULL: by nobody else). At most `queue_max` wait for their turn; the
+ * (RSA) are done by `helpers` (NULL: by the worker). At most `queue_max` wait for their turn; the
  * next ends with HANDSHAKE_OVERFLOW. Until detached, which must come before `loop`
  * or `helpers` are freed and after every connection has gone; it waits for helpers that are at
  * work. A library that is not attached admits everyone at once. */

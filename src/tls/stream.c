@@ -483,7 +483,7 @@ static int loan_count(const struct slice *slices, int count, size_t *len)
 
 /* The head of an h2 frame is to share a record with its payload, and SSL_write wants its bytes in a
  * row. Rather than copy the payload we write the head in front of it, whatever stands there, and
- * put that back afterwards: the slab is our thread's, and nobody looks meanwhile. */
+ * put that back afterwards: the slab is our thread's, and nothing reads it meanwhile. */
 static struct str piece_on_loan(const struct slice *slices, int count, size_t len,
                                 struct loan *loan)
 {

@@ -1,7 +1,7 @@
 /* Ticket keys of the process: self-made and rotated, or read from files. The control thread changes
- * them, workers read, nobody waits: a change fills the next of a few slots and then publishes it. A
- * slot is filled again only after TICKET_SLOTS changes, so a reader's pointer stays good for as
- * long as a ticket takes to seal or open. */
+ * them, workers read, no thread waits: a change fills the next of a few slots and then publishes
+ * it. A slot is filled again only after TICKET_SLOTS changes, so a reader's pointer stays good for
+ * as long as a ticket takes to seal or open. */
 #include "tls/tls_impl.h"
 
 #include <openssl/core_names.h>
@@ -55,7 +55,7 @@ static int key_read(struct ticket_key *key, struct str path, struct err *err)
     FILE *in = fopen(name, "rbe");
     if (in == NULL)
         return err_set_errno(err, "ticket_keys: cannot read %s", name);
-    setvbuf(in, NULL, _IONBF, 0); /* no copy in a buffer that nobody wipes */
+    setvbuf(in, NULL, _IONBF, 0); /* no copy in a buffer that is not wiped */
     size_t len = fread(bytes, 1, sizeof(bytes), in);
     fclose(in);
     if (len == FILE_SHORT || len == FILE_LONG)

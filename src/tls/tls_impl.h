@@ -43,7 +43,7 @@ struct tls_stream {
     struct tls_server *server;     /* shares; NULL on client connections */
     struct tls_client *client;     /* shares; NULL on server connections */
     struct tls_session_slot *slot; /* borrows; may be NULL */
-    struct tls_peer_text *peer;    /* owns; NULL: nobody asked for the client's certificate */
+    struct tls_peer_text *peer;    /* owns; NULL: the client's certificate was not asked for */
     union {
         uint64_t slot_policy; /* clients: under which what is saved in `slot` may be resumed */
         uint64_t hello_name;  /* servers: hash of the name in the first hello */

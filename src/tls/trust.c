@@ -30,7 +30,7 @@ struct bundle {
     const struct place *place;
     const char *file;        /* for messages */
     struct tls_trust *trust; /* what it is added to */
-    bool is_system;          /* nobody here can mend it: no warnings */
+    bool is_system;          /* the operator of weir cannot mend it: no warnings */
 };
 
 static void add_der(struct der **items, size_t *count, unsigned char *bytes, int len)

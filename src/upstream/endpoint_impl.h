@@ -1,5 +1,5 @@
-/* An endpoint: an address, the connections to it that are pooled or being made, and what is known of
- * it. */
+/* An endpoint: an address, the connections to it that are pooled or being made, and what is known
+ * of it. */
 #pragma once
 
 #include "upstream/upstream.h"
@@ -66,7 +66,8 @@ bool endpoint_take(struct endpoint *endpoint, struct lease *lease);
 
 /* --- dial.c ---------------------------------------------------------------------------------- */
 
-/* Begins a connection to the endpoint, with TLS and the PROXY header as its group has them; `client`
- * (borrowed for the call) is NULL where there is no such header. `handler` is told how it went. */
+/* Begins a connection to the endpoint, with TLS and the PROXY header as its group has them;
+ * `client` (borrowed for the call) is NULL where there is no such header. `handler` gets on_open or
+ * on_closed. */
 struct conn *endpoint_dial(struct endpoint *endpoint, const struct upstream_client *client,
                            const struct conn_handler *handler, void *arg);

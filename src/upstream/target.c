@@ -139,7 +139,7 @@ void target_refresh(struct target *t)
     replace_endpoints(t, &wanted);
 
     if (t->waiting_count > 0)
-        target_serve_later(t); /* or tell them that there is nobody; not inside an adopt */
+        target_serve_later(t); /* or fails them for lack of an endpoint; not inside an adopt */
 }
 
 bool target_uses_name(const struct target *t, struct str name)

@@ -1,5 +1,5 @@
-/* A target: endpoints of a group that requests are balanced over, and the queue of requests that wait
- * for one of their connections. */
+/* A target: endpoints of a group that requests are balanced over, and the queue of requests that
+ * wait for one of their connections. */
 #pragma once
 
 #include "upstream/balancer.h"
@@ -65,7 +65,7 @@ bool target_uses_name(const struct target *target, struct str name);
 /* Leaves the configuration: leases finish, idle connections go at once. Drops one reference. */
 void target_retire(struct target *target);
 
-/* Lets every connection go at once, whoever holds it; for the end of the worker. */
+/* Closes every connection at once, also one with a lease; for the end of the worker. */
 void target_end(struct target *target);
 
 /* --- queue.c --------------------------------------------------------------------------------- */
@@ -73,14 +73,14 @@ void target_end(struct target *target);
 void queue_init(struct target *target);
 void queue_deinit(struct target *target);
 
-/* Nobody waits any more, and nobody will. */
+/* For the end: no lease waits now, and none will be asked for. */
 void queue_stop(struct target *target);
 
 /* Room has appeared, or is missing: look at the queue at the end of this turn. */
 void target_serve_later(struct target *target);
 
-/* A connection that was being made has failed: those who waited for it are told. `client`: whose it
- * was to be, or NULL. */
+/* A connection that was being made has failed: fails the leases that wait for it. `client`: whose
+ * it was to be, or NULL. */
 void target_connect_failed(struct target *target, struct endpoint *endpoint,
                            const struct upstream_client *client, uint32_t streams,
                            enum reason reason, const char *error);

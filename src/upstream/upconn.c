@@ -55,7 +55,7 @@ static void on_session_want_close(struct session *session, enum reason reason)
     u->wants_close = true;
     if (u->in == IN_AVAILABLE)
         upconn_enter_list(u, IN_BUSY);
-    /* It may come from inside a send; then nobody settles when that returns. */
+    /* It may come from inside a send, after which nothing settles. */
     loop_defer(u->upstream->loop, &u->settle);
 }
 
@@ -141,7 +141,7 @@ static bool has_limit(const struct session *session)
     return !session->awaits_settings && session->streams_max > 0;
 }
 
-/* The peer's SETTINGS have come: whoever waits for more than they allow needs other connections. */
+/* The peer's SETTINGS have come: leases beyond what they allow need other connections. */
 static void settings_known(struct upconn *u)
 {
     u->endpoint->streams_max = u->session->streams_max;
@@ -414,7 +414,7 @@ void upconn_release_stream(struct upconn *u, struct lease *lease)
     bool was_spent = session->cancels_spent;
 
     if (is_in_doubt(u, lease))
-        u->is_broken = true; /* who is on it may go on, nobody else comes */
+        u->is_broken = true; /* its streams go on; no new one is opened */
     session->now_ms = loop_now_ms(u->upstream->loop);
     u->on_stack++;
     stream_close(lease->stream);

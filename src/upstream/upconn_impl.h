@@ -29,7 +29,7 @@ struct upconn {
     enum upconn_state state;
     struct upstream *upstream;
     struct endpoint *endpoint;      /* shares */
-    struct upstream_client *client; /* borrows: the only one it is for; NULL: anybody */
+    struct upstream_client *client; /* borrows: the only one it is for; NULL: any */
     struct list own;                /* in client->conns */
     struct conn *conn;              /* owns; NULL when DEAD */
     struct session *session;        /* owns; NULL until open */
@@ -44,7 +44,7 @@ struct upconn {
     int64_t started_us;
     int64_t heard_at_ms; /* when bytes came last; 0: none yet */
     uint64_t first_byte; /* where the last request begins, or before that */
-    const char *error;   /* borrows, while its streams are told of its end; else NULL */
+    const char *error;   /* borrows, while its streams are reset; else NULL */
     uint64_t maybe_read; /* the peer has read nothing behind that byte; UINT64_MAX: not known */
     struct deadline idle;
     struct bufq no_out; /* where a session writes that has lost its connection */
@@ -99,7 +99,7 @@ bool upconn_was_unread(const struct upconn *u, const struct lease *lease);
 /* False when the peer has already closed a connection that we believe idle; it is dropped then. */
 bool upconn_check_alive(struct upconn *u);
 
-/* The connection goes now. Its streams hear nothing of it: for connections without leases. */
+/* Closes the connection now, without calls to its streams: for connections without leases. */
 void upconn_abort(struct upconn *u);
 
 /* The connection ends with a goodbye. */

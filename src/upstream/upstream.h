@@ -43,8 +43,8 @@ void upstream_receive(struct upstream *upstream, struct mailbox *mailbox);
 
 /* --- clients --------------------------------------------------------------------------------- */
 
-/* A client's connection, for groups with `proxy_protocol`: what they are told of it, and the
- * connections that are its own, since their header names nobody else. */
+/* A client's connection, for groups with `proxy_protocol`: what the PROXY header says of it, and
+ * the upstream connections that belong to it alone because of that header. */
 struct upstream_client {
     struct list conns;  /* internal to upstream/ */
     struct addr addr;   /* len 0: not known */
