@@ -1,7 +1,7 @@
 /* See client.h. */
 #include "proxy/client.h"
 
-#include "proxy/proxy_impl.h"
+#include "proxy/serving_impl.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-/* A client: who is connected to a listener. Its address, whether its word is believed, the caps that
- * it counts for, and what upstreams with a PROXY header get to know of it. Every listener needs
- * this, whatever is spoken on it; the session on the connection is downstream.c. */
+/* A client: who is connected to a listener. Its address, whether its forwarding fields are trusted,
+ * the caps that it counts for, and what a PROXY header to an upstream says of it. Every listener
+ * needs this, whatever its protocol. The HTTP session on the connection is downstream.c. */
 #pragma once
 
 #include "base/addr.h"
