@@ -23,7 +23,7 @@ def object_of(name):
 
 def includes():
     graph = collections.defaultdict(set)
-    for path in ROOT.glob("*/*.[ch]"):
+    for path in ROOT.rglob("*.[ch]"):
         here = object_of(str(path.relative_to(ROOT)))
         for header in re.findall(r'^#include "([^"]+)"', path.read_text(), re.M):
             if (ROOT / header).exists() and object_of(header) != here:

@@ -48,8 +48,7 @@ complain() {
 
 for room in $(ls src); do
     allowed="$room $(below "$room")"
-    for file in src/"$room"/*.c src/"$room"/*.h; do
-        [ -e "$file" ] || continue
+    for file in $(find "src/$room" -name "*.[ch]"); do
         for header in $(sed -n 's/^#include "\(.*\)".*/\1/p' "$file"); do
             owner=${header%%/*}
             case $header in weir/*) continue ;; esac

@@ -1,5 +1,5 @@
 /* What the demo counts, and how it compares the split with what was to be expected. */
-#include "cli/demo_table.h"
+#include "cli/demo/demo_table.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

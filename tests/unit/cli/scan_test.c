@@ -1,7 +1,7 @@
 /* The strict reader of small JSON texts, and the readers of questions and log lines built on it. */
-#include "cli/log_line.h"
-#include "cli/route_repl.h"
-#include "cli/route_stdin.h"
+#include "cli/diff/log_line.h"
+#include "cli/explain/route_repl.h"
+#include "cli/explain/route_stdin.h"
 #include "cli/scan.h"
 
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* Telling it as weir's YAML. Whatever does not mean the same there as it did in Lua is a doubt,
  * said as a comment, with the place it came from. */
-#include "cli/import_impl.h"
+#include "cli/import/import_impl.h"
 
 #include "config/fold.h"
 #include "config/router_conf.h"

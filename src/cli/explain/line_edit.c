@@ -2,7 +2,7 @@
  * editor at a time. It is loaded for an interactive prompt, not with the program: a proxy has no
  * use for an editor and the three libraries behind it, in memory or in a peer's reach. Without it
  * lines are read as they come. */
-#include "cli/line_edit.h"
+#include "cli/explain/line_edit.h"
 
 #include <dlfcn.h>
 #include <editline/readline.h>

@@ -1,8 +1,8 @@
 /* weir route without a URL: one request per line, one trace each. */
 #pragma once
 
+#include "cli/explain/route_trace.h"
 #include "cli/question.h"
-#include "cli/route_trace.h"
 
 struct repl_options {
     enum trust trust;

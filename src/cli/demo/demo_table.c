@@ -1,5 +1,5 @@
 /* See demo_table.h. */
-#include "cli/demo_table.h"
+#include "cli/demo/demo_table.h"
 
 static bool is_named(const char *have, struct str name)
 {

@@ -1,5 +1,5 @@
 /* See lua_lex.h, and section 3.1 of the Lua manual. */
-#include "cli/lua_lex.h"
+#include "cli/import/lua_lex.h"
 
 #include <stdarg.h>
 #include <stdio.h>

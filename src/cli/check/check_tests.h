@@ -1,7 +1,7 @@
 /* weir check --tests: what the configuration promises, written down as requests. */
 #pragma once
 
-#include "cli/check_report.h"
+#include "cli/check/check_report.h"
 
 struct tests_options {
     const char *const *files;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/str.h"
-#include "cli/import.h"
+#include "cli/import/import.h"
 #include "config/place.h"
 
 /* A line of the Lua table. */

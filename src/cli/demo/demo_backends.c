@@ -1,6 +1,6 @@
 /* See demo_backends.h. Sockets are opened by the caller's thread, so that the ports are known; the
  * pages are served by the backends' own. */
-#include "cli/demo_backends.h"
+#include "cli/demo/demo_backends.h"
 
 #include "admin/pages.h"
 #include "net/listener.h"

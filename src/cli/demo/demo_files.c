@@ -1,5 +1,5 @@
 /* See demo_files.h. */
-#include "cli/demo_files.h"
+#include "cli/demo/demo_files.h"
 
 #include "tls/server.h"
 

@@ -1,6 +1,6 @@
 /* Reading lists of database names and the table that says which hosts they are; the Lua table is
  * read by import_lua.c. */
-#include "cli/import_impl.h"
+#include "cli/import/import_impl.h"
 
 #include "config/text_file.h"
 #include "config/wikis.h"

@@ -1,6 +1,6 @@
 /* weir diff: first what is written differently, then what that does to each host, then what it
  * would have done to the requests of a log. */
-#include "cli/diff.h"
+#include "cli/diff/diff.h"
 
 #include "cli/cli.h"
 #include "cli/complain.h"

@@ -1,9 +1,9 @@
 /* weir check: load the configuration, report every mistake, look into the files that it names as a
  * start or a reload would, and review what is right but probably not meant. */
-#include "cli/check.h"
+#include "cli/check/check.h"
 
-#include "cli/check_report.h"
-#include "cli/check_tests.h"
+#include "cli/check/check_report.h"
+#include "cli/check/check_tests.h"
 #include "cli/cli.h"
 #include "config/review.h"
 #include "server/snapshot.h"

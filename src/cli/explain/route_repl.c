@@ -1,9 +1,9 @@
 /* The router's own debug shell. What a line may say is what curl users have in their fingers. */
-#include "cli/route_repl.h"
+#include "cli/explain/route_repl.h"
 
 #include "cli/answer.h"
-#include "cli/line_edit.h"
-#include "cli/route_trace.h"
+#include "cli/explain/line_edit.h"
+#include "cli/explain/route_trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>

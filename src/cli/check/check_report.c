@@ -1,5 +1,5 @@
 /* See check_report.h. */
-#include "cli/check_report.h"
+#include "cli/check/check_report.h"
 
 #include "cli/excerpt.h"
 

@@ -1,10 +1,10 @@
 /* Line in, line out. A line that cannot be understood answers for itself and the next one is read;
  * answers are written when there is a bufferful or when we would wait for more questions. */
-#include "cli/route_stdin.h"
+#include "cli/explain/route_stdin.h"
 
 #include "cli/answer.h"
+#include "cli/diff/log_line.h"
 #include "cli/lines.h"
-#include "cli/log_line.h"
 #include "cli/scan.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* The Lua table of the original split: `return { ["host"] = 0.04, … }`, or a table that is given a
  * name. It is read and never run. Whatever is not a constant stops the import:
  * an entry must never be left out silently. */
-#include "cli/import_impl.h"
-#include "cli/lua_lex.h"
+#include "cli/import/import_impl.h"
+#include "cli/import/lua_lex.h"
 
 #include <math.h>
 

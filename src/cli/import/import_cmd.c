@@ -1,6 +1,6 @@
 /* weir import: the command line. */
 #include "cli/cli.h"
-#include "cli/import.h"
+#include "cli/import/import.h"
 #include "config/units.h"
 
 #include <getopt.h>

@@ -1,5 +1,5 @@
 /* From the request down to the endpoint, one line for each step that had something to say. */
-#include "cli/route_trace.h"
+#include "cli/explain/route_trace.h"
 
 #include "cli/answer.h"
 #include "config/fold.h"

@@ -1,7 +1,7 @@
 /* Each case is decided as the proxy would. When the dice would have a say, every side of them is
  * looked at: what is expected is the set of all outcomes, so that a case neither needs luck nor
  * hides behind it. */
-#include "cli/check_tests.h"
+#include "cli/check/check_tests.h"
 
 #include "cli/question.h"
 #include "config/cases.h"

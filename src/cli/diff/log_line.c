@@ -1,6 +1,6 @@
 /* The format is detected for each line: a log that was rotated in the middle of a change may
  * have two. */
-#include "cli/log_line.h"
+#include "cli/diff/log_line.h"
 
 #include "cli/scan.h"
 

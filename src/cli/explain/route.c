@@ -1,13 +1,13 @@
 /* weir route: one request from the command line, many from a person or a program; the same router
  * as the hot path answers all of them. */
-#include "cli/route.h"
+#include "cli/explain/route.h"
 
 #include "cli/answer.h"
 #include "cli/cli.h"
 #include "cli/complain.h"
-#include "cli/route_repl.h"
-#include "cli/route_stdin.h"
-#include "cli/route_trace.h"
+#include "cli/explain/route_repl.h"
+#include "cli/explain/route_stdin.h"
+#include "cli/explain/route_trace.h"
 
 #include <getopt.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* A log decided twice. Where only shares differ, a request of a host whose share stays is decided
  * once. */
-#include "cli/diff.h"
+#include "cli/diff/diff.h"
 
+#include "cli/diff/log_line.h"
 #include "cli/lines.h"
-#include "cli/log_line.h"
 #include "cli/progress.h"
 
 #include <fcntl.h>

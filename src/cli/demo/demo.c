@@ -2,9 +2,9 @@
  * certificate of its own, free ports. It runs from files in a directory of its own, so that a
  * change of them can be tried, and what it prints is meant to be pasted into another terminal. */
 #include "cli/cli.h"
-#include "cli/demo_backends.h"
-#include "cli/demo_files.h"
-#include "cli/demo_table.h"
+#include "cli/demo/demo_backends.h"
+#include "cli/demo/demo_files.h"
+#include "cli/demo/demo_table.h"
 
 #include "base/log.h"
 #include "server/server.h"

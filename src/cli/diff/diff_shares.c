@@ -1,6 +1,6 @@
 /* Shares compared by their effect on each host, wherever they are written down: a host that moves
  * from the default into a list with the same share does not move at all. */
-#include "cli/diff.h"
+#include "cli/diff/diff.h"
 
 #include "config/units.h"
 #include "route/weights.h"
