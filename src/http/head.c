@@ -53,7 +53,8 @@ struct head *head_copy(const struct head *head)
     *copy = *head;
     copy->field_cap = (uint16_t)(head->field_count + FIELDS_SPARE);
     copy->fields = arena_alloc(head->arena, copy->field_cap * sizeof(*copy->fields));
-    memcpy(copy->fields, head->fields, head->field_count * sizeof(*copy->fields));
+    if (head->field_count > 0)
+        memcpy(copy->fields, head->fields, head->field_count * sizeof(*copy->fields));
     return copy;
 }
 

@@ -666,9 +666,31 @@ static void raw_utf8_is_encoded_on_demand(void **state)
     }
 }
 
+static void a_copy_can_be_changed_without_the_original(void **state UNUSED)
+{
+    struct arena arena;
+    struct head head;
+
+    arena_init(&arena, NULL);
+    head_init(&head, &arena);
+    struct head *empty = head_copy(&head); /* as of an HTTP/2 request without fields */
+    assert_int_equal(empty->field_count, 0);
+    head_add(empty, STR("Via"), STR("weir"));
+    assert_true(str_eq(head_value(empty, HEADER_VIA), STR("weir")));
+
+    head_add(&head, STR("Date"), STR("d"));
+    struct head *copy = head_copy(&head);
+    head_set(copy, HEADER_DATE, STR("changed"));
+    head_add(copy, STR("Via"), STR("weir"));
+    assert_true(str_eq(head_value(&head, HEADER_DATE), STR("d")));
+    assert_int_equal(head.field_count, 1);
+    arena_reset(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_copy_can_be_changed_without_the_original),
         cmocka_unit_test(every_known_name_is_found_in_any_case),
         cmocka_unit_test(a_near_miss_is_another_name),
         cmocka_unit_test(methods_are_case_sensitive),
