@@ -126,7 +126,7 @@ static void index_page(void *arg, const struct head *request UNUSED, struct page
 
 /* --- routes ---------------------------------------------------------------------------------- */
 
-/* The routes that admin has by itself; `arg` is the admin. */
+/* The routes that every admin port has; `arg` is the admin. */
 static const struct admin_route own_routes[] = {
     {STR_INIT("/"), METHOD_GET, SCOPE_READ, index_page, NULL, STR_INIT("this list")},
     {STR_INIT("/healthz"), METHOD_GET, SCOPE_READ, health_page, NULL,

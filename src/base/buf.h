@@ -13,9 +13,9 @@ enum {
     BUF_SIZE = 16384 + 512, /* one TLS record's plaintext (16 KiB) and room for a head in front */
     BUF_BULK_SIZE = 4 * 16384, /* four records in a row: what a body that streams is read into */
     BUF_POOL_KEEP = 256,       /* free slabs a pool keeps; more are given back to the system */
-    BUF_BULK_KEEP = 32,        /* … and of the large kind */
+    BUF_BULK_KEEP = 32,        /* the same of the large kind */
     BUF_POOL_LEAST = 16,       /* free slabs that buf_pool_trim leaves */
-    BUF_BULK_LEAST = 2,        /* … and of the large kind */
+    BUF_BULK_LEAST = 2,        /* the same of the large kind */
     BUFQ_COPY_MAX = 2048, /* slices up to this size are copied into the tail slab, not referenced */
 };
 

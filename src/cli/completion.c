@@ -1,4 +1,4 @@
-/* weir completion: the completion of a shell, for those who have no package that installs it. */
+/* weir completion: the completion of a shell, for systems without a package that installs it. */
 #include "cli/cli.h"
 
 #include "base/base.h"

@@ -31,7 +31,7 @@ enum client_auth { CLIENT_AUTH_NONE, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRED 
 struct client_certificate_conf {
     struct place place;
     enum client_auth mode; /* default none; with a `ca`: required */
-    struct str ca;         /* PEM bundle of those who may issue it */
+    struct str ca;         /* PEM bundle of the authorities that may issue it */
     struct str crl;        /* PEM file of what they have revoked; "" = none beside those in ca */
     struct str *names;     /* subject alternative names let in, "*.x" for one label; none: all */
     size_t name_count;

@@ -12,7 +12,7 @@
 
 enum {
     BATCH_MS = 50,  /* between two looks at the rings while records come */
-    RETRY_MS = 250, /* … while lines wait for a file or a pipe */
+    RETRY_MS = 250, /* while lines wait for a file or a pipe */
 };
 
 /* What the control thread wants done. */

@@ -168,7 +168,8 @@ static void take_head(struct h1_client *c, struct head *head)
         return;
     }
     if (head->is_last || c->awaits_continue)
-        c->session.wants_early_close = true; /* who has not asked for a body may not read it */
+        c->session.wants_early_close =
+            true; /* the peer may not read a body that it did not ask for */
     begin_body(c, head);
     c->stream.handler->on_head(&c->stream, head, c->in == IN_DONE ? END : MORE);
 }

@@ -28,8 +28,8 @@ enum {
     H2_SESSION_WINDOW = 1024 * 1024,
 
     /* What we queue for a peer that does not open its windows. */
-    H2_STREAM_HIGH = 32 * 1024, /* STREAM_FULL above it … */
-    H2_STREAM_LOW = 16 * 1024,  /* … until it falls to this */
+    H2_STREAM_HIGH = 32 * 1024, /* STREAM_FULL above it */
+    H2_STREAM_LOW = 16 * 1024,  /* until it falls to this */
     H2_MAX_HELD = 1024 * 1024,  /* servers: all streams together, when limits say 0 */
 
     /* Control frames may fill `out` so far beyond its high mark; then input waits. */
@@ -38,7 +38,7 @@ enum {
     H2_MAX_STREAMS = 100,        /* when limits say 0 */
     H2_MAX_HEADER_BYTES = 65536, /* name + value + 32 of all fields */
     H2_MAX_HEADER_COUNT = 128,
-    H2_MAX_HELD_HEADER_BYTES = 1024 * 1024, /* … of all open streams */
+    H2_MAX_HELD_HEADER_BYTES = 1024 * 1024, /* of all open streams */
     H2_FIELD_OVERHEAD = 32,                 /* RFC 9113 section 6.5.2 */
     H2_TOLERANCE = 4,              /* a head so many times over its limits is not read to its end */
     H2_MAX_CONTINUATIONS = 8,      /* frames of one header block after the first */
@@ -51,7 +51,7 @@ enum {
     H2_LIBRARY_BURST = 1000, /* libnghttp2's own count of resets: ours comes first */
     H2_GLITCH_PER_SECOND = 50,
     H2_THANKS_PER_DATA = 10, /* WINDOW_UPDATEs and PINGs for each DATA frame we send */
-    H2_THANKS_MAX = 1000,    /* … saved up at most, and given at the start; the rest costs */
+    H2_THANKS_MAX = 1000,    /* saved up at most, and given at the start */
     H2_COST_FRAME = 1,  /* PING, SETTINGS, PRIORITY, GOAWAY, unknown, empty DATA, late RST_STREAM */
     H2_COST_RESET = 3,  /* RST_STREAM before our response was whole (rapid reset) */
     H2_COST_ERROR = 5,  /* what made us send RST_STREAM (MadeYouReset) */
@@ -92,7 +92,7 @@ struct h2_stream {
     bool rx_ended;
     bool tx_head;     /* final head was submitted */
     bool tx_end;      /* END was said by the user */
-    bool tx_end_sent; /* … and has left with a frame */
+    bool tx_end_sent; /* the end has left with a frame */
     bool tx_dead;     /* nothing more may be sent: what the user still says is dropped */
 };
 
@@ -136,7 +136,7 @@ struct h2_session {
     size_t head_bytes;    /* of all streams */
     size_t queued;        /* bytes in all streams' tx */
     size_t rx_held;       /* bytes in all streams' `held` */
-    size_t rx_closed;     /* … that keep the connection's window closed */
+    size_t rx_closed;     /* of them, those that keep the connection's window closed */
     uint32_t thanks_left; /* WINDOW_UPDATEs and PINGs that cost nothing */
     uint32_t next_id;     /* server: of the client's next stream, if it skips none */
 

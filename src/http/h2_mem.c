@@ -18,8 +18,8 @@ enum {
     CLASS_KEEP = 0, /* let the sanitizer see every block come and go */
     CLASS_KEEP_BYTES = 0,
 #else
-    CLASS_KEEP = 512,              /* free blocks kept per class and thread, … */
-    CLASS_KEEP_BYTES = 256 * 1024, /* … and their bytes */
+    CLASS_KEEP = 512,              /* free blocks kept per class and thread */
+    CLASS_KEEP_BYTES = 256 * 1024, /* their bytes */
 #endif
 };
 

@@ -638,7 +638,7 @@ int h2_on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error_code, voi
         h2_bad(h2, st, reason);
         h2_glitch(h2, H2_COST_ERROR);
     }
-    h2_stream_off_wire(st); /* without a user it is gone now */
+    h2_stream_off_wire(st); /* without a user it is freed by that */
     if (held && !whole)
         h2_stream_tell_reset(st, reason);
     return 0;

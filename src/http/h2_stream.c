@@ -151,7 +151,8 @@ static void stream_op_reset(struct stream *stream, enum reason reason)
     h2_pump(h2);
 }
 
-/* The user is gone: what does the wire still need? A whole message is delivered to its end;
+/* The user has closed the stream: what does the wire still need? A whole message is delivered to
+ * its end;
  * anything else is reset (RFC 9113 section 8.1: NO_ERROR when only the rest of the request is
  * unwanted). */
 static void leave_wire(struct h2_stream *st)

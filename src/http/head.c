@@ -274,7 +274,7 @@ static void make_slots(struct named *named, const struct head *head)
     named->mask = slots - 1;
 }
 
-/* A field that Connection names goes with this hop, unless it is one that must never be dropped on
+/* A field that Connection names ends with this hop, unless it is one that must never be dropped on
  * a client's word. "close" and "keep-alive" are options, not fields; TE ends here, named or not. */
 static enum reason take_name(struct named *named, const struct head *head, struct str name)
 {

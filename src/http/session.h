@@ -25,7 +25,7 @@ struct session_ops {
     void (*drained)(struct session *session);
 
     /* Begin a graceful end: h2 GOAWAY, h1 "Connection: close" on the next response;
-     * owner->want_close comes when the last stream is gone. */
+     * owner->want_close comes when the last stream is closed. */
     void (*drain)(struct session *session);
 
     /* A deadline of the owner has passed while no stream was open, or while a head was arriving: h1

@@ -47,7 +47,7 @@ struct conn_handler {
 
 enum {
     CONN_HIGH_MARK = 64 * 1024,   /* queued bytes above which on_writable is due */
-    CONN_LOW_MARK = 16 * 1024,    /* … and at or below which on_writable comes */
+    CONN_LOW_MARK = 16 * 1024,    /* on_writable comes at or below it */
     CONN_LINGER_MS = 1000,        /* how long a closed connection still swallows the peer's bytes */
     CONN_UNUSED_MAX = 128 * 1024, /* bytes kept unused; a peer that sends more to a handler that
                                    * uses none and does not pause is cut off (CLIENT_RESET) */

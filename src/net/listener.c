@@ -1,6 +1,7 @@
 /* Listening sockets: opening them with words for every way to fail, and accepting in batches. When
  * connections have all the descriptors that are for them, one that waits is taken and closed (its
- * client sees an end, not a hang) and the listener pauses: those who wait find room after it. Where
+ * client sees an end, not a hang) and the listener pauses: waiting clients are
+ * accepted after it. Where
  * the kernel itself has none left, accept would fail for ever while epoll keeps calling; for that
  * one descriptor is held in reserve, given up for a moment and taken again. */
 #include "net/listener.h"
@@ -51,7 +52,7 @@ static bool unix_is_live(const struct addr *addr)
     return !refused;
 }
 
-/* Removes what a process that has gone left behind. */
+/* Removes what a process that has ended left behind. */
 static void unix_remove_stale(const struct addr *addr)
 {
     struct stat st;

@@ -28,7 +28,7 @@ typedef void listener_accepted(void *arg, int fd, const struct addr *peer);
 
 struct listener_figures {
     uint64_t refused; /* connections closed at once for want of descriptors */
-    uint64_t pauses;  /* … and pauses after it */
+    uint64_t pauses;  /* pauses of accepting after that */
 };
 
 /* Starts accepting on `fd` (owned from now on). At most 32 connections are taken per turn. When

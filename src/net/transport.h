@@ -29,7 +29,7 @@ struct transport_ops {
 
     /* Writes from the front of `q` as much as the socket takes and drops it from `q`; adds the
      * bytes that the socket took to *written (progress for the write deadline; with TLS, bytes of
-     * records, which may go out later than they leave `q`). IO_OK when all has gone; `q` may be
+     * records, which may go out later than they leave `q`). IO_OK when all is sent; `q` may be
      * empty before. */
     enum io (*write)(struct conn *conn, struct bufq *q, size_t *written);
 

@@ -150,7 +150,7 @@ static void set_deadline(struct downstream *down)
 }
 
 /* The client has ended its side and waits for an answer. Its socket is not read any more, so it is
- * asked now and then whether the client has gone altogether. */
+ * asked now and then whether the client has reset the connection. */
 static void watch_half_closed(struct downstream *down)
 {
     enum { INTERVAL_MS = 1000 };
@@ -476,7 +476,7 @@ void downstream_new(struct proxy *proxy, struct serving *serving,
     }
 }
 
-/* The listener of the same name under the current configuration; NULL when it is gone. */
+/* The listener of the same name under the current configuration; NULL when there is none. */
 static const struct serving_listener *same_listener(const struct downstream *down)
 {
     const struct serving *serving = down->client.proxy->serving;

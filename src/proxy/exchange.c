@@ -453,7 +453,7 @@ static const struct attempt_ops exchange_attempt_ops = {
 
 /* --- beginning ------------------------------------------------------------------------------- */
 
-/* The client has gone, or its request turned out bad. */
+/* The client has left, or its request is malformed. */
 static void on_down_reset(struct stream *down, enum reason reason)
 {
     struct exchange *x = down->arg;

@@ -30,7 +30,7 @@ struct proxy {
     struct upstream *upstream;   /* owns */
     struct serving *serving;     /* shares: the one for new requests */
     struct list downstreams;     /* all open ones */
-    struct list handshakes;      /* those whose TLS handshake goes on, oldest first */
+    struct list handshakes;      /* connections in a TLS handshake, oldest first */
     struct list gates;           /* connections whose PROXY header is awaited */
     struct quotas *quotas;       /* borrows; NULL: none */
     size_t handshake_count;
@@ -64,7 +64,7 @@ struct downstream {
     uint64_t moved_then;      /* session->moved_bytes when it was set */
     struct reap reap;
     unsigned exchanges; /* open ones: memory stays until they are gone */
-    uint16_t wide;      /* … of which so many may have a large response ahead of them */
+    uint16_t wide;      /* how many of them have the large window */
     bool is_closed : 1, is_reaped : 1;
     bool rests_next : 1;     /* `deadline` is not yet the end */
     bool has_old_limits : 1; /* the session's are those of an earlier configuration */
@@ -83,7 +83,7 @@ void downstream_abort(struct downstream *down);
  * request. */
 void downstream_rebind(struct downstream *down);
 
-/* An exchange of this connection is gone. */
+/* An exchange of this connection has ended. */
 void downstream_exchange_ended(struct downstream *down);
 
 static inline void proxy_count_reason(struct proxy *proxy, enum reason reason)
@@ -99,7 +99,7 @@ bool admit_to_listener(struct proxy *proxy, const struct serving_listener *liste
 /* May this client have one more connection, now? Counts it. NONE or the reason it may not. */
 enum reason admit_client(struct client *client);
 
-/* The connection has gone. */
+/* The connection has closed: gives back what it counts for. */
 void admit_release(struct client *client);
 void admit_release_listener(struct proxy *proxy, uint64_t listener_key);
 

@@ -15,7 +15,7 @@ struct failed_try {
     bool was_reused;  /* its connection had carried requests before */
     bool is_unread;   /* it is certain that the upstream has read nothing of the request */
     bool has_interim; /* the upstream has sent an interim response */
-    bool is_answered; /* the response to the client has begun, or the client is gone */
+    bool is_answered; /* the response to the client has begun, or the client has left */
     bool lacks_body;  /* bytes of the body were sent that are not kept */
     bool sent_body;   /* bytes of the body were sent */
     bool is_idempotent;

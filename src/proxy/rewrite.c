@@ -143,12 +143,12 @@ static void set_client_cert(struct exchange *x)
 static void put_hex16(char *out, uint64_t bits)
 {
     for (int half = 0; half < 2; half++) {
-        uint64_t x = (uint32_t)(bits >> 32 * half); /* a nibble into each byte … */
+        uint64_t x = (uint32_t)(bits >> 32 * half); /* a nibble into each byte */
         x = (x << 16 | x) & 0x0000ffff0000ffff;
         x = (x << 8 | x) & 0x00ff00ff00ff00ff;
         x = (x << 4 | x) & 0x0f0f0f0f0f0f0f0f;
         uint64_t is_letter = ((x + 0x0606060606060606) >> 4) & 0x0101010101010101;
-        x += 0x3030303030303030 + is_letter * ('a' - '0' - 10); /* … and all of them at once */
+        x += 0x3030303030303030 + is_letter * ('a' - '0' - 10); /* all digits at once */
         x = htole64(x);
         memcpy(out + 8 * half, &x, sizeof(x));
     }

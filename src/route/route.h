@@ -15,8 +15,8 @@ enum side { SIDE_NONE, SIDE_LEGACY, SIDE_K8S };
 #define WHYS(X)                                                                                    \
     X(NONE, "-")                                                                                   \
     X(DEBUG, "debug")                 /* X-Wikimedia-Debug named a backend */                      \
-    X(DEBUG_UNKNOWN, "debug_unknown") /* … that does not exist: answered locally */              \
-    X(DEBUG_REFUSED, "debug_refused") /* … that this host may not use: answered locally */       \
+    X(DEBUG_UNKNOWN, "debug_unknown") /* unknown backend: answered locally */                      \
+    X(DEBUG_REFUSED, "debug_refused") /* this host may not use it: answered locally */             \
     X(PLAIN, "plain")                 /* the service has one group */                              \
     X(WEIGHTS, "weights")             /* fixed weights among groups */                             \
     X(SPLIT_HOST, "split_host")       /* the host's own percentage */                              \
@@ -69,7 +69,7 @@ struct facts {
         host; /* authority as received: any case, port, trailing dot; "" when there was none */
     struct str path;   /* request target in origin form, with query */
     struct str debug;  /* X-Wikimedia-Debug of a client that may use it */
-    bool has_debug;    /* … was present (it may be empty) */
+    bool has_debug;    /* the field was present (it may be empty) */
     struct str cookie; /* Cookie, crumbs joined with "; " */
     /* Any other field by lower-case name: its first line at or behind index *from, which moves
      * behind it; ptr NULL: none. NULL: there are no other fields. */

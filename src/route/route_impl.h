@@ -99,7 +99,7 @@ struct request {
     bool cookies_seen, params_seen;
     int limits;                                     /* patterns that took too long */
     uint32_t cookies, params;                       /* bits of the names that are there */
-    uint32_t cookies_repeated, params_repeated;     /* … more than once */
+    uint32_t cookies_repeated, params_repeated;     /* the same, more than once */
     uint8_t client[16];                             /* its address, as far as it counts */
     struct str cookie[NAMES_MAX], param[NAMES_MAX]; /* value of the first; set where the bit is */
 };
@@ -142,7 +142,7 @@ struct test {
     uint32_t cookies, params;       /* bits of the names that must all be there */
     uint32_t rejects_paths;         /* bits of the path's shape; the others of all shapes: */
     uint16_t rejects_methods;
-    uint8_t rejects_lacks; /* … that lack any of these */
+    uint8_t rejects_lacks; /* requests that lack any of these */
     uint16_t path_count;
     uint16_t index; /* of the rule */
     uint8_t checks; /* a bit for each kind of condition that no index settles */
@@ -227,7 +227,7 @@ struct host_record {
     int32_t alias;               /* index in split.aliases, as the mobile host; -1 */
     bool is_dc_named;            /* some rule of multi_dc.primary_if names it */
     bool is_canonical;           /* as host_read would leave it */
-    bool is_mobile;              /* … which says that it may have a label "m" */
+    bool is_mobile;              /* it may have a label "m" */
     uint8_t len;                 /* 0: the place is free */
     char name[HOST_NAME_INLINE]; /* of a longer one: where it is, a const char * */
 } __attribute__((aligned(HOST_RECORD_BYTES)));

@@ -338,7 +338,7 @@ static void hosts_compile(struct router *router)
 
 /* --- datacenters, stickiness ----------------------------------------------------------------- */
 
-/* A rule for some hosts by name does not bother the others. */
+/* A rule for some hosts by name is not checked for other hosts. */
 static struct test dc_test_of(struct router *router, const struct match_conf *match,
                               struct room *room)
 {

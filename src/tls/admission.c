@@ -38,7 +38,7 @@ static void refill(struct tls_library *library)
     library->credit_at_us = now_us;
 }
 
-/* Hands out this turn's credit to those who wait; they go on at the end of this turn. */
+/* Gives this turn's credit to waiting handshakes; they continue at the end of this turn. */
 static void on_turn(struct task *task)
 {
     struct tls_library *library = CONTAINER_OF(task, struct tls_library, turn);

@@ -1,4 +1,4 @@
-/* What a certificate says of itself, in words for messages. */
+/* The names, the issuer and the dates of a certificate as text for messages. */
 #include "tls/plan_impl.h"
 
 #include <openssl/bio.h>

@@ -56,8 +56,8 @@ struct tls_stream {
     size_t sent;        /* bytes the socket took during this operation */
     int sock_errno;     /* the socket is dead */
     bool sock_eof : 1;  /* the peer has closed the socket */
-    bool recv_once : 1; /* this operation may ask the socket only once … */
-    bool recv_done : 1; /* … and has, or knows that nothing more is there */
+    bool recv_once : 1; /* this operation may read the socket only once */
+    bool recv_done : 1; /* it has, or there is nothing more to read */
     bool starved : 1;   /* OpenSSL needs bytes that only the socket can give */
     bool broken : 1;    /* a fatal error: no more SSL_ calls but SSL_free */
     bool on_helper : 1; /* its thread is a helper: the socket and the connection are not ours */
@@ -99,7 +99,7 @@ bool tls_may_sign(struct tls_stream *s, enum key_speed speed);
 /* Queues the stream: IO_BUSY, or IO_ERROR when too many wait. */
 enum io tls_postpone(struct tls_stream *s);
 
-/* The connection has gone: forgets s->step. False when a helper is at it: then the stream is freed
+/* The connection has closed: clears s->step. False when a helper is at it: then the stream is freed
  * when it comes back (s->conn must be NULL by then). */
 bool tls_step_abandon(struct tls_stream *s);
 void tls_step_free(struct tls_step *step);

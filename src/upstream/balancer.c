@@ -63,7 +63,7 @@ static int lighter_of_two(const struct balance_case *c, uint64_t *dice, enum pic
     if (a == BALANCE_NONE || c->count == 1)
         return a;
 
-    /* Drawn among the others, so that two different ones are compared. */
+    /* Drawn without the first, so that two different ones are compared. */
     uint32_t step = 1 + (uint32_t)(((roll >> 32) * (uint64_t)(c->count - 1)) >> 32);
     int b = (int)(((uint32_t)a + step) % (uint32_t)c->count);
     if (!is_usable(c, b, pickiness))

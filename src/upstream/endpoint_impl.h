@@ -12,7 +12,7 @@ enum speaks { SPEAKS_UNKNOWN, SPEAKS_H1, SPEAKS_H2 };
 struct endpoint {
     struct list node; /* in target->all */
     struct loop *loop;
-    struct target *target; /* borrows; NULL when the target is gone */
+    struct target *target; /* borrows; NULL when the target has been freed */
     unsigned refs;
     int index;      /* in target->endpoints, or ENDPOINT_GONE */
     bool is_wanted; /* while a new list is made: it stands in that */

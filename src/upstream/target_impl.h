@@ -23,8 +23,8 @@ struct target {
     struct tls_client *client;      /* shares; NULL: plain */
 
     struct list all;             /* endpoints, gone ones that are still in use included */
-    struct endpoint **endpoints; /* those to choose from … */
-    struct load *loads;          /* … and what the choice knows of them, index by index */
+    struct endpoint **endpoints; /* what the balancer chooses from */
+    struct load *loads;          /* their loads, index by index */
     int endpoint_count;
     struct balancer balancer; /* embeds */
     bool is_resolving;        /* some name has had no answer yet */
@@ -34,7 +34,7 @@ struct target {
     uint32_t expected;                   /* streams that connections being made will bring */
     uint32_t available;                  /* connections with room for a stream */
     struct deadline late;                /* of the oldest in the queue */
-    struct task serve;                   /* hands connections to those who wait */
+    struct task serve;                   /* gives connections to waiting leases */
     struct reap reap;
 };
 

@@ -126,7 +126,7 @@ static void on_conn_open(struct conn *conn)
     u->state = UPCONN_OPEN;
     upconn_enter_list(u, IN_BUSY);
     session_start(u);
-    /* Until the peer's SETTINGS come it carries one request; the others may wait for them. */
+    /* Until the peer's SETTINGS come it carries one request; other leases may wait for them. */
     upconn_expect(u, u->session->awaits_settings && u->expected > 1 ? u->expected - 1 : 0);
     upconn_settle(u);
     /* Fewer streams than hoped for (h1 where h2 was expected): the queue needs more connections. */
@@ -400,7 +400,7 @@ static bool is_in_doubt(const struct upconn *u, const struct lease *lease)
            MIN((int64_t)DOUBT_MS, (int64_t)lease->target->group->conf->timeouts.response_ms);
 }
 
-/* It takes no more requests: each of them would share the fate of those who are on it. */
+/* It takes no more requests, because the peer may end it with all streams on it. */
 static void count_spent_cancels(struct upconn *u)
 {
     metric_add(&u->upstream->metrics->counters[COUNTER_UP_CANCELS_SPENT], 1);

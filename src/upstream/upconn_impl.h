@@ -16,7 +16,7 @@ enum upconn_state {
     UPCONN_CONNECTING, /* TCP and TLS on their way */
     UPCONN_OPEN,
     UPCONN_CLOSING, /* saying goodbye; no longer its endpoint's business */
-    UPCONN_DEAD,    /* the connection is gone; leases may still have to be released */
+    UPCONN_DEAD,    /* the connection is closed; leases may still have to be released */
     UPCONN_REAPED,  /* memory goes at the end of this turn */
 };
 
@@ -66,7 +66,7 @@ void upconn_leave_client(struct upconn *u);
 /* Takes the connection away from its endpoint, its client and its session. */
 void upconn_detach(struct upconn *u);
 
-/* conn is gone: forgets it, and settles. */
+/* The conn is closed: clears it, and settles. */
 void upconn_die(struct upconn *u);
 
 /* Can it take another request, as far as the session, the endpoint and the configuration say? */

@@ -147,7 +147,7 @@ void upconn_close(struct upconn *u)
     }
     if (u->session->is_h2 && !u->session->draining) {
         u->on_stack++;
-        session_drain(u->session); /* GOAWAY goes with what is queued */
+        session_drain(u->session); /* GOAWAY leaves with what is queued */
         u->on_stack--;
     }
     upconn_detach(u);
@@ -195,7 +195,7 @@ static void become_idle(struct upconn *u)
         deadline_set(u->upstream->loop, &u->idle, group->timeouts.pool_idle_ms);
     if (u->in != IN_AVAILABLE)
         upconn_enter_list(u, IN_AVAILABLE);
-    /* Behind the others stands the one that was idle longest. */
+    /* The last in the list was idle longest. */
     if (u->endpoint->available_count > group->max_idle) {
         struct upconn *coldest = CONTAINER_OF(u->endpoint->available.prev, struct upconn, node);
         if (coldest->leases == 0 && u->endpoint->target->waiting_count == 0)

@@ -53,7 +53,7 @@ struct upstream_client {
 
 void upstream_client_init(struct upstream_client *client);
 
-/* The client has gone, and no lease of it is open: its connections close. */
+/* The client's connection has closed, and no lease of it is open: closes its connections. */
 void upstream_client_deinit(struct upstream_client *client);
 
 /* Must leases of `target` say whose they are? The same for all of its life. */

@@ -33,7 +33,7 @@ struct diff_log_options {
     const char *file;  /* "-": standard input */
     struct str host;   /* of lines that have none; "" = skip them */
     bool only_shares;  /* apart from shares both routers are the same */
-    bool same_buckets; /* … and a client is in the same bucket */
+    bool same_buckets; /* a client is in the same bucket in both */
     struct text *json; /* gets one object instead of what is printed; NULL */
 };
 
