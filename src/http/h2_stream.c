@@ -152,9 +152,8 @@ static void stream_op_reset(struct stream *stream, enum reason reason)
 }
 
 /* The user has closed the stream: what does the wire still need? A whole message is delivered to
- * its end;
- * anything else is reset (RFC 9113 section 8.1: NO_ERROR when only the rest of the request is
- * unwanted). */
+ * its end; anything else is reset (RFC 9113 section 8.1: NO_ERROR when only the rest of the request
+ * is unwanted). */
 static void leave_wire(struct h2_stream *st)
 {
     bool is_server = st->h2->session.is_server;
