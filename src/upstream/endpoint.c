@@ -42,8 +42,13 @@ void endpoint_ref(struct endpoint *e)
     e->refs++;
 }
 
-void endpoint_unref(struct endpoint *e)
+void endpoint_unref(struct endpoint **slot)
 {
+    struct endpoint *e = *slot;
+
+    *slot = NULL;
+    if (e == NULL)
+        return;
     ASSERT(e->refs > 0);
     if (--e->refs > 0)
         return;
@@ -101,7 +106,7 @@ void endpoint_retire(struct endpoint *e)
     e->index = ENDPOINT_GONE;
     endpoint_stop_connecting(e);
     endpoint_settle(e);
-    endpoint_unref(e);
+    endpoint_unref(&e);
 }
 
 void endpoint_orphan(struct endpoint *e)
@@ -118,7 +123,7 @@ void endpoint_orphan(struct endpoint *e)
     e->target = NULL;
     if (e->index != ENDPOINT_GONE) {
         e->index = ENDPOINT_GONE;
-        endpoint_unref(e);
+        endpoint_unref(&e);
     }
 }
 

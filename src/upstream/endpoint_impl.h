@@ -40,7 +40,7 @@ struct endpoint {
 
 struct endpoint *endpoint_new(struct target *target, const struct addr *addr, struct str host);
 void endpoint_ref(struct endpoint *endpoint);
-void endpoint_unref(struct endpoint *endpoint);
+void endpoint_unref(struct endpoint **endpoint); /* NULL is allowed */
 
 /* Tells the balancer what has changed. */
 void endpoint_publish(struct endpoint *endpoint);

@@ -43,8 +43,7 @@ static void lease_set_endpoint(struct lease *lease, struct endpoint *endpoint)
     if (endpoint != NULL)
         endpoint_ref(endpoint);
     lease->endpoint = endpoint;
-    if (old != NULL)
-        endpoint_unref(old);
+    endpoint_unref(&old);
 }
 
 static void lease_set_target(struct lease *lease, struct target *target)
@@ -54,8 +53,7 @@ static void lease_set_target(struct lease *lease, struct target *target)
     if (target != NULL)
         target_ref(target);
     lease->target = target;
-    if (old != NULL)
-        target_unref(old);
+    target_unref(&old);
 }
 
 static void lease_forget(struct lease *lease)
@@ -230,7 +228,7 @@ static void fail_all(struct target *t)
     target_ref(t);
     while ((lease = queue_head(t)) != NULL)
         fail_lease(t, lease, REASON_UPSTREAM_NO_ENDPOINT, "");
-    target_unref(t);
+    target_unref(&t);
 }
 
 static void on_serve(struct task *task)
@@ -282,8 +280,8 @@ void target_connect_failed(struct target *t, struct endpoint *e,
     }
     if (t->waiting_count > 0)
         target_serve_later(t);
-    endpoint_unref(e);
-    target_unref(t);
+    endpoint_unref(&e);
+    target_unref(&t);
 }
 
 static void on_late(struct deadline *deadline)
@@ -304,7 +302,7 @@ static void on_late(struct deadline *deadline)
                                          : REASON_UPSTREAM_NO_ENDPOINT,
                    "");
     }
-    target_unref(t);
+    target_unref(&t);
 }
 
 /* --- doors of the lease ---------------------------------------------------------------------- */

@@ -237,8 +237,13 @@ void target_ref(struct target *t)
     t->refs++;
 }
 
-void target_unref(struct target *t)
+void target_unref(struct target **slot)
 {
+    struct target *t = *slot;
+
+    *slot = NULL;
+    if (t == NULL)
+        return;
     ASSERT(t->refs > 0);
     if (--t->refs == 0)
         target_end(t);
@@ -255,7 +260,7 @@ void target_retire(struct target *t)
             endpoint_stop_connecting(e);
         endpoint_settle(e);
     }
-    target_unref(t);
+    target_unref(&t);
 }
 
 /* --- facts ----------------------------------------------------------------------------------- */

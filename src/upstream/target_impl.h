@@ -46,7 +46,7 @@ static inline bool target_is_ended(const struct target *target)
     return target->refs == 0;
 }
 void target_ref(struct target *target);
-void target_unref(struct target *target);
+void target_unref(struct target **target); /* NULL is allowed */
 
 /* Could connections of `target`, one of the group's, serve this configuration? Same name, same TLS
  * (authorities and revocation lists included, not only their files' names), same protocol. */

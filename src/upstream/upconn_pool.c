@@ -89,7 +89,7 @@ static void upconn_free(struct reap *reap)
     if (u->session != NULL)
         session_free(u->session);
     bufq_deinit(&u->no_out);
-    endpoint_unref(u->endpoint);
+    endpoint_unref(&u->endpoint);
     free(u);
 }
 
