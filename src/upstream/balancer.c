@@ -115,8 +115,8 @@ static int pick_least_request(struct balancer *balancer UNUSED, const struct bal
 }
 
 static const struct balancer_ops kinds[] = {
-    [BALANCE_ROUND_ROBIN] = {"round-robin", pick_round_robin, false},
-    [BALANCE_LEAST_REQUEST] = {"least-request", pick_least_request, false},
+    [BALANCE_ROUND_ROBIN] = {"round_robin", pick_round_robin, false},
+    [BALANCE_LEAST_REQUEST] = {"least_request", pick_least_request, false},
 };
 
 void balancer_configure(struct balancer *balancer, enum balance kind)

@@ -138,7 +138,7 @@ static void a_reload_keeps_the_state_of_the_same_kind(void **state UNUSED)
     balancer_configure(&balancer, BALANCE_ROUND_ROBIN);
     assert_int_equal(balancer.ops->pick(&balancer, &c, &dice), 1);
     balancer_configure(&balancer, BALANCE_LEAST_REQUEST);
-    assert_string_equal(balancer.ops->name, "least-request");
+    assert_string_equal(balancer.ops->name, "least_request");
     balancer_configure(&balancer, BALANCE_ROUND_ROBIN);
     assert_int_equal(balancer.ops->pick(&balancer, &c, &dice), 0);
 }
