@@ -59,8 +59,11 @@ static void set_up(void)
 static struct str field(const void *arg, struct str name, unsigned *from)
 {
     const struct str *value = arg;
-    struct str rest = str_skip(*value, MIN(*from, value->len)), line;
+    struct str rest, line;
 
+    if (value->len == 0)
+        return (struct str){NULL, 0};
+    rest = str_skip(*value, MIN(*from, value->len));
     if (!str_eq(name, STR("x-h")) || !str_next(&rest, '\n', &line))
         return (struct str){NULL, 0};
     *from += (unsigned)line.len + 1;
