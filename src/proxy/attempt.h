@@ -51,7 +51,7 @@ struct attempt_want {
 };
 
 /* Asks `target` for a stream, and sends `head` as soon as there is one. NONE, or why that cannot
- * be. An attempt may be started again after a failure; its times and its lease are new then. */
+ * be. An attempt may be started again after a failure; the times are set again as it goes on. */
 enum reason attempt_start(struct attempt *attempt, struct target *target, struct head *head,
                           enum end end, const struct attempt_want *want);
 
